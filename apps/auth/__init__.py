@@ -1,0 +1,1 @@
+"""Accounts of people: sign-in links, sessions, tokens."""

@@ -1,0 +1,1 @@
+"""What every app uses and that knows none of them: errors, money at the edges, the way to the engine."""

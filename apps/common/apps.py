@@ -1,0 +1,10 @@
+"""Django's entry for this app; nothing is started here, since every management command runs it."""
+
+from django.apps import AppConfig
+
+
+class CommonConfig(AppConfig):
+    name = "apps.common"
+    label = "common"
+    verbose_name = "Common"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,1 @@
+"""Instruments, price feeds, candles and the fan-out of prices."""

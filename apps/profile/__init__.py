@@ -1,0 +1,1 @@
+"""Trading accounts and the money that starts in PostgreSQL."""

@@ -1,0 +1,1 @@
+"""The composition root: settings, URLs, and what starts which part. It imports everybody; nobody imports it."""

@@ -1,0 +1,206 @@
+"""Reads the environment once into one typed value; the settings and `serve` take everything from here.
+
+Django is not imported here, and nothing is started.
+"""
+
+import base64
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import environ
+
+from cryptocfd.embedded_layout import layout_for
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+class SetupError(Exception):
+    """The program cannot start; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the outside decides about one process."""
+
+    # Everything that must survive a restart; absolute.
+    data_dir: Path
+    # Empty in the environment means embedded: then these are the addresses inside DATA_DIR's layout.
+    database_url: str
+    log_redis_url: str
+    redis_url: str
+    # Which of the three servers `serve` has to start itself.
+    postgres_is_embedded: bool
+    log_is_embedded: bool
+    rest_is_embedded: bool
+    # Where the web server listens.
+    host: str
+    port: int
+    # What people type; its scheme decides whether cookies demand HTTPS.
+    public_url: str
+    # Further host names under which the site may be asked for.
+    allowed_hosts: list[str]
+    # Whether background parts run inside the web process.
+    engine_mode: Literal["embedded", "remote"]
+    engine_shards: int
+    # Put before every Valkey key and channel name; tests use a random one.
+    stream_prefix: str
+    # Feeds in order of preference.
+    feeds: list[str]
+    feed_batch_ms: int
+    snapshot_seconds: int
+    # appendfsync of the log: `always` loses nothing, `everysec` may lose the last seconds.
+    log_fsync: Literal["always", "everysec"]
+    # After this time the outcome of an order counts as unknown (HTTP 408).
+    order_timeout_ms: int
+    # Money of a new demo account, whole units of the account's currency as text.
+    demo_balance: str
+    # Signs sessions and tokens.
+    secret_key: str
+    # Former signing keys that are still accepted.
+    secret_key_fallbacks: list[str]
+    # Key ring of the snapshots: `id:base64` pairs, comma separated, the first one encrypts.
+    snapshot_keys: str
+    asgi_server: Literal["uvicorn", "daphne"]
+    debug: bool
+    # Whether this process keeps PostgreSQL connections in a pool (it serves HTTP).
+    database_pool: bool
+    # `text` for people at a terminal, `json` for log collectors.
+    log_format: Literal["text", "json"]
+    log_level: str
+    # Address of the mail server, in django-environ's notation; consolemail:// prints.
+    email_url: str
+    email_from: str
+
+
+def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
+    value = str(env.str(name, default=choices[0])).strip().lower()
+    if value not in choices:
+        raise SetupError(f"{name} must be one of {', '.join(choices)}, but is {value!r}.")
+    return value
+
+
+def _integer(env: environ.Env, name: str, default: int, lowest: int, highest: int) -> int:
+    text = str(env.str(name, default=str(default))).strip()
+    if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
+        raise SetupError(
+            f"{name} must be a whole number from {lowest} to {highest}, but is {text!r}."
+        )
+    return int(text)
+
+
+def data_dir_ensure(data_dir: Path) -> None:
+    """Make the data directory, private to its owner.
+
+    Errors: SetupError with the reason, if it cannot be made or written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"The data directory {data_dir} cannot be made ({error.strerror}): give another one, "
+            "for example `make run DATA_DIR=~/cryptocfd`."
+        ) from error
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        raise SetupError(
+            f"The data directory {data_dir} is not writable for this user: change its owner, or "
+            "give another one, for example `make run DATA_DIR=~/cryptocfd`."
+        )
+
+
+def _secret_read_or_make(data_dir: Path, name: str, make: Callable[[], str]) -> str:
+    """Return the secret of that name from the data directory; make it on the first run."""
+    path = data_dir / "secrets" / name
+    try:
+        if not path.exists():
+            data_dir_ensure(data_dir)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            # Written beside and linked into place: a second process that starts at the same moment
+            # finds either no file or a whole one, and the first to link wins.
+            draft = path.with_name(f".{name}.{os.getpid()}.{secrets.token_hex(4)}")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(make())
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        value = path.read_text().strip()
+    except OSError as error:
+        raise SetupError(
+            f"The secret {path} cannot be read or made ({error.strerror}): start as the owner of "
+            "the data directory, or give another DATA_DIR."
+        ) from error
+    if not value:
+        raise SetupError(f"The secret {path} is empty: restore it from a backup.")
+    return value
+
+
+def environment_load() -> Environment:
+    """Read the environment (and `.env` beside manage.py) into one value.
+
+    Errors: SetupError naming the variable and what it must be.
+    """
+    environ.Env.read_env(str(BASE_DIR / ".env"))
+    # FileAwareEnv also takes NAME_FILE=/run/secrets/name, the way of container secrets.
+    env = environ.FileAwareEnv()
+
+    data_dir = Path(env.str("DATA_DIR", default="") or BASE_DIR / "var").expanduser().resolve()
+    layout = layout_for(data_dir)
+    database_url = env.str("DATABASE_URL", default="")
+    log_redis_url = env.str("LOG_REDIS_URL", default="")
+    redis_url = env.str("REDIS_URL", default="")
+    port = _integer(env, "PORT", 8000, 1, 65535)
+    secret_key = env.str("SECRET_KEY", default="") or _secret_read_or_make(
+        data_dir, "secret_key", lambda: secrets.token_urlsafe(64)
+    )
+    snapshot_keys = env.str("SNAPSHOT_KEYS", default="") or _secret_read_or_make(
+        data_dir,
+        "snapshot_keys",
+        lambda: f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+    )
+    return Environment(
+        data_dir=data_dir,
+        database_url=database_url or layout.database_url,
+        log_redis_url=log_redis_url or layout.log_redis_url,
+        redis_url=redis_url or layout.redis_url,
+        postgres_is_embedded=not database_url,
+        log_is_embedded=not log_redis_url,
+        rest_is_embedded=not redis_url,
+        host=env.str("HOST", default="") or "127.0.0.1",
+        port=port,
+        public_url=(env.str("PUBLIC_URL", default="") or f"http://localhost:{port}").rstrip("/"),
+        allowed_hosts=env.list("ALLOWED_HOSTS", default=[]),
+        engine_mode=cast(
+            Literal["embedded", "remote"], _one_of(env, "ENGINE_MODE", ("embedded", "remote"))
+        ),
+        engine_shards=_integer(env, "ENGINE_SHARDS", 1, 1, 64),
+        stream_prefix=env.str("STREAM_PREFIX", default=""),
+        feeds=env.list("FEEDS", default=["binance", "simulator"]),
+        feed_batch_ms=_integer(env, "FEED_BATCH_MS", 100, 10, 1000),
+        snapshot_seconds=_integer(env, "SNAPSHOT_SECONDS", 60, 1, 3600),
+        log_fsync=cast(
+            Literal["always", "everysec"], _one_of(env, "LOG_FSYNC", ("always", "everysec"))
+        ),
+        order_timeout_ms=_integer(env, "ORDER_TIMEOUT_MS", 3000, 100, 60_000),
+        demo_balance=env.str("DEMO_BALANCE", default="10000"),
+        secret_key=secret_key,
+        secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
+        snapshot_keys=snapshot_keys,
+        asgi_server=cast(
+            Literal["uvicorn", "daphne"], _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))
+        ),
+        debug=env.bool("DEBUG", default=False),
+        database_pool=env.bool("DATABASE_POOL", default=False),
+        log_format=cast(Literal["text", "json"], _one_of(env, "LOG_FORMAT", ("text", "json"))),
+        log_level=env.str("LOG_LEVEL", default="INFO").upper(),
+        email_url=env.str("EMAIL_URL", default="") or "consolemail://",
+        email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
+    )

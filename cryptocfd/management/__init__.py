@@ -1,0 +1,1 @@
+"""Management commands that compose parts of several apps and the engine."""

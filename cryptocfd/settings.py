@@ -1,0 +1,260 @@
+"""Django's settings: everything that differs between machines comes from the environment (cryptocfd/env.py).
+
+Settings of one app stand in that app's block. Nothing is started or connected here.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONCE, NONE, SELF
+
+from cryptocfd.env import BASE_DIR, environment_load
+
+ENVIRONMENT = environment_load()
+
+# --- what other modules read by these names -------------------------------------------------------------------------
+
+DATA_DIR = ENVIRONMENT.data_dir
+DATABASE_URL = ENVIRONMENT.database_url
+LOG_REDIS_URL = ENVIRONMENT.log_redis_url
+REDIS_URL = ENVIRONMENT.redis_url
+HOST = ENVIRONMENT.host
+PORT = ENVIRONMENT.port
+PUBLIC_URL = ENVIRONMENT.public_url
+ENGINE_MODE = ENVIRONMENT.engine_mode
+ENGINE_SHARDS = ENVIRONMENT.engine_shards
+STREAM_PREFIX = ENVIRONMENT.stream_prefix
+FEEDS = ENVIRONMENT.feeds
+FEED_BATCH_MS = ENVIRONMENT.feed_batch_ms
+SNAPSHOT_SECONDS = ENVIRONMENT.snapshot_seconds
+LOG_FSYNC = ENVIRONMENT.log_fsync
+ORDER_TIMEOUT_MS = ENVIRONMENT.order_timeout_ms
+DEMO_BALANCE = ENVIRONMENT.demo_balance
+SNAPSHOT_KEYS = ENVIRONMENT.snapshot_keys
+ASGI_SERVER = ENVIRONMENT.asgi_server
+
+# --- Django -----------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = ENVIRONMENT.secret_key_fallbacks
+DEBUG = ENVIRONMENT.debug
+
+_public = urlsplit(PUBLIC_URL)
+# Cookies and redirects follow the address that people use: HTTPS there means HTTPS everywhere.
+_is_https = _public.scheme == "https"
+ALLOWED_HOSTS = sorted(
+    {"localhost", "127.0.0.1", "[::1]", _public.hostname or "localhost", *ENVIRONMENT.allowed_hosts}
+    | ({HOST} - {"0.0.0.0", "::"})  # noqa: S104 - these mean "every address" and name no host.
+)
+
+ROOT_URLCONF = "cryptocfd.urls"
+ASGI_APPLICATION = "cryptocfd.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+
+INSTALLED_APPS = [
+    # Daphne replaces `runserver` by one that speaks WebSocket; importing it costs 0.3 s, so only who asks for it pays.
+    *(["daphne"] if DEBUG or ASGI_SERVER == "daphne" else []),
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "django_rq",
+    "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.headless",
+    "allauth.usersessions",
+    "apps.common",
+    "apps.auth",
+    "apps.market",
+    "apps.profile",
+    "apps.trade",
+    "cryptocfd",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# --- storage ----------------------------------------------------------------------------------------------------------
+
+_database: dict[str, Any] = {
+    **environ.Env.db_url_config(DATABASE_URL),
+    # Long-lived threads must not inherit each other's connections; reuse is the pool's work.
+    "CONN_MAX_AGE": 0,
+    "CONN_HEALTH_CHECKS": False,
+}
+if ENVIRONMENT.database_pool:
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 24, "timeout": 5}
+DATABASES = {"default": _database}
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": f"{STREAM_PREFIX}cache",
+    },
+}
+
+# --- background work and sockets --------------------------------------------------------------------------------------
+
+RQ_QUEUES = {
+    "default": {
+        "URL": REDIS_URL,
+        "DEFAULT_TIMEOUT": 300,
+        # rq's own default is pickle: whoever can write to that Valkey would run code here.
+        "SERIALIZER": "rq.serializers.JSONSerializer",
+    },
+}
+RQ = {"COMMIT_MODE": "on_db_commit"}
+
+CHANNEL_LAYERS = {
+    "default": {
+        # Only closes the sockets of a user; prices and account events never pass through it.
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": f"{STREAM_PREFIX}channels"},
+    },
+}
+
+# --- static files -----------------------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Files are served from where they lie, so that a fresh checkout needs no collectstatic and no STATIC_ROOT.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- security ---------------------------------------------------------------------------------------------------------
+
+SESSION_COOKIE_NAME = "__Host-session" if _is_https else "session"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if _is_https else "csrftoken"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_TRUSTED_ORIGINS = sorted({PUBLIC_URL, f"http://localhost:{PORT}", f"http://127.0.0.1:{PORT}"})
+SECURE_SSL_REDIRECT = _is_https
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _is_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _is_https
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+
+_socket_origin = f"{'wss' if _is_https else 'ws'}://{_public.netloc}"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF, _socket_origin],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+
+# --- accounts and mail ------------------------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+LOGIN_URL = "/"
+LOGIN_REDIRECT_URL = "/"
+DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
+globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
+
+# --- REST -------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "cryptocfd.exception_handler.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "CryptoCFD",
+    "DESCRIPTION": "Leveraged trading on crypto prices: accounts, orders, prices and candles.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"lines": {"()": "cryptocfd.logs.formatter", "style": ENVIRONMENT.log_format}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
+    "loggers": {
+        # Request lines would carry the tokens that stand in addresses; proxies keep access logs.
+        "uvicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
+        "uvicorn": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "rq.worker": {"level": "WARNING"},
+        "django.server": {"level": "INFO"},
+    },
+}

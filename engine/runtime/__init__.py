@@ -1,0 +1,1 @@
+"""The loop around the core: ports, runner, recovery and snapshots, free of I/O clients."""

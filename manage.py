@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""The command line of the project: `manage.py serve` runs the whole platform.
+
+Only the start belongs here. The version check comes first and uses no newer syntax, so that an old Python says one
+sentence and not a syntax error.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "CryptoCFD needs Python 3.11 or newer, but this is Python %d.%d: install a newer one and "  # noqa: UP031 - an old Python must be able to read this file.
+        "run `make run PYTHON=python3.11`." % sys.version_info[:2]
+    )
+
+import os
+
+
+def main() -> None:
+    """Run one management command; a start that cannot succeed ends in one sentence."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cryptocfd.settings")
+    from cryptocfd.env import SetupError
+
+    try:
+        # Imported after the version check, and inside the net: reading the settings can already fail.
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)
+    except SetupError as error:
+        sys.exit(f"CryptoCFD: {error}")
+
+
+if __name__ == "__main__":
+    main()
