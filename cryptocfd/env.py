@@ -71,9 +71,12 @@ class Environment:
     # `text` for people at a terminal, `json` for log collectors.
     log_format: Literal["text", "json"]
     log_level: str
-    # Address of the mail server, in django-environ's notation; consolemail:// prints.
+    # Address of the mail server, in django-environ's notation; empty writes files to DATA_DIR/mail.
     email_url: str
     email_from: str
+    # How often sign-in links may be asked for: items of the form <count>/<s|m|h|d>.
+    login_limits_per_address: list[str]
+    login_limits_per_ip: list[str]
 
 
 def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
@@ -201,6 +204,10 @@ def environment_load() -> Environment:
         database_pool=env.bool("DATABASE_POOL", default=False),
         log_format=cast(Literal["text", "json"], _one_of(env, "LOG_FORMAT", ("text", "json"))),
         log_level=env.str("LOG_LEVEL", default="INFO").upper(),
-        email_url=env.str("EMAIL_URL", default="") or "consolemail://",
+        email_url=env.str("EMAIL_URL", default=""),
         email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
+        login_limits_per_address=env.list(
+            "LOGIN_LIMITS_PER_ADDRESS", default=["1/m", "5/h", "15/d"]
+        ),
+        login_limits_per_ip=env.list("LOGIN_LIMITS_PER_IP", default=["20/h"]),
     )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONCE, NONE, SELF
+from django.utils.crypto import salted_hmac
 
 from cryptocfd.env import BASE_DIR, environment_load
 
@@ -73,9 +74,7 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
-    "allauth.mfa",
     "allauth.headless",
-    "allauth.usersessions",
     "apps.common",
     "apps.auth",
     "apps.market",
@@ -205,19 +204,46 @@ CONTENT_SECURITY_POLICY = {
 
 # --- accounts and mail ------------------------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+# Nobody has a password: the backend only finds the user of a session again.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL = "/"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "/trade/BTCUSDT"
+LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "apps.auth.services.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+# A used link has proved the address already.
+ACCOUNT_EMAIL_VERIFICATION = "none"
+HEADLESS_TOKEN_STRATEGY = "apps.auth.services.tokens.AccessTokenStrategy"
+HEADLESS_JWT_ALGORITHM = "HS256"
+# A key of its own, so that no other signature of this site can pass for a token.
+HEADLESS_JWT_PRIVATE_KEY = salted_hmac(
+    "cryptocfd.access-token", "HS256", secret=SECRET_KEY, algorithm="sha256"
+).hexdigest()
+HEADLESS_JWT_STATEFUL_VALIDATION_ENABLED = True
+# As long as the session behind it, which every request checks: signing out ends the token within two seconds.
+HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = SESSION_COOKIE_AGE
+# Life of a sign-in link and its code, seconds.
+LOGIN_LINK_SECONDS = 600
+# Mails per address and requests per IP address: any number of limits, each <count>/<s|m|h|d>.
+LOGIN_LIMITS_PER_ADDRESS = ENVIRONMENT.login_limits_per_address
+LOGIN_LIMITS_PER_IP = ENVIRONMENT.login_limits_per_ip
 DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
-globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
+if ENVIRONMENT.email_url:
+    globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "mail"
 
 # --- REST -------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # First, so that a request without any proof is told 401 and which scheme to use.
+        "apps.auth.views.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
