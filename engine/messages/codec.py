@@ -1,0 +1,67 @@
+"""The wire form of messages: JSON by msgspec, one encoder and decoder per kind, and the content digest."""
+
+import hashlib
+
+import msgspec
+
+from engine.messages.commands import AnyCommand, AnyMessage, ClosePosition, PlaceOrder
+from engine.messages.events import AnyEvent
+from engine.messages.replies import AnyReply
+from engine.messages.views import AnyQuery, AnyView
+
+# Version of the wire form; an entry names the version that it was written in.
+WIRE_VERSION = 1
+
+_encode = msgspec.json.Encoder().encode
+_message_decoder = msgspec.json.Decoder(AnyMessage)
+_reply_decoder = msgspec.json.Decoder(AnyReply)
+_events_decoder = msgspec.json.Decoder(tuple[AnyEvent, ...])
+_query_decoder = msgspec.json.Decoder(AnyQuery)
+_view_decoder = msgspec.json.Decoder(AnyView)
+
+MalformedError = msgspec.DecodeError
+
+
+def encode(value: msgspec.Struct | tuple[AnyEvent, ...] | list[AnyEvent]) -> bytes:
+    """Encode any message, reply, view or sequence of events."""
+    return _encode(value)
+
+
+def decode_message(raw: bytes) -> AnyMessage:
+    """Decode an input entry's message.
+
+    Errors: MalformedError for anything that is not exactly one known message.
+    """
+    return _message_decoder.decode(raw)
+
+
+def decode_reply(raw: bytes) -> AnyReply:
+    """Decode an output entry's reply; errors as decode_message."""
+    return _reply_decoder.decode(raw)
+
+
+def decode_events(raw: bytes) -> tuple[AnyEvent, ...]:
+    """Decode an output entry's events; errors as decode_message."""
+    return _events_decoder.decode(raw)
+
+
+def decode_query(raw: bytes) -> AnyQuery:
+    """Decode a query; errors as decode_message."""
+    return _query_decoder.decode(raw)
+
+
+def decode_view(raw: bytes) -> AnyView:
+    """Decode the answer to a query; errors as decode_message."""
+    return _view_decoder.decode(raw)
+
+
+def content_digest(command: AnyCommand) -> bytes:
+    """Return 16 bytes that stand for what the sender meant.
+
+    What the gateway adds (deadline, last quote) is left out, else an honest retry would be "other content".
+    """
+    if isinstance(command, PlaceOrder | ClosePosition):
+        command = msgspec.structs.replace(command, deadline_us=0, quoted_price_ticks=None)
+    elif command.deadline_us:
+        command = msgspec.structs.replace(command, deadline_us=0)
+    return hashlib.blake2b(_encode(command), digest_size=16).digest()
