@@ -226,6 +226,8 @@ HEADLESS_JWT_STATEFUL_VALIDATION_ENABLED = True
 HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = SESSION_COOKIE_AGE
 # Life of a sign-in link and its code, seconds.
 LOGIN_LINK_SECONDS = 600
+# Binds a link to the browser that asked for it.
+LOGIN_NONCE_COOKIE_NAME = "__Host-login" if _is_https else "login"
 # Mails per address and requests per IP address: any number of limits, each <count>/<s|m|h|d>.
 LOGIN_LIMITS_PER_ADDRESS = ENVIRONMENT.login_limits_per_address
 LOGIN_LIMITS_PER_IP = ENVIRONMENT.login_limits_per_ip
