@@ -7,7 +7,7 @@ sentence and not a syntax error.
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - the sentence is for those who do have an old one.
     sys.exit(
         "CryptoCFD needs Python 3.11 or newer, but this is Python %d.%d: install a newer one and "  # noqa: UP031 - an old Python must be able to read this file.
         "run `make run PYTHON=python3.11`." % sys.version_info[:2]
@@ -19,7 +19,7 @@ import os
 def main() -> None:
     """Run one management command; a start that cannot succeed ends in one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cryptocfd.settings")
-    from cryptocfd.env import SetupError
+    from cryptocfd.embedded.errors import SetupError
 
     try:
         # Imported after the version check, and inside the net: reading the settings can already fail.

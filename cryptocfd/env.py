@@ -13,13 +13,10 @@ from typing import Literal, cast
 
 import environ
 
-from cryptocfd.embedded_layout import layout_for
+from cryptocfd.embedded.errors import SetupError, sentence_for
+from cryptocfd.embedded.layout import layout_for
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-class SetupError(Exception):
-    """The program cannot start; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +100,7 @@ def data_dir_ensure(data_dir: Path) -> None:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SetupError(
-            f"The data directory {data_dir} cannot be made ({error.strerror}): give another one, "
-            "for example `make run DATA_DIR=~/cryptocfd`."
-        ) from error
+        raise sentence_for(error, data_dir) from error
     if not os.access(data_dir, os.W_OK | os.X_OK):
         raise SetupError(
             f"The data directory {data_dir} is not writable for this user: change its owner, or "
@@ -137,10 +131,7 @@ def _secret_read_or_make(data_dir: Path, name: str, make: Callable[[], str]) -> 
                 draft.unlink()
         value = path.read_text().strip()
     except OSError as error:
-        raise SetupError(
-            f"The secret {path} cannot be read or made ({error.strerror}): start as the owner of "
-            "the data directory, or give another DATA_DIR."
-        ) from error
+        raise sentence_for(error, path) from error
     if not value:
         raise SetupError(f"The secret {path} is empty: restore it from a backup.")
     return value
@@ -182,7 +173,7 @@ def environment_load() -> Environment:
         public_url=(env.str("PUBLIC_URL", default="") or f"http://localhost:{port}").rstrip("/"),
         allowed_hosts=env.list("ALLOWED_HOSTS", default=[]),
         engine_mode=cast(
-            Literal["embedded", "remote"], _one_of(env, "ENGINE_MODE", ("embedded", "remote"))
+            "Literal['embedded', 'remote']", _one_of(env, "ENGINE_MODE", ("embedded", "remote"))
         ),
         engine_shards=_integer(env, "ENGINE_SHARDS", 1, 1, 64),
         stream_prefix=env.str("STREAM_PREFIX", default=""),
@@ -190,7 +181,7 @@ def environment_load() -> Environment:
         feed_batch_ms=_integer(env, "FEED_BATCH_MS", 100, 10, 1000),
         snapshot_seconds=_integer(env, "SNAPSHOT_SECONDS", 60, 1, 3600),
         log_fsync=cast(
-            Literal["always", "everysec"], _one_of(env, "LOG_FSYNC", ("always", "everysec"))
+            "Literal['always', 'everysec']", _one_of(env, "LOG_FSYNC", ("always", "everysec"))
         ),
         order_timeout_ms=_integer(env, "ORDER_TIMEOUT_MS", 3000, 100, 60_000),
         demo_balance=env.str("DEMO_BALANCE", default="10000"),
@@ -198,11 +189,11 @@ def environment_load() -> Environment:
         secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
         snapshot_keys=snapshot_keys,
         asgi_server=cast(
-            Literal["uvicorn", "daphne"], _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))
+            "Literal['uvicorn', 'daphne']", _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))
         ),
         debug=env.bool("DEBUG", default=False),
         database_pool=env.bool("DATABASE_POOL", default=False),
-        log_format=cast(Literal["text", "json"], _one_of(env, "LOG_FORMAT", ("text", "json"))),
+        log_format=cast("Literal['text', 'json']", _one_of(env, "LOG_FORMAT", ("text", "json"))),
         log_level=env.str("LOG_LEVEL", default="INFO").upper(),
         email_url=env.str("EMAIL_URL", default=""),
         email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
