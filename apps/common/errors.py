@@ -1,0 +1,60 @@
+"""Failures of use cases, as every interface reports them: a stable code, a sentence, the numbers, an HTTP status.
+
+A refusal of the engine becomes one in refusals.py. Nothing here knows requests or responses.
+"""
+
+from collections.abc import Mapping
+
+
+class ServiceError(Exception):
+    """A use case could not be carried out; clients branch on the code, people read the message."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        http_status: int = 400,
+        data: Mapping[str, object] | None = None,
+        request_id: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        # Stable, upper case with underscores.
+        self.code = code
+        # One sentence: what was expected and what was found, with units.
+        self.message = message
+        self.http_status = http_status
+        # The numbers behind it, camelCase names.
+        self.data: dict[str, object] = dict(data or {})
+        # Of the command that failed or whose outcome is unknown; empty where there is none.
+        self.request_id = request_id
+        # Seconds after which trying again makes sense; None says nothing about it.
+        self.retry_after_s = retry_after_s
+
+
+class EngineTimeoutError(ServiceError):
+    """The engine has not answered in time, so the outcome is unknown: ask again with the same request id."""
+
+    def __init__(self, *, request_id: str, timeout_ms: int) -> None:
+        super().__init__(
+            "OUTCOME_UNKNOWN",
+            f"no answer within {timeout_ms} ms, so the outcome is unknown: "
+            f"send the same request again with the id {request_id!r} to learn it",
+            http_status=408,
+            data={"timeoutMs": timeout_ms},
+            request_id=request_id,
+        )
+
+
+class EngineBusyError(ServiceError):
+    """The command was not sent at all: too many wait for the engine, or it cannot be reached."""
+
+    def __init__(self, reason: str, *, request_id: str = "") -> None:
+        super().__init__(
+            "ENGINE_BUSY",
+            f"nothing was sent, because {reason}: try again in a second",
+            http_status=503,
+            request_id=request_id,
+            retry_after_s=1,
+        )

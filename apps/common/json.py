@@ -1,0 +1,100 @@
+"""JSON of the REST interface: numbers are read as Decimal and written as their exact digits, never through a float.
+
+The parser refuses what the contract refuses: exponents, NaN, bodies that are too large.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import IO, Any
+
+import msgspec
+from django.utils.functional import Promise
+from rest_framework.exceptions import ErrorDetail, ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+
+BODY_BYTES_MAX = 64 * 1024
+
+
+def _decimal(text: str) -> Decimal:
+    if "e" in text or "E" in text:
+        message = f"numbers are written without an exponent, found {text[:40]}"
+        raise ValueError(message)
+    return Decimal(text)
+
+
+_decoder = msgspec.json.Decoder(float_hook=_decimal)
+
+
+def _foreign(value: object) -> object:
+    # What Django and DRF put into answers beside plain data: translated text, error details.
+    if isinstance(value, Promise | ErrorDetail):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"{type(value).__name__} has no JSON form"
+    raise TypeError(message)
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_foreign)
+
+
+def json_decode(raw: bytes | str) -> Any:
+    """Decode JSON; whole numbers become int, others Decimal with the digits that were sent.
+
+    Errors: ValueError with a sentence.
+    """
+    try:
+        return _decoder.decode(raw)
+    except RecursionError:
+        message = "the JSON is nested too deep"
+    except msgspec.DecodeError as error:
+        message = str(error)
+    except UnicodeDecodeError:
+        message = "JSON is text in UTF-8"
+    raise ValueError(message)
+
+
+def json_encode(value: object) -> bytes:
+    """Encode plain data; a Decimal becomes a number with exactly its digits."""
+    return _encoder.encode(value)
+
+
+class ExactJSONParser(BaseParser):
+    """Parses `application/json` without losing a digit."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        raw = stream.read(BODY_BYTES_MAX + 1)
+        if len(raw) > BODY_BYTES_MAX:
+            raise ParseError(f"the body must have at most {BODY_BYTES_MAX} bytes")
+        try:
+            return json_decode(raw)
+        except ValueError as error:
+            raise ParseError(f"the body must be JSON: {error}") from error
+
+
+class ExactJSONRenderer(BaseRenderer):
+    """Renders `application/json` without losing a digit; indented where a person reads it."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        if data is None:
+            return b""
+        raw = json_encode(data)
+        indent = (renderer_context or {}).get("indent")
+        return msgspec.json.format(raw, indent=indent) if indent else raw
