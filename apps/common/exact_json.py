@@ -10,8 +10,8 @@ from typing import IO, Any
 import msgspec
 from django.utils.functional import Promise
 from rest_framework.exceptions import ErrorDetail, ParseError
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
+from rest_framework.parsers import JSONParser
+from rest_framework.renderers import JSONRenderer
 
 BODY_BYTES_MAX = 64 * 1024
 
@@ -60,32 +60,8 @@ def json_encode(value: object) -> bytes:
     return _encoder.encode(value)
 
 
-class ExactJSONParser(BaseParser):
-    """Parses `application/json` without losing a digit."""
-
-    media_type = "application/json"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        raw = stream.read(BODY_BYTES_MAX + 1)
-        if len(raw) > BODY_BYTES_MAX:
-            raise ParseError(f"the body must have at most {BODY_BYTES_MAX} bytes")
-        try:
-            return json_decode(raw)
-        except ValueError as error:
-            raise ParseError(f"the body must be JSON: {error}") from error
-
-
-class ExactJSONRenderer(BaseRenderer):
+class ExactJSONRenderer(JSONRenderer):
     """Renders `application/json` without losing a digit; indented where a person reads it."""
-
-    media_type = "application/json"
-    format = "json"
-    charset = None
 
     def render(
         self,
@@ -96,5 +72,25 @@ class ExactJSONRenderer(BaseRenderer):
         if data is None:
             return b""
         raw = json_encode(data)
-        indent = (renderer_context or {}).get("indent")
+        indent = self.get_indent(accepted_media_type or "", dict(renderer_context or {}))
         return msgspec.json.format(raw, indent=indent) if indent else raw
+
+
+class ExactJSONParser(JSONParser):
+    """Parses `application/json` without losing a digit."""
+
+    renderer_class = ExactJSONRenderer
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,  # noqa: ARG002 - the signature is DRF's.
+        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002 - the signature is DRF's.
+    ) -> Any:
+        raw = stream.read(BODY_BYTES_MAX + 1)
+        if len(raw) > BODY_BYTES_MAX:
+            raise ParseError(f"the body must have at most {BODY_BYTES_MAX} bytes")
+        try:
+            return json_decode(raw)
+        except ValueError as error:
+            raise ParseError(f"the body must be JSON: {error}") from error
