@@ -1,0 +1,120 @@
+"""Fixtures for every test: the servers of `serve`, started once per test process, and the rules of a CI run.
+
+Nothing is started before a test asks for it. Each process (also each of pytest-xdist's) has a data directory and
+servers of its own, so runs never meet each other or a developer's data.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# Django reads the environment when pytest-django sets it up, which is after this import and before any fixture.
+_DATA_DIR = Path(tempfile.mkdtemp(prefix="cryptocfd-tests-"))
+for _name in ("DATABASE_URL", "LOG_REDIS_URL", "REDIS_URL", "PUBLIC_URL", "ALLOWED_HOSTS"):
+    os.environ[_name] = ""
+os.environ |= {
+    "DJANGO_SETTINGS_MODULE": "cryptocfd.settings",
+    "DATA_DIR": str(_DATA_DIR),
+    "ENGINE_MODE": "remote",
+    "FEEDS": "simulator:seed=1",
+    "LOG_LEVEL": "WARNING",
+    "EMAIL_URL": "memorymail://",
+    "DEBUG": "false",
+}
+
+# Imported only now, since a module may read the settings at its import.
+from cryptocfd.embedded.servers import EmbeddedServers  # noqa: E402 - see above.
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+
+_PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev")
+hypothesis_settings.register_profile("dev", max_examples=50, deadline=None, print_blob=True)
+hypothesis_settings.register_profile(
+    "ci",
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.register_profile(
+    "nightly",
+    max_examples=20_000,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile(_PROFILE)
+
+# The one thing that a machine may truly lack: the data handed out beside the checkout, absent in a plain clone.
+_SKIP_ALLOWED_IN_CI = "../shared"
+
+
+def _skip_forbidden(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure: in CI a suite that cannot run must not look like one that passed."""
+    if not (IN_CI and report.skipped) or hasattr(report, "wasxfail"):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    if _SKIP_ALLOWED_IN_CI not in reason:
+        report.outcome = "failed"
+        report.longrepr = f"Nothing may be skipped in CI, but this was: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    _skip_forbidden(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    report = yield
+    _skip_forbidden(report)
+    return report
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(_DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def embedded_servers() -> Iterator[EmbeddedServers]:
+    """The real PostgreSQL and the two real Valkeys of this test process."""
+    # The tests' database is thrown away, so it need not survive a power cut; the log stays as durable as in service.
+    servers = EmbeddedServers(_DATA_DIR, postgres_fsync=False)
+    servers.start()
+    yield servers
+    servers.stop()
+    servers.data_remove()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(embedded_servers: EmbeddedServers) -> None:
+    """Start the servers before pytest-django makes its test database."""
+
+
+@pytest.fixture
+def log_redis_url(embedded_servers: EmbeddedServers) -> str:
+    """The address of the Valkey that holds the log."""
+    return embedded_servers.layout.log_redis_url
+
+
+@pytest.fixture
+def redis_url(embedded_servers: EmbeddedServers) -> str:
+    """The address of the Valkey for everything else."""
+    return embedded_servers.layout.redis_url
+
+
+@pytest.fixture
+def stream_prefix(settings) -> str:
+    """A prefix that no other test has; the settings carry it too."""
+    settings.STREAM_PREFIX = f"t{secrets.token_hex(6)}:"
+    return settings.STREAM_PREFIX
