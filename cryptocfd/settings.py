@@ -206,7 +206,7 @@ CONTENT_SECURITY_POLICY = {
 
 # Nobody has a password: the backend only finds the user of a session again.
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-LOGIN_URL = "/"
+LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "/trade/BTCUSDT"
 LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "apps.auth.services.adapter.AccountAdapter"
