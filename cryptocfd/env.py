@@ -77,14 +77,14 @@ class Environment:
 
 
 def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
-    value = str(env.str(name, default=choices[0])).strip().lower()
+    value = str(env.str(name, default="") or choices[0]).strip().lower()
     if value not in choices:
         raise SetupError(f"{name} must be one of {', '.join(choices)}, but is {value!r}.")
     return value
 
 
 def _integer(env: environ.Env, name: str, default: int, lowest: int, highest: int) -> int:
-    text = str(env.str(name, default=str(default))).strip()
+    text = str(env.str(name, default="") or default).strip()
     if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
         raise SetupError(
             f"{name} must be a whole number from {lowest} to {highest}, but is {text!r}."

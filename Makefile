@@ -1,0 +1,109 @@
+# Every entry point of the project. `make` alone lists them; each does its own set-up.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The newest Python on this machine that the locked wheels are made for.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Given on the command line they reach the program; empty ones are left to its defaults.
+PORT ?=
+HOST ?=
+DATA_DIR ?=
+export PORT HOST DATA_DIR
+
+# Extra arguments for pytest, for example `make test ARGS="-k stop_out"`.
+ARGS ?=
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## Lists the targets.
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "CryptoCFD needs Python 3.11 or newer: install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@rm -rf $(VENV); echo "Making $(VENV) with $(PYTHON)."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)."; exit 1; }
+
+# A stamp per lock file: nothing is installed again until the lock changes.
+$(VENV)/.run: requirements.txt | $(BIN)/python
+	@echo "Installing what the platform needs; this takes a minute once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt | $(VENV)/.run
+	@echo "Installing what the checks and tests need; this takes a minute once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# --- use --------------------------------------------------------------------------------------------------------------
+
+.PHONY: run login
+run: $(VENV)/.run ## Runs the whole platform (PORT=, HOST=, DATA_DIR=); Ctrl-C stops it.
+	@exec $(BIN)/python manage.py serve
+
+login: $(VENV)/.run ## Prints a fresh sign-in link for alice (FOR= for somebody else).
+	@$(BIN)/python manage.py login $(FOR)
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test test-fast test-int test-browser
+test: $(VENV)/.dev ## Runs the whole suite.
+	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-fast: $(VENV)/.dev ## Runs what needs no browser and no running platform: under two minutes.
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not integration and not browser" $(ARGS)
+
+test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m integration $(ARGS)
+
+test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
+	$(PYTEST) -m browser $(ARGS)
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+.PHONY: check format-check ruff imports tidy types migrations openapi fix
+check: format-check ruff imports tidy types migrations openapi ## Runs every static check.
+
+format-check: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet .
+
+ruff: $(VENV)/.dev
+	$(BIN)/ruff check --quiet .
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports --no-cache
+
+tidy: $(VENV)/.dev
+	$(PYTEST) -q -p no:cacheprovider tests/architecture/test_tidy.py
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+migrations: $(VENV)/.dev
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+openapi: $(VENV)/.dev
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file $(VENV)/openapi.yaml
+
+fix: $(VENV)/.dev ## Formats the tree and repairs what ruff can.
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+
+# --- maintenance ------------------------------------------------------------------------------------------------------
+
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
+  --custom-compile-command "make lock"
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Writes the lock files anew from the .in files.
+	$(LOCK) --output-file requirements.txt requirements.in
+	$(LOCK) --output-file requirements-dev.txt requirements-dev.in

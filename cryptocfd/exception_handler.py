@@ -1,0 +1,114 @@
+"""Turns every exception of a REST view into the envelope of the contract, with a stable code.
+
+Use cases raise ServiceError; DRF and Django raise their own; anything else is our bug and becomes a plain 500 whose
+details are in the log only.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError, connections
+from django.http import Http404
+from psycopg_pool import PoolTimeout
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from apps.common.envelope import failure, service_failure
+from apps.common.errors import ServiceError
+
+logger = logging.getLogger(__name__)
+
+# DRF's own words for what went wrong, where they are not already a good code.
+_CODES = {
+    "not_authenticated": "NOT_AUTHENTICATED",
+    "authentication_failed": "AUTHENTICATION_FAILED",
+    "permission_denied": "PERMISSION_DENIED",
+    "not_found": "NOT_FOUND",
+    "method_not_allowed": "METHOD_NOT_ALLOWED",
+    "not_acceptable": "NOT_ACCEPTABLE",
+    "unsupported_media_type": "UNSUPPORTED_MEDIA_TYPE",
+    "throttled": "RATE_LIMITED",
+    "parse_error": "MALFORMED",
+    "invalid": "INVALID",
+}
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the envelope for an exception; DRF calls this for whatever a view raises."""
+    _roll_back()
+    if isinstance(error, ServiceError):
+        retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+        return Response(service_failure(error), status=error.http_status, headers=retry)
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if isinstance(error, exceptions.ValidationError):
+        return _from_validation(error)
+    if isinstance(error, exceptions.APIException):
+        return _from_api(error)
+    if isinstance(
+        error, OperationalError | PoolTimeout | ValkeyConnectionError | ValkeyTimeoutError
+    ):
+        logger.warning("a store cannot be reached", exc_info=error)
+        message = "a part of the platform cannot be reached: try again in a few seconds"
+        body = failure(status=503, message=message, code="UNAVAILABLE")
+        return Response(body, status=503, headers={"Retry-After": "2"})
+    view = context.get("view")
+    logger.error("a view failed", exc_info=error, extra={"view": type(view).__name__})
+    message = "something failed on our side; nothing is known about the outcome of this request"
+    return Response(failure(status=500, message=message, code="INTERNAL"), status=500)
+
+
+def _from_validation(error: exceptions.ValidationError) -> Response:
+    fields = _sentences(error.detail)
+    first = next(iter(fields.items()), ("", "the request is not valid"))
+    message = f"{first[0]}: {first[1]}" if first[0] else first[1]
+    body = failure(status=400, message=message, code="INVALID", data={"fields": fields})
+    return Response(body, status=400)
+
+
+def _from_api(error: exceptions.APIException) -> Response:
+    codes = error.get_codes()
+    word = codes if isinstance(codes, str) else error.default_code
+    headers = {}
+    if scheme := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = scheme
+    wait = getattr(error, "wait", None)
+    if wait is not None:
+        headers["Retry-After"] = str(int(wait) + 1)
+    body = failure(
+        status=error.status_code,
+        message=str(error.detail) if isinstance(error.detail, str) else error.default_detail,
+        code=_CODES.get(word, word.upper()),
+    )
+    return Response(body, status=error.status_code, headers=headers)
+
+
+def _sentences(detail: Any, path: str = "") -> dict[str, str]:
+    """Flatten DRF's nested details to one sentence per field; a field inside a field is `outer.inner`."""
+    if isinstance(detail, Mapping):
+        found: dict[str, str] = {}
+        for name, inner in detail.items():
+            own = "" if name == "non_field_errors" else str(name)
+            found |= _sentences(inner, ".".join(part for part in (path, own) if part))
+        return found
+    if isinstance(detail, Sequence) and not isinstance(detail, str):
+        if all(isinstance(inner, str) for inner in detail):
+            return {path: " ".join(map(str, detail))}
+        found = {}
+        for index, inner in enumerate(detail):
+            found |= _sentences(inner, f"{path}.{index}" if path else str(index))
+        return found
+    return {path: str(detail)}
+
+
+def _roll_back() -> None:
+    """Let nothing of a failed request be written, where requests run inside a transaction."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
