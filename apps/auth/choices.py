@@ -1,0 +1,14 @@
+"""Words with a fixed meaning in this app; they are stored, so they never change their spelling."""
+
+from django.db import models
+
+
+class LinkOrigin(models.TextChoices):
+    """Who asked for a sign-in link; it decides what else must be shown to use it."""
+
+    # A browser asked: the link works in that browser, elsewhere only with the code of the mail.
+    BROWSER = "browser", "Browser"
+    # A program without cookies asked: JSON clients use the link alone, pages ask for the code.
+    CLIENT = "client", "API client"
+    # The operator's console printed it: works alone, but only from this very machine.
+    CONSOLE = "console", "Console"

@@ -1,0 +1,89 @@
+"""The door of this app: who is there, who is signed in, and links for the operator's console.
+
+Other apps and the composition root enter here only; what comes out are frozen dataclasses.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.urls import reverse
+
+from apps.auth import selectors
+from apps.auth.choices import LinkOrigin
+from apps.auth.services import identities, links, users
+from apps.auth.services.identities import AuthenticatedUser
+from apps.auth.services.users import UserInfo
+
+__all__ = [
+    "AuthenticatedUser",
+    "ConsoleLink",
+    "UserInfo",
+    "login_link_create",
+    "session_user",
+    "token_user",
+    "user_by_id",
+    "user_by_session",
+    "user_by_token",
+    "users_seed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleLink:
+    """A sign-in link for the screen of the operator."""
+
+    url: str
+    # UTC.
+    expires_at: datetime
+
+
+def login_link_create(email: str) -> ConsoleLink:
+    """Make a link that signs in once, within ten minutes, from this machine only, in any browser.
+
+    It ends the older links of the address, and the user is created by its use if unknown.
+    """
+    link = links.login_link_issue(email=email, origin=LinkOrigin.CONSOLE)
+    query = urlencode({"token": link.token})
+    return ConsoleLink(
+        url=f"http://localhost:{settings.PORT}{reverse('auth-verify')}?{query}",
+        expires_at=link.expires_at,
+    )
+
+
+def user_by_token(token: str) -> AuthenticatedUser | None:
+    """Return who an access token speaks for, None if it is worth nothing; for sync code."""
+    return identities.user_by_token(token)
+
+
+def user_by_session(session_key: str) -> AuthenticatedUser | None:
+    """Return who a browser's session belongs to, None if it has ended; for sync code."""
+    return identities.user_by_session(session_key)
+
+
+async def token_user(token: str) -> AuthenticatedUser | None:
+    """Return who an access token speaks for; for sockets and lean handlers.
+
+    Sessions are believed for two seconds, so a socket that asks again every second is closed in time.
+    """
+    return await identities.user_by_token_async(token)
+
+
+async def session_user(session_key: str) -> AuthenticatedUser | None:
+    """Return who a browser's session belongs to; for sockets and lean handlers.
+
+    The caller has checked where the request comes from: Origin for sockets, CSRF for the rest.
+    """
+    return await identities.user_by_session_async(session_key)
+
+
+def user_by_id(user_id: int) -> UserInfo | None:
+    """Return a user, None if there is no such user."""
+    user = selectors.user_get(user_id=user_id)
+    return None if user is None else users.user_info(user)
+
+
+def users_seed() -> list[UserInfo]:
+    """Make sure that alice, bob (staff) and charlie exist, and return them in that order."""
+    return users.users_seed()

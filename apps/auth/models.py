@@ -1,0 +1,139 @@
+"""Tables of people and of their sign-in links.
+
+Sessions are Django's, verified addresses are allauth's. No secret is stored in a form that could be
+used: a link's token and the browser's nonce as SHA-256, the code as a keyed digest.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from typing_extensions import override
+
+from apps.auth.choices import LinkOrigin
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates users that sign in by mail and therefore have no password."""
+
+    use_in_migrations = False
+
+    def create_user(self, email: str, **fields: Any) -> "User":
+        user = self.model(email=email.strip().lower(), **fields)
+        # Random and unusable. It also keys the session hash: setting a new one ends every session.
+        user.set_unusable_password()
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, **fields: Any) -> "User":
+        return self.create_user(email, **{**fields, "is_staff": True, "is_superuser": True})
+
+    @override
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, known by one e-mail address in lower case."""
+
+    # Where sign-in links go; lower case, so that one mailbox is one person.
+    email = models.EmailField("e-mail", max_length=254, unique=True)
+    # What the screen calls this person; may be empty.
+    name = models.CharField("name", max_length=80, blank=True)
+    # False closes the door: no sign-in, and every session ends within two seconds.
+    is_active = models.BooleanField("active", default=True)
+    # May enter the admin.
+    is_staff = models.BooleanField("staff", default=False)
+    # First seen, UTC.
+    joined_at = models.DateTimeField("joined", default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        db_table = "accounts_user"
+        ordering = ("id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(email=Lower("email")), name="accounts_user_email_is_lower"
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.email
+
+    def get_full_name(self) -> str:
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        return self.name or self.email.partition("@")[0]
+
+
+class LoginLink(models.Model):
+    """One sign-in link and its fate; kept for 30 days as the record of who signed in from where.
+
+    The address is stored, not the user: a link for an unknown address is made by the same work,
+    and its first use creates the user.
+    """
+
+    # Whom the link signs in, lower case.
+    email = models.EmailField("e-mail", max_length=254)
+    # Who asked, and so what its use requires.
+    origin = models.CharField("asked by", max_length=8, choices=LinkOrigin)
+    # SHA-256 of the token, hexadecimal.
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    # Keyed digest of the six-digit code of the same mail, hexadecimal.
+    code_digest = models.CharField(max_length=64, editable=False)
+    # SHA-256 of the asking browser's cookie, hexadecimal; empty when no browser asked.
+    nonce_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    # Path on this site to open afterwards; empty means the usual one.
+    next_path = models.CharField(max_length=200, blank=True, editable=False)
+    # Codes tried so far; raised before a code is compared.
+    code_attempts = models.PositiveSmallIntegerField("codes tried", default=0, editable=False)
+    # Address that asked, when the network told one.
+    asked_ip = models.GenericIPAddressField("asked from", null=True, editable=False)
+    created_at = models.DateTimeField("made", db_index=True, editable=False)
+    expires_at = models.DateTimeField("ends", editable=False)
+    # When a newer link for the same address took its place.
+    superseded_at = models.DateTimeField("superseded", null=True, editable=False)
+    used_at = models.DateTimeField("used", null=True, editable=False)
+    # Address that used it, when the network told one.
+    used_ip = models.GenericIPAddressField("used from", null=True, editable=False)
+    # Who was signed in; empty until used.
+    user = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="login_links", editable=False
+    )
+
+    class Meta:
+        db_table = "accounts_login_link"
+        verbose_name = "sign-in link"
+        ordering = ("-id",)
+        indexes = (
+            models.Index(
+                "email",
+                name="accounts_link_live_email",
+                condition=models.Q(used_at=None, superseded_at=None),
+            ),
+            models.Index(
+                "nonce_sha256",
+                name="accounts_link_nonce",
+                condition=~models.Q(nonce_sha256=""),
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("created_at")),
+                name="accounts_link_ends_after_start",
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.email}, {self.get_origin_display()}, {self.created_at:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,40 @@
+"""Reads of users, sign-in links and sessions; nothing is changed here."""
+
+from importlib import import_module
+from types import SimpleNamespace
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+
+from apps.auth.models import LoginLink, User
+
+
+def session_store(*, session_key: str | None = None) -> SessionBase:
+    """Return the session of that key, not yet read; without a key a new one."""
+    store: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    return store
+
+
+def session_user(*, session: SessionBase) -> User | None:
+    """Return who is signed in by a session, None if it has ended or the user is not active."""
+    # Django's own check: it also compares the session with the user's current secret.
+    user = get_user(cast(HttpRequest, SimpleNamespace(session=session)))
+    return user if isinstance(user, User) else None
+
+
+def user_get(*, user_id: int) -> User | None:
+    """Return a user by id."""
+    return User.objects.filter(pk=user_id).first()
+
+
+def login_link_by_token(*, token_sha256: str) -> LoginLink | None:
+    """Return the link with that token, dead or alive."""
+    return LoginLink.objects.filter(token_sha256=token_sha256).first()
+
+
+def login_link_by_nonce(*, nonce_sha256: str) -> LoginLink | None:
+    """Return the newest link that a browser asked for."""
+    return LoginLink.objects.filter(nonce_sha256=nonce_sha256).order_by("-id").first()

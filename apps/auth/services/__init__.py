@@ -1,0 +1,1 @@
+"""What changes the state of accounts: sign-in links, sessions, tokens and the users themselves."""

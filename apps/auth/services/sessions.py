@@ -1,0 +1,76 @@
+"""Opens and ends sessions: a browser's own, or one for a client that holds an access token.
+
+Both go through allauth's `perform_login`, so that a further step of sign-in cannot be passed by.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from allauth.account.adapter import get_adapter
+from allauth.account.utils import perform_login
+from allauth.headless import app_settings
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from apps.auth import selectors
+from apps.auth.models import User
+from apps.auth.services.identities import session_cache
+from apps.auth.services.users import UserInfo, user_info
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSession:
+    """What a client without cookies gets when it signs in."""
+
+    access_token: str
+    # When the token and its session end, UTC.
+    expires_at: datetime
+    user: UserInfo
+
+
+def _end_fix(session: SessionBase) -> datetime:
+    """Give a session an end that later saves do not move, and return it."""
+    ends = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    session.set_expiry(ends)
+    return ends
+
+
+def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
+    """Sign a browser in under a new session id, and return the redirect to send."""
+    response: HttpResponse = perform_login(
+        request, user, email_verification="none", redirect_url=redirect_path
+    )
+    _end_fix(request.session)
+    return response
+
+
+def client_sign_in(*, request: HttpRequest, user: User) -> ClientSession:
+    """Open a session of its own for a client, and return its token.
+
+    The session of the request, if there is one, stays what it is: signing out of a browser must not
+    end a client, nor the other way round.
+    """
+    browser_session, browser_user = request.session, request.user
+    request.session = selectors.session_store()
+    request.user = AnonymousUser()
+    try:
+        perform_login(request, user, email_verification="none")
+        expires_at = _end_fix(request.session)
+        request.session.save()
+        access_token = app_settings.TOKEN_STRATEGY.create_access_token(request)
+    finally:
+        request.session, request.user = browser_session, browser_user
+        # Signing in renews the CSRF secret of the request; here that is not the client's.
+        request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
+    return ClientSession(access_token=access_token, expires_at=expires_at, user=user_info(user))
+
+
+def browser_sign_out(*, request: HttpRequest) -> None:
+    """End the session of a browser; sockets and requests of this process see it at once."""
+    session_key = request.session.session_key
+    get_adapter().logout(request)
+    if session_key:
+        session_cache.drop(session_key)

@@ -1,0 +1,126 @@
+"""Sign-in for programs: the endpoints of the public contract."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from typing_extensions import override
+
+from apps.auth.choices import LinkOrigin
+from apps.auth.serializers import (
+    ClientSessionSerializer,
+    LoginSerializer,
+    UserStatusSerializer,
+    VerifyQuerySerializer,
+)
+from apps.auth.services.links import login_link_use
+from apps.auth.services.login_requests import LoginWish, login_request
+from apps.auth.services.sessions import client_sign_in
+from apps.auth.views.edge import (
+    client_ip,
+    next_path_of,
+    no_trace,
+    nonce_for,
+    nonce_set,
+    presence_of,
+    wants_page,
+)
+from apps.auth.views.pages import VerifyPage
+from apps.common.envelope import success
+
+_SENT = "If this address can receive mail, a sign-in link and a code are on their way."
+
+
+class LoginView(APIView):
+    """Ask for a sign-in link by mail."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        request=LoginSerializer,
+        responses={200: OpenApiTypes.OBJECT},
+        description="The answer is the same for every address, known or not. The link works once, for ten minutes.",
+    )
+    def post(self, request: Request) -> Response:
+        serializer = LoginSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        nonce = nonce_for(request)
+        login_request(
+            wish=LoginWish(
+                email=serializer.validated_data["email"],
+                # Browsers send Origin with every POST, and they keep the cookie.
+                origin=LinkOrigin.BROWSER if "origin" in request.headers else LinkOrigin.CLIENT,
+                nonce=nonce,
+                next_path=next_path_of(serializer.validated_data["next"]),
+                ip=client_ip(request),
+            )
+        )
+        response = Response(success({"message": _SENT}))
+        nonce_set(response, nonce)
+        return response
+
+
+@no_trace
+class VerifyView(APIView):
+    """Use a sign-in link: programs get a session and its token, browsers get a page."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @override
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "GET" and wants_page(request):
+            return VerifyPage.as_view()(request)
+        return super().dispatch(request, *args, **kwargs)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("token", str, required=True, description="The token of the link."),
+            OpenApiParameter(
+                "code", str, description="The code of the mail, if a browser asked for the link."
+            ),
+        ],
+        responses=ClientSessionSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        query = VerifyQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        presence = presence_of(request, code=query.validated_data["code"], is_page=False)
+        used = login_link_use(token=query.validated_data["token"], presence=presence)
+        session = client_sign_in(request=request._request, user=used.user)  # noqa: SLF001 - DRF's only way to the request that carries the session.
+        return Response(success(ClientSessionSerializer(session).data))
+
+    def head(self, request: Request) -> Response:  # noqa: ARG002 - the signature is the framework's.
+        # Django would answer HEAD by running GET, and previews would use links up.
+        return Response()
+
+
+class VerifyUserView(APIView):
+    """Tell whether the sender is signed in, as whom, and until when."""
+
+    @extend_schema(request=None, responses=UserStatusSerializer)
+    def post(self, request: Request) -> Response:
+        answer = UserStatusSerializer(
+            {
+                "user": request.user,
+                "status": "active",
+                "sessionValid": True,
+                "expiresAt": _session_end(request),
+            }
+        )
+        return Response(success(answer.data))
+
+
+def _session_end(request: Request) -> datetime:
+    expires_us = getattr(request.user, "expires_us", None)
+    if expires_us is None:
+        return request._request.session.get_expiry_date()  # noqa: SLF001 - as above.
+    return datetime.fromtimestamp(expires_us / 1_000_000, tz=UTC)

@@ -1,0 +1,42 @@
+"""How a REST request proves who sends it: an access token, else (DRF's own class) a session."""
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from typing_extensions import override
+
+from apps.auth.services.identities import AuthenticatedUser, user_by_token
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>`; `request.user` is then an AuthenticatedUser."""
+
+    @override
+    def authenticate(self, request: Request) -> tuple[AuthenticatedUser, str] | None:
+        scheme, _, token = get_authorization_header(request).partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        # Bytes outside of ASCII are in no token; latin-1 reads any byte without an error.
+        user = user_by_token(token.decode("latin-1").strip())
+        if user is None:
+            raise AuthenticationFailed(
+                "the access token is wrong or has ended: sign in again", code="not_authenticated"
+            )
+        return user, user.session_digest
+
+    @override
+    def authenticate_header(self, request: Request) -> str:
+        # With this header the answer is 401; without it DRF would say 403.
+        return 'Bearer realm="api"'
+
+
+class BearerAuthenticationScheme(OpenApiAuthenticationExtension):
+    """Describes the access token in the OpenAPI page."""
+
+    target_class = "apps.auth.views.authentication.BearerAuthentication"
+    name = "accessToken"
+
+    @override
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -1,0 +1,84 @@
+"""Exact rate limits shared by all processes: a sliding window per key, decided in one atomic script.
+
+Which limits hold for what is decided by the caller; the counts live on REDIS_URL, never on the log.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+_WINDOW_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# The sorted set holds the times of the passed requests, newest last.
+#  1. A limit of `count` per `window` refuses while the count-th newest request is younger than it.
+#  2. If any limit refuses, nothing is written: a refused request does not lengthen the wait.
+#  3. Otherwise this request is added, and what no window reaches any more is dropped.
+_SCRIPT = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local wait, longest = 0, 0
+for i = 1, #ARGV, 2 do
+  local count, window = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+  longest = math.max(longest, window)
+  local nth = redis.call('ZREVRANGE', KEYS[1], count - 1, count - 1, 'WITHSCORES')
+  if nth[2] then
+    wait = math.max(wait, tonumber(nth[2]) + window - now)
+  end
+end
+if wait > 0 then
+  return string.format('%.0f', wait)
+end
+local score = string.format('%.0f', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
+redis.call('ZADD', KEYS[1], score, score .. '-' .. redis.call('ZCARD', KEYS[1]))
+redis.call('PEXPIRE', KEYS[1], math.ceil(longest / 1000))
+return '0'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `count` requests within any `window_s` seconds."""
+
+    count: int
+    # Seconds.
+    window_s: int
+
+
+def rate_limits_parse(texts: list[str]) -> tuple[RateLimit, ...]:
+    """Return the limits written as `<count>/<s|m|h|d>`, such as 5/h.
+
+    Errors: ValueError naming the text that is none.
+    """
+    limits = []
+    for text in texts:
+        count, _, unit = text.strip().partition("/")
+        if not (count.isascii() and count.isdigit() and int(count) and unit in _WINDOW_SECONDS):
+            raise ValueError(f"a rate limit looks like 5/h (s, m, h or d), was {text!r}")
+        limits.append(RateLimit(count=int(count), window_s=_WINDOW_SECONDS[unit]))
+    return tuple(limits)
+
+
+@functools.cache
+def _script() -> Script:
+    # A blind retry of the client could count one request twice.
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+    return client.register_script(_SCRIPT)
+
+
+def rate_limit_wait_us(*, key: str, limits: tuple[RateLimit, ...]) -> int:
+    """Count one request of `key`; return 0 if it passes, else how long to wait.
+
+    Units: microseconds.
+    Errors: redis.RedisError; the caller decides what an unknown count means, for money it is "no".
+    """
+    if not limits:
+        return 0
+    arguments = [number for limit in limits for number in (limit.count, limit.window_s * 1_000_000)]
+    answer = _script()(keys=[f"{settings.STREAM_PREFIX}rate:{key}"], args=arguments)
+    return int(answer)
