@@ -8,9 +8,14 @@ from drf_spectacular.views import (
     SpectacularSwaggerSplitView,
 )
 
+from apps.auth.urls import page_urlpatterns as auth_pages
+
 urlpatterns = [
-    path("admin/", admin.site.urls),
+    path("api/v1/", include("apps.auth.urls")),
+    # Before the admin, whose last route takes every address below its own; sign-in replaces some of them.
+    path("", include(auth_pages)),
     path("admin/queues/", include("django_rq.urls")),
+    path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
