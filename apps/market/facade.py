@@ -1,0 +1,140 @@
+"""The market as other apps see it: instruments, newest prices, the price stream, and what bootstrap needs.
+
+Returns frozen values, never models. Start the stream once per web process, on its loop, before requests are served.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from apps.market import selectors, services
+from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
+from apps.market.feed.service import FeedService, source_classes_decide
+from apps.market.prices import (
+    FeedStatus,
+    FeedUnavailableError,
+    LatestQuote,
+    SourceStatus,
+    price_book,
+)
+from apps.market.selectors import InstrumentInfo, SymbolUnknownError
+from engine.messages.commands import DefineInstrument
+from engine.values import SourceClass, TradingMode
+
+__all__ = [
+    "FeedService",
+    "FeedStatus",
+    "FeedUnavailableError",
+    "InstrumentInfo",
+    "LatestQuote",
+    "SourceStatus",
+    "Subscription",
+    "SymbolUnknownError",
+    "catalogue_install",
+    "definition_commands",
+    "feed_is_available",
+    "feed_status",
+    "instrument_get",
+    "instruments",
+    "instruments_by_symbol",
+    "price_source_class",
+    "price_stream_start",
+    "price_stream_stop",
+    "prices_subscribe",
+    "quote_latest",
+    "quotes_latest",
+    "source_classes_decide",
+    "symbol_resolve",
+    "trading_mode_record",
+]
+
+
+def instruments() -> tuple[InstrumentInfo, ...]:
+    """Return all instruments in the order of lists."""
+    return selectors.instruments()
+
+
+def instruments_by_symbol() -> Mapping[str, InstrumentInfo]:
+    """Return all instruments by symbol."""
+    return selectors.instruments_by_symbol()
+
+
+def instrument_get(text: str) -> InstrumentInfo:
+    """Return the instrument that a spelling means (BTC, BTCUSDT, BTC_USDT, BTC/USDT, any case).
+
+    Errors: SymbolUnknownError (400 SYMBOL_UNKNOWN).
+    """
+    return selectors.instrument_resolve(text)
+
+
+def symbol_resolve(text: str) -> str:
+    """Return the symbol that a spelling means; errors as instrument_get."""
+    return selectors.instrument_resolve(text).symbol
+
+
+def price_source_class(symbol: str) -> SourceClass | None:
+    """Return the class of prices that an instrument takes; None before its first feed.
+
+    Errors: SymbolUnknownError.
+    """
+    quote = price_book().latest(symbol)
+    return quote.source_class if quote else selectors.instrument_resolve(symbol).source_class
+
+
+def quote_latest(symbol: str) -> LatestQuote | None:
+    """Return the newest quote of a symbol in this process, however old; None when there was none yet."""
+    return price_book().latest(symbol)
+
+
+def quotes_latest() -> list[LatestQuote]:
+    """Return the newest quotes of all symbols that have one."""
+    return price_book().all_latest()
+
+
+def feed_status() -> FeedStatus | None:
+    """Return the feed's own word on itself, a second old at most; None when it has said nothing yet."""
+    return price_book().status()
+
+
+def feed_is_available() -> bool:
+    """Return whether prices have come in within the last seconds."""
+    return price_book().is_fed()
+
+
+async def price_stream_start() -> None:
+    """Begin to receive prices in this process and to send them to its sockets."""
+    await price_book().start()
+    await broadcaster().start()
+
+
+async def price_stream_stop() -> None:
+    """Stop sending and receiving."""
+    await broadcaster().stop()
+    await price_book().stop()
+
+
+def prices_subscribe(
+    send: Send, symbols: Collection[str] | None, *, on_stalled: OnStalled
+) -> Subscription:
+    """Send frames of the `prices` and `status` channels to one socket (symbols None: all).
+
+    Call ack(frame), update(symbols) and close() on what is returned. `send` is awaited with the text of one frame; `on_stalled` when
+    the client has fallen behind for 30 s. On the loop of price_stream_start only.
+    """
+    return broadcaster().subscribe(send, symbols, on_stalled=on_stalled)
+
+
+def catalogue_install() -> int:
+    """Add the shipped instruments that the database lacks; return how many."""
+    return services.catalogue_install()
+
+
+def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:
+    """Yield the commands that tell the engine every instrument; sending them again does nothing.
+
+    Call source_classes_decide() first: an instrument without a source class is left out.
+    """
+    return services.definition_commands(shards=shards)
+
+
+def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> None:
+    """Record the trading mode that the engine has set for one instrument, or for all of them (None)."""
+    services.trading_mode_record(symbol=symbol, trading_mode=trading_mode)

@@ -1,0 +1,249 @@
+"""Plays a recorded tape of one-minute candles as if it happened now.
+
+A candle says where the price was, not when; inside the minute the price walks open, first extreme, second extreme, close in
+straight lines, one quote per second of tape time. A rising minute visits its low first, a falling one its high. Missing minutes of the
+tape are passed over without a pause.
+
+Looping: each round is scaled by the ratio of the price reached to the tape's first open, so the round begins where the last
+one ended. The ratio is kept as two integers; prices are rounded to ticks once, from the tape's own price.
+"""
+
+import asyncio
+import csv
+import hashlib
+from array import array
+from collections.abc import AsyncIterator, Collection, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from apps.market.clock import Clock
+from apps.market.feed.base import (
+    DecimalsError,
+    RawQuote,
+    SourceUnavailableError,
+    quote_around,
+    ticks_from_text,
+)
+from apps.market.feed.positions import PositionFile
+from apps.market.selectors import InstrumentInfo
+from engine.values import SourceClass
+
+QUOTES_PER_CANDLE: Final = 60
+# Seconds of the minute at which the price has reached the extremes and the close.
+_FIRST_EXTREME: Final = 20
+_SECOND_EXTREME: Final = 40
+_CLOSE: Final = QUOTES_PER_CANDLE - 1
+_POSITION_EVERY_US: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """One minute of the tape, in ticks."""
+
+    open_ticks: int
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+
+    def price_at(self, second: int) -> int:
+        """Return the price in the given second of the minute, ticks.
+
+        Rounding: half a tick up; never outside low to high, since the corners are not.
+        """
+        is_rising = self.close_ticks >= self.open_ticks
+        first, last = (
+            (self.low_ticks, self.high_ticks) if is_rising else (self.high_ticks, self.low_ticks)
+        )
+        corners = (
+            (0, self.open_ticks),
+            (_FIRST_EXTREME, first),
+            (_SECOND_EXTREME, last),
+            (_CLOSE, self.close_ticks),
+        )
+        for (start, start_ticks), (end, end_ticks) in pairwise(corners):
+            if second <= end:
+                return _rounded(
+                    start_ticks * (end - second) + end_ticks * (second - start), end - start
+                )
+        return self.close_ticks
+
+
+class Tape:
+    """All candles of one file, as four integer columns: a month of minutes is 1.4 MB."""
+
+    def __init__(self, path: Path, decimals: int) -> None:
+        self._columns = tuple(array("q") for _ in range(4))
+        digest = hashlib.blake2b(digest_size=16)
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = csv.DictReader(file)
+                for line, row in enumerate(rows, start=2):
+                    candle = _candle_from_row(row, decimals, line)
+                    for column, value in zip(self._columns, candle, strict=True):
+                        column.append(value)
+                    digest.update(repr(candle).encode())
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"the tape cannot be read: {error}"
+            raise SourceUnavailableError(message) from error
+        if not len(self):
+            message = "the tape holds no candles"
+            raise SourceUnavailableError(message)
+        # Stands for the content, so that a position is never applied to another tape.
+        self.digest = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, index: int) -> Candle:
+        opens, highs, lows, closes = self._columns
+        return Candle(opens[index], highs[index], lows[index], closes[index])
+
+
+@dataclass(slots=True)
+class _Position:
+    """Where the tape stands, and the ratio of this round's prices to the tape's own."""
+
+    candle: int = 0
+    second: int = 0
+    ratio_above: int = 1
+    ratio_below: int = 1
+
+
+class ReplaySource:
+    """A tape of one symbol."""
+
+    name = "replay"
+    source_class = SourceClass.REPLAY
+    malformed = 0
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        instrument: InstrumentInfo,
+        speed: float,
+        position_file: PositionFile,
+        clock: Clock,
+    ) -> None:
+        """Take a tape for an instrument; speed 60 plays an hour of tape in a minute."""
+        self._path = path
+        self._instrument = instrument
+        self._seconds_per_quote = 1 / speed
+        self._position_file = position_file
+        self._clock = clock
+        self._tape: Tape | None = None
+        self._position = _Position()
+        self._is_playing = False
+
+    async def open(self) -> Collection[str]:
+        """Read the tape and the position where an earlier run stopped."""
+        if self._tape is None:
+            # Some tenths of a second for a month of minutes: too long for an event loop.
+            self._tape = await asyncio.to_thread(Tape, self._path, self._instrument.price_decimals)
+            self._position = _position_from(self._position_file.read(), self._tape)
+        return (self._instrument.symbol,)
+
+    async def quotes(self, symbols: Collection[str]) -> AsyncIterator[list[RawQuote]]:
+        """Yield the tape's quotes at its speed, for ever."""
+        if self._instrument.symbol not in symbols:
+            return
+        self._is_playing = True
+        try:
+            due_us = written_us = self._clock.now_us()
+            for price_ticks in self._prices():
+                now_us = self._clock.now_us()
+                if now_us < due_us:
+                    await self._clock.sleep((due_us - now_us) / 1e6)
+                elif now_us - due_us > _POSITION_EVERY_US:
+                    # The process was held up: go on from now instead of rushing through what was missed.
+                    due_us = now_us
+                due_us += round(self._seconds_per_quote * 1e6)
+                now_us = self._clock.now_us()
+                bid_ticks, ask_ticks = quote_around(price_ticks, self._instrument.spread_ticks)
+                yield [RawQuote(self._instrument.symbol, bid_ticks, ask_ticks, now_us)]
+                if now_us - written_us >= _POSITION_EVERY_US:
+                    self.close()
+                    written_us = now_us
+        finally:
+            self._is_playing = False
+            self.close()
+
+    def is_live(self, symbol: str) -> bool:
+        """Return whether the tape is playing."""
+        return self._is_playing and symbol == self._instrument.symbol
+
+    def close(self) -> None:
+        """Write down where the tape stands."""
+        if self._tape is not None:
+            position = self._position
+            self._position_file.write(
+                {
+                    "tape": self._tape.digest,
+                    "candle": position.candle,
+                    "second": position.second,
+                    "ratio_above": position.ratio_above,
+                    "ratio_below": position.ratio_below,
+                }
+            )
+
+    def _prices(self) -> Iterator[int]:
+        tape, position = self._tape, self._position
+        if tape is None:
+            return
+        while True:
+            price_ticks = _scaled(tape[position.candle].price_at(position.second), position)
+            # Moved on before the yield: a position written meanwhile names the quote that comes next.
+            self._advance(tape, price_ticks)
+            yield price_ticks
+
+    def _advance(self, tape: Tape, price_ticks: int) -> None:
+        position = self._position
+        position.second += 1
+        if position.second < QUOTES_PER_CANDLE:
+            return
+        position.second = 0
+        position.candle += 1
+        if position.candle == len(tape):
+            position.candle = 0
+            position.ratio_above, position.ratio_below = price_ticks, tape[0].open_ticks
+
+
+def _scaled(price_ticks: int, position: _Position) -> int:
+    return max(1, _rounded(price_ticks * position.ratio_above, position.ratio_below))
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """Return the quotient of a positive denominator, half a unit rounded up."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _candle_from_row(
+    row: dict[str, str | None], decimals: int, line: int
+) -> tuple[int, int, int, int]:
+    try:
+        opened, high, low, close = (
+            ticks_from_text(row.get(name) or "", decimals, round_up=False)
+            for name in ("open", "high", "low", "close")
+        )
+    except DecimalsError as error:
+        message = f"line {line} of the tape: {error}"
+        raise SourceUnavailableError(message) from error
+    if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
+        message = f"line {line} of the tape: expected 0 < low <= open, close <= high"
+        raise SourceUnavailableError(message)
+    return opened, high, low, close
+
+
+def _position_from(stored: dict[str, object], tape: Tape) -> _Position:
+    """Return the stored position, or the start when it is of another tape or out of range."""
+    if stored.get("tape") != tape.digest:
+        return _Position()
+    numbers = [stored.get(name) for name in ("candle", "second", "ratio_above", "ratio_below")]
+    if not all(isinstance(number, int) for number in numbers):
+        return _Position()
+    position = _Position(*(int(str(number)) for number in numbers))
+    is_in_range = 0 <= position.candle < len(tape) and 0 <= position.second < QUOTES_PER_CANDLE
+    is_ratio = position.ratio_above > 0 and position.ratio_below > 0
+    return position if is_in_range and is_ratio else _Position()

@@ -1,0 +1,104 @@
+"""From the FEEDS setting to sources: `binance`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1]`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+from apps.market.clock import Clock
+from apps.market.feed.base import Source
+from apps.market.feed.binance import BinanceSource
+from apps.market.feed.positions import PositionFile
+from apps.market.feed.replay import ReplaySource
+from apps.market.feed.simulator import SimulatorSource
+from apps.market.selectors import InstrumentInfo, instrument_find
+
+_SPEED: Final = re.compile(r"[0-9]{1,4}(\.[0-9]{1,3})?", re.ASCII)
+_SPEED_MAX: Final = 3600.0
+_SEED_DEFAULT: Final = 1
+
+
+class FeedSettingError(ValueError):
+    """FEEDS cannot be understood; the message says what was expected and what was found."""
+
+
+def sources_from(
+    feeds: Sequence[str],
+    *,
+    instruments: Mapping[str, InstrumentInfo],
+    data_dir: Path,
+    base_dir: Path,
+    clock: Clock,
+) -> list[Source]:
+    """Build the sources of the FEEDS setting, in its order; relative tapes are looked for in base_dir.
+
+    Errors: FeedSettingError.
+    """
+    if not feeds:
+        message = "FEEDS must name at least one of binance, simulator, replay:<path>"
+        raise FeedSettingError(message)
+    folder = data_dir / "feed"
+    sources: list[Source] = []
+    for text in feeds:
+        kind, _, rest = text.strip().partition(":")
+        if kind == "binance" and not rest:
+            sources.append(BinanceSource(instruments=instruments, clock=clock))
+        elif kind == "simulator":
+            sources.append(
+                SimulatorSource(
+                    instruments=instruments,
+                    seed=_seed(rest, text),
+                    position_file=PositionFile(folder / "simulator.json"),
+                    clock=clock,
+                )
+            )
+        elif kind == "replay" and rest:
+            sources.append(_replay(rest, text, folder, base_dir, instruments, clock))
+        else:
+            message = (
+                f"FEEDS must be made of binance, simulator[:seed=N], replay:<path>; found {text!r}"
+            )
+            raise FeedSettingError(message)
+    return sources
+
+
+def _seed(rest: str, text: str) -> int:
+    if not rest:
+        return _SEED_DEFAULT
+    name, _, value = rest.partition("=")
+    if name != "seed" or not (value.isascii() and value.isdigit()):
+        message = f"expected simulator:seed=<whole number>, found {text!r}"
+        raise FeedSettingError(message)
+    return int(value)
+
+
+def _replay(
+    rest: str,
+    text: str,
+    folder: Path,
+    base_dir: Path,
+    instruments: Mapping[str, InstrumentInfo],
+    clock: Clock,
+) -> ReplaySource:
+    path_text, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if not path_text or options.keys() - {"symbol", "speed"}:
+        message = f"expected replay:<path>[?symbol=..&speed=..], found {text!r}"
+        raise FeedSettingError(message)
+    instrument = instrument_find(options.get("symbol", "BTC"), among=instruments)
+    if instrument is None:
+        message = f"the tape's symbol is no instrument: {text!r}"
+        raise FeedSettingError(message)
+    speed_text = options.get("speed", "1")
+    speed = float(speed_text) if _SPEED.fullmatch(speed_text) else 0.0
+    if not 0 < speed <= _SPEED_MAX:
+        message = f"the tape's speed must be above 0 and at most {_SPEED_MAX:g}, found {text!r}"
+        raise FeedSettingError(message)
+    return ReplaySource(
+        path=base_dir / Path(path_text).expanduser(),
+        instrument=instrument,
+        speed=speed,
+        position_file=PositionFile(folder / f"replay-{instrument.symbol}.json"),
+        clock=clock,
+    )

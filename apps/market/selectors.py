@@ -1,0 +1,178 @@
+"""Reads of the market's tables, as frozen values; a process cache, since specifications change a few times a year.
+
+Nothing here writes. The cache is filled by a blocking read: whoever lives on an event loop fills it first (price_stream_start).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from types import MappingProxyType
+
+from apps.common.errors import ServiceError
+from apps.market.choices import Liquidity
+from apps.market.models import Instrument
+from engine.messages.definitions import Tier
+from engine.values import SourceClass, TradingMode
+
+_SPELLING = re.compile(r"([A-Z0-9]{1,20})(?:[_/-]USDT)?", re.ASCII)
+QUOTE_CURRENCY = "USDT"
+
+
+class SymbolUnknownError(ServiceError):
+    """A spelling that means no instrument."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            "SYMBOL_UNKNOWN",
+            f"expected a symbol such as BTCUSDT or BTC, found {text[:32]!r}",
+            data={"symbol": text[:32]},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentInfo:
+    """One instrument as every part of the web and the feed sees it; units as in models.Instrument."""
+
+    symbol: str
+    base: str
+    name: str
+    rank: int
+    liquidity: Liquidity
+    spec_version: int
+    price_decimals: int
+    quantity_decimals: int
+    reference_price_ticks: int
+    quantity_min_units: int
+    quantity_step_units: int
+    quantity_max_units: int
+    spread_ticks: int
+    spread_ppm_max: int
+    jump_ppm_max: int
+    stop_distance_ticks: int
+    tiers: tuple[Tier, ...]
+    swap_long_ppm: int
+    swap_short_ppm: int
+    quote_age_us_max: int
+    exposure_account_micros_max: int
+    exposure_house_micros_max: int
+    trading_mode: TradingMode
+    # None until the first feed has served the instrument.
+    source_class: SourceClass | None
+
+    @property
+    def leverage_max(self) -> int:
+        """Return the highest leverage of any tier, whole number."""
+        return max(tier.leverage_max for tier in self.tiers)
+
+
+def instruments_read() -> tuple[InstrumentInfo, ...]:
+    """Read all instruments from the database, in the order of lists."""
+    return tuple(_info(row) for row in Instrument.objects.order_by("rank", "symbol"))
+
+
+def instruments() -> tuple[InstrumentInfo, ...]:
+    """Return all instruments from the process cache, in the order of lists."""
+    return _cache.all()
+
+
+def instruments_by_symbol() -> Mapping[str, InstrumentInfo]:
+    """Return all instruments from the process cache, by symbol."""
+    return _cache.by_symbol()
+
+
+def instruments_refresh() -> None:
+    """Read the instruments anew into the process cache."""
+    _cache.fill()
+
+
+def instruments_forget() -> None:
+    """Empty the process cache; the next reader fills it."""
+    _cache.clear()
+
+
+def instrument_find(
+    text: str, *, among: Mapping[str, InstrumentInfo] | None = None
+) -> InstrumentInfo | None:
+    """Return the instrument that a spelling means: BTC, BTCUSDT, BTC_USDT, BTC/USDT, BTC-USDT, any case.
+
+    Without `among` the process cache is asked.
+    """
+    found = _SPELLING.fullmatch(text.upper()) if text.isascii() else None
+    if found is None:
+        return None
+    by_symbol = _cache.by_symbol() if among is None else among
+    base = found.group(1).removesuffix(QUOTE_CURRENCY)
+    return by_symbol.get(base + QUOTE_CURRENCY)
+
+
+def instrument_resolve(text: str) -> InstrumentInfo:
+    """Return the instrument that a spelling means, as instrument_find.
+
+    Errors: SymbolUnknownError.
+    """
+    info = instrument_find(text)
+    if info is None:
+        raise SymbolUnknownError(text)
+    return info
+
+
+def _info(row: Instrument) -> InstrumentInfo:
+    return InstrumentInfo(
+        symbol=row.symbol,
+        base=row.base,
+        name=row.name,
+        rank=row.rank,
+        liquidity=Liquidity(row.liquidity),
+        spec_version=row.spec_version,
+        price_decimals=row.price_decimals,
+        quantity_decimals=row.quantity_decimals,
+        reference_price_ticks=row.reference_price_ticks,
+        quantity_min_units=row.quantity_min_units,
+        quantity_step_units=row.quantity_step_units,
+        quantity_max_units=row.quantity_max_units,
+        spread_ticks=row.spread_ticks,
+        spread_ppm_max=row.spread_ppm_max,
+        jump_ppm_max=row.jump_ppm_max,
+        stop_distance_ticks=row.stop_distance_ticks,
+        tiers=tuple(Tier(*tier) for tier in row.tiers),
+        swap_long_ppm=row.swap_long_ppm,
+        swap_short_ppm=row.swap_short_ppm,
+        quote_age_us_max=row.quote_age_us_max,
+        exposure_account_micros_max=row.exposure_account_micros_max,
+        exposure_house_micros_max=row.exposure_house_micros_max,
+        trading_mode=TradingMode(row.trading_mode),
+        source_class=SourceClass(row.source_class) if row.source_class else None,
+    )
+
+
+class _InstrumentCache:
+    """All instruments of this process; replaced as a whole, so readers need no lock."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._all: tuple[InstrumentInfo, ...] = ()
+        self._by_symbol: Mapping[str, InstrumentInfo] = MappingProxyType({})
+
+    def all(self) -> tuple[InstrumentInfo, ...]:
+        if not self._all:
+            self.fill()
+        return self._all
+
+    def by_symbol(self) -> Mapping[str, InstrumentInfo]:
+        if not self._all:
+            self.fill()
+        return self._by_symbol
+
+    def fill(self) -> None:
+        with self._lock:
+            self._all = instruments_read()
+            self._by_symbol = MappingProxyType({info.symbol: info for info in self._all})
+
+    def clear(self) -> None:
+        with self._lock:
+            self._all = ()
+            self._by_symbol = MappingProxyType({})
+
+
+_cache = _InstrumentCache()

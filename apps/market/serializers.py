@@ -1,0 +1,90 @@
+"""Shapes of the market's answers, for the OpenAPI document; the views build plain data of exactly these shapes.
+
+Numbers are exact decimals in JSON; they never pass through a float.
+"""
+
+from typing import Any
+
+from drf_spectacular.utils import inline_serializer
+from rest_framework import serializers
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    DecimalField,
+    IntegerField,
+    URLField,
+)
+
+
+def _number() -> DecimalField:
+    # Wide enough for every price, quantity and amount that the engine can hold.
+    return DecimalField(max_digits=30, decimal_places=6, coerce_to_string=False)
+
+
+def _envelope(
+    name: str, data: serializers.Field[Any, Any, Any, Any]
+) -> serializers.Serializer[Any]:
+    return inline_serializer(
+        name, {"success": BooleanField(), "data": data, "message": CharField()}
+    )
+
+
+SUPPORTED_ASSETS = _envelope(
+    "SupportedAssets",
+    inline_serializer(
+        "SupportedAsset",
+        {
+            "symbol": CharField(),
+            "name": CharField(),
+            "imageUrl": URLField(),
+            "base": CharField(),
+            "quoteCurrency": CharField(),
+            "status": CharField(),
+            "sourceClass": CharField(allow_null=True),
+            "priceDecimals": IntegerField(),
+            "quantityDecimals": IntegerField(),
+            "minQuantity": _number(),
+            "maxQuantity": _number(),
+            "quantityStep": _number(),
+            "minStopDistance": _number(),
+            "maxLeverage": IntegerField(),
+            "tiers": inline_serializer(
+                "LeverageTier",
+                {
+                    "notionalCap": _number(),
+                    "maxLeverage": IntegerField(),
+                    "maintenanceRate": _number(),
+                    "maintenanceAmount": _number(),
+                },
+                many=True,
+            ),
+            "swapLongPercent": _number(),
+            "swapShortPercent": _number(),
+            "maxQuoteAgeMs": IntegerField(),
+            "maxExposure": _number(),
+            "version": IntegerField(),
+        },
+        many=True,
+    ),
+)
+
+LATEST_PRICES = _envelope(
+    "LatestPrices",
+    inline_serializer(
+        "LatestPrice",
+        {
+            "asset": CharField(),
+            "price": _number(),
+            "bid": _number(),
+            "ask": _number(),
+            "decimal": IntegerField(),
+            "time": IntegerField(),
+            "source": CharField(),
+            "sourceClass": CharField(),
+            "simulated": BooleanField(),
+            "ageMs": IntegerField(),
+            "stale": BooleanField(),
+        },
+        many=True,
+    ),
+)

@@ -1,0 +1,14 @@
+"""Routes of the market: the API's under /api/v1/, and the icons beside the pages."""
+
+from django.urls import path
+
+from apps.market.views import LatestPricesView, SupportedAssetsView, asset_icon
+
+urlpatterns = [
+    path("supportedAssets", SupportedAssetsView.as_view(), name="supported-assets"),
+    path("prices/latest", LatestPricesView.as_view(), name="prices-latest"),
+]
+
+page_urlpatterns = [
+    path("assets/<str:base>.svg", asset_icon, name="asset-icon"),
+]

@@ -1,0 +1,131 @@
+"""Public reads of the market: instruments, newest prices, icons. From memory; nothing here waits for a database."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.common.envelope import success
+from apps.common.money import number_from_micros, number_from_scaled
+from apps.market.clock import WallClock
+from apps.market.icons import icon_svg
+from apps.market.prices import FeedUnavailableError, LatestQuote, price_book
+from apps.market.selectors import (
+    QUOTE_CURRENCY,
+    InstrumentInfo,
+    instrument_resolve,
+    instruments,
+    instruments_by_symbol,
+)
+from apps.market.serializers import LATEST_PRICES, SUPPORTED_ASSETS
+from engine.messages.definitions import Tier
+from engine.values import SourceClass
+
+_RATE_DECIMALS_OF_PPM = 6
+_PERCENT_DECIMALS_OF_PPM = 4
+# More names than instruments can be meant by nobody.
+_SYMBOLS_CHARACTERS_MAX = 4000
+
+
+class SupportedAssetsView(APIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+    @extend_schema(operation_id="supported_assets", responses=SUPPORTED_ASSETS, tags=["market"])
+    def get(self, request: Request) -> Response:
+        """List all instruments with their specification."""
+        return Response(success([_asset(request, info) for info in instruments()]))
+
+
+class LatestPricesView(APIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+    @extend_schema(
+        operation_id="prices_latest",
+        parameters=[
+            OpenApiParameter(
+                "symbols", str, description="Comma-separated symbols, such as BTC,ETHUSDT"
+            )
+        ],
+        responses=LATEST_PRICES,
+        tags=["market"],
+    )
+    def get(self, request: Request) -> Response:
+        """List the newest prices; 503 while no feed speaks."""
+        book = price_book()
+        asked = request.query_params.get("symbols", "")[:_SYMBOLS_CHARACTERS_MAX]
+        infos = [instrument_resolve(text) for text in asked.split(",")] if asked else instruments()
+        if not book.is_fed():
+            raise FeedUnavailableError
+        now_us = WallClock().now_us()
+        quotes = ((info, book.latest(info.symbol)) for info in dict.fromkeys(infos))
+        return Response(success([_price(info, q, now_us) for info, q in quotes if q is not None]))
+
+
+@require_safe
+@cache_control(public=True, max_age=7 * 24 * 3600)
+def asset_icon(_request: HttpRequest, base: str) -> HttpResponse:
+    """Serve the drawn icon of a coin that is traded here."""
+    if f"{base}{QUOTE_CURRENCY}" not in instruments_by_symbol():
+        raise Http404
+    return HttpResponse(icon_svg(base), content_type="image/svg+xml")
+
+
+def _asset(request: Request, info: InstrumentInfo) -> dict[str, object]:
+    icon = reverse("asset-icon", kwargs={"base": info.base})
+    return {
+        "symbol": info.symbol,
+        "name": info.name,
+        "imageUrl": request.build_absolute_uri(icon),
+        "base": info.base,
+        "quoteCurrency": QUOTE_CURRENCY,
+        "status": info.trading_mode.value,
+        "sourceClass": info.source_class and info.source_class.value,
+        "priceDecimals": info.price_decimals,
+        "quantityDecimals": info.quantity_decimals,
+        "minQuantity": number_from_scaled(info.quantity_min_units, info.quantity_decimals),
+        "maxQuantity": number_from_scaled(info.quantity_max_units, info.quantity_decimals),
+        "quantityStep": number_from_scaled(info.quantity_step_units, info.quantity_decimals),
+        "minStopDistance": number_from_scaled(info.stop_distance_ticks, info.price_decimals),
+        "maxLeverage": info.leverage_max,
+        "tiers": [_tier(tier) for tier in info.tiers],
+        "swapLongPercent": number_from_scaled(info.swap_long_ppm, _PERCENT_DECIMALS_OF_PPM),
+        "swapShortPercent": number_from_scaled(info.swap_short_ppm, _PERCENT_DECIMALS_OF_PPM),
+        "maxQuoteAgeMs": info.quote_age_us_max // 1000,
+        "maxExposure": number_from_micros(info.exposure_account_micros_max),
+        "version": info.spec_version,
+    }
+
+
+def _tier(tier: Tier) -> dict[str, object]:
+    return {
+        "notionalCap": number_from_micros(tier.notional_cap_micros),
+        "maxLeverage": tier.leverage_max,
+        "maintenanceRate": number_from_scaled(tier.maintenance_ppm, _RATE_DECIMALS_OF_PPM),
+        "maintenanceAmount": number_from_micros(tier.maintenance_amount_micros),
+    }
+
+
+def _price(info: InstrumentInfo, quote: LatestQuote, now_us: int) -> dict[str, object]:
+    age_us = max(0, now_us - quote.ts_us)
+    # The middle, rounded down to a tick: nobody trades at it.
+    mid_ticks = (quote.bid_ticks + quote.ask_ticks) // 2
+    return {
+        "asset": info.symbol,
+        "price": number_from_scaled(mid_ticks, info.price_decimals),
+        "bid": number_from_scaled(quote.bid_ticks, info.price_decimals),
+        "ask": number_from_scaled(quote.ask_ticks, info.price_decimals),
+        "decimal": info.price_decimals,
+        "time": quote.ts_us // 1000,
+        "source": quote.source,
+        "sourceClass": quote.source_class.value,
+        "simulated": quote.source_class is not SourceClass.LIVE,
+        "ageMs": age_us // 1000,
+        "stale": age_us > info.quote_age_us_max,
+    }
