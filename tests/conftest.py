@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-# Django reads the environment when pytest-django sets it up, which is after this import and before any fixture.
+# Django reads the environment once, so it is set up here and not by an option of pytest-django, which would be earlier.
 _DATA_DIR = Path(tempfile.mkdtemp(prefix="cryptocfd-tests-"))
 for _name in ("DATABASE_URL", "LOG_REDIS_URL", "REDIS_URL", "PUBLIC_URL", "ALLOWED_HOSTS"):
     os.environ[_name] = ""
@@ -30,6 +30,10 @@ os.environ |= {
 }
 
 # Imported only now, since a module may read the settings at its import.
+import django  # noqa: E402 - see above.
+
+django.setup()
+
 from cryptocfd.embedded.servers import EmbeddedServers  # noqa: E402 - see above.
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
