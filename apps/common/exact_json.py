@@ -12,6 +12,7 @@ from django.utils.functional import Promise
 from rest_framework.exceptions import ErrorDetail, ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
+from typing_extensions import override
 
 BODY_BYTES_MAX = 64 * 1024
 
@@ -63,6 +64,7 @@ def json_encode(value: object) -> bytes:
 class ExactJSONRenderer(JSONRenderer):
     """Renders `application/json` without losing a digit; indented where a person reads it."""
 
+    @override
     def render(
         self,
         data: Any,
@@ -81,11 +83,12 @@ class ExactJSONParser(JSONParser):
 
     renderer_class = ExactJSONRenderer
 
+    @override
     def parse(
         self,
         stream: IO[Any],
-        media_type: str | None = None,  # noqa: ARG002 - the signature is DRF's.
-        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002 - the signature is DRF's.
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         raw = stream.read(BODY_BYTES_MAX + 1)
         if len(raw) > BODY_BYTES_MAX:

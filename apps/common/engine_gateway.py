@@ -1,0 +1,388 @@
+"""The gateway to the engine: the sole writer of commands, and the one place where their answers are awaited.
+
+One gateway per process, on one event loop; sync code reaches it by the twins. How it keeps its promises:
+ 1. Whoever asks is registered under (shard, account, request id) before the command leaves: answers were seen to arrive
+    before the server had confirmed the XADD.
+ 2. The same key and content asked again while the first is under way waits for that answer; other content waits until the
+    first is decided, and is then refused by the engine.
+ 3. Every entry carries a tag of this process and a number, so an answer finds exactly its own question.
+ 4. No answer in time means unknown, not failed. Nothing is ever sent twice from here.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from apps.common.account_events import AccountCallback, AccountEvents
+from apps.common.engine_queries import EngineQueries
+from apps.common.errors import EngineBusyError, EngineTimeoutError
+from apps.common.gateway_wire import CommandWriter, OutputReader, all_up
+from apps.common.output_lookup import OutputLookup
+from apps.common.outputs import Output
+from engine.messages import codec
+from engine.messages.commands import (
+    AnyAccountCommand,
+    AnyCommand,
+    AnyDefinitionCommand,
+    ChargeSwap,
+    DefineGroup,
+    DefineInstrument,
+    DefinitionCommand,
+    PlaceOrder,
+    ReversePosition,
+)
+from engine.messages.replies import Accepted, Duplicate, Rejected
+from engine.messages.streams import (
+    IN_GATEWAY,
+    IN_MESSAGE,
+    IN_VERSION,
+    input_stream,
+    output_stream,
+    shard_of,
+)
+from engine.messages.views import AnyQuery, AnyView
+from engine.values import Actor
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Commands under way at which opens are refused, and at which everything else is.
+OPENS_PENDING_MAX = 20_000
+PENDING_MAX = 2 * OPENS_PENDING_MAX
+_SWEEP_S = 0.05
+_START_TIMEOUT_S = 15.0
+# Grace of the sync twins over the gateway's own time-outs.
+_SYNC_GRACE_S = 5.0
+_VERSION = str(codec.WIRE_VERSION).encode()
+_PagedCommand = DefineInstrument | DefineGroup | ChargeSwap
+
+# Reads an output by shard and id from the journal; blocking, called in a thread.
+JournalReader = Callable[[int, str], Output | None]
+
+_Key = tuple[int, int, str]
+
+
+class _Pending:
+    """A command under way and all who wait for its answer."""
+
+    __slots__ = ("command", "expires_s", "key", "waiters")
+
+    def __init__(self, key: _Key, command: AnyCommand, expires_s: float) -> None:
+        self.key = key
+        self.command = command
+        self.expires_s = expires_s
+        self.waiters: list[asyncio.Future[Output]] = []
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+class EngineGateway:
+    """Sends commands and queries to the engine and brings every answer to its asker."""
+
+    def __init__(
+        self,
+        *,
+        log_url: str,
+        redis_url: str,
+        prefix: str = "",
+        shards: int = 1,
+        timeout_ms: int = 3_000,
+        journal: JournalReader | None = None,
+        clock_us: Callable[[], int] = _now_us,
+    ) -> None:
+        self.id = uuid4().hex[:12]
+        self._prefix = prefix
+        self._shards = shards
+        self._timeout_ms = timeout_ms
+        self._clock_us = clock_us
+        self._tag = f"{self.id}:".encode()
+        self._count = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        # By number of the tag, oldest first; by key for those who ask again.
+        self._pending: dict[int, _Pending] = {}
+        self._by_key: dict[_Key, _Pending] = {}
+        self._account_events = AccountEvents()
+        self._side_tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._inputs = [input_stream(prefix, s, shards).encode() for s in range(shards)]
+        outputs = [output_stream(prefix, s, shards) for s in range(shards)]
+        self._lookup = OutputLookup(log_url, outputs, journal)
+        self._writer = CommandWriter(log_url, "gateway-writer")
+        self._reader = OutputReader(log_url, outputs, self._on_outputs)
+        self._queries = EngineQueries(
+            redis_url, gateway_id=self.id, prefix=prefix, shards=shards, timeout_ms=timeout_ms
+        )
+        self._tasks = (self._writer, self._reader, self._queries.writer, self._queries.listener)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect on the running loop; returns when every answer from now on will be heard.
+
+        Errors: redis TimeoutError when the servers cannot be reached.
+        """
+        self._loop = asyncio.get_running_loop()
+        for task in self._tasks:
+            task.start()
+        try:
+            await all_up(self._tasks, _START_TIMEOUT_S)
+        except BaseException:
+            await self.stop()
+            raise
+        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+
+    async def stop(self) -> None:
+        """Close the connections; who still waits is told that the outcome is unknown."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for task in self._tasks:
+            await task.stop()
+        await self._lookup.close()
+        for number in list(self._pending):
+            self._expire(number)
+
+    def start_in_thread(self) -> None:
+        """Start on a loop of its own, for processes without one; errors as start."""
+        loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="gateway", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.start(), loop).result()
+
+    def stop_thread(self) -> None:
+        """Stop what start_in_thread started."""
+        if self._loop is None or self._thread is None:
+            return
+        loop = self._loop
+        asyncio.run_coroutine_threadsafe(self.stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()
+        self._thread = None
+
+    @property
+    def is_up(self) -> bool:
+        """Return whether commands can be sent and answers heard."""
+        return self._writer.up.is_set() and self._reader.up.is_set()
+
+    @property
+    def pending_count(self) -> int:
+        """Return how many commands are under way."""
+        return len(self._pending)
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    async def send(self, command: AnyCommand) -> Output:
+        """Send a command and return the output that decided it, the first one if it was decided before.
+
+        A definition goes to every shard, page by page, and returns the first refusal or else the first shard's output.
+        Errors: EngineTimeoutError, outcome unknown; EngineBusyError, nothing was sent.
+        """
+        if not isinstance(command, DefinitionCommand):
+            return await self._send_account(command)
+        outputs = await asyncio.gather(
+            *(self._send_pages(shard, command) for shard in range(self._shards))
+        )
+        return next((o for o in outputs if isinstance(o.reply, Rejected)), outputs[0])
+
+    def send_sync(self, command: AnyCommand) -> Output:
+        """Send from a thread that is not the gateway's; as send."""
+        return self.run(self.send(command))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the gateway's loop and wait for it in this thread; errors are the coroutine's own."""
+        if self._loop is None:
+            work.close()
+            raise EngineBusyError("the gateway has not started")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(self._timeout_ms / 1000 * 2 + _SYNC_GRACE_S)
+        except TimeoutError:
+            future.cancel()
+            raise EngineTimeoutError(request_id="", timeout_ms=self._timeout_ms) from None
+
+    async def _send_account(self, command: AnyAccountCommand) -> Output:
+        if command.actor is Actor.CLIENT and not command.deadline_us:
+            deadline_us = self._clock_us() + self._timeout_ms * 1000
+            command = msgspec.structs.replace(command, deadline_us=deadline_us)
+        shard = shard_of(command.account, self._shards) if self._shards > 1 else 0
+        return await self._send_keyed((shard, command.account, command.request_id), command)
+
+    async def _send_pages(self, shard: int, command: AnyDefinitionCommand) -> Output:
+        first = output = await self._send_keyed((shard, 0, command.request_id), command)
+        while isinstance(output.reply, Accepted) and output.reply.next_account:
+            if not isinstance(command, _PagedCommand):
+                break
+            after = output.reply.next_account
+            page = msgspec.structs.replace(
+                command, after_account=after, request_id=f"{command.request_id}/{after}"
+            )
+            output = await self._send_keyed((shard, 0, page.request_id), page)
+        return output if isinstance(output.reply, Rejected) else first
+
+    async def _send_keyed(self, key: _Key, command: AnyCommand) -> Output:
+        while (pending := self._by_key.get(key)) is not None:
+            if codec.content_digest(pending.command) == codec.content_digest(command):
+                return await self._wait(pending)
+            # Settled either way: whether the first was decided or timed out does not concern this one.
+            await asyncio.wait([asyncio.ensure_future(self._wait(pending))])
+        self._admit(command)
+        loop = asyncio.get_running_loop()
+        self._count += 1
+        number = self._count
+        pending = _Pending(key, command, loop.time() + self._timeout_ms / 1000)
+        self._pending[number] = pending
+        self._by_key[key] = pending
+        self._writer.submit(
+            (
+                b"XADD",
+                self._inputs[key[0]],
+                b"*",
+                IN_VERSION,
+                _VERSION,
+                IN_MESSAGE,
+                codec.encode(command),
+                IN_GATEWAY,
+                self._tag + str(number).encode(),
+            ),
+            lambda reason: self._refused(number, reason),
+        )
+        return await self._wait(pending)
+
+    def _admit(self, command: AnyCommand) -> None:
+        # Opens are refused first: whoever wants out must still get through.
+        opens = isinstance(command, PlaceOrder | ReversePosition)
+        if len(self._pending) >= (OPENS_PENDING_MAX if opens else PENDING_MAX):
+            raise EngineBusyError(
+                f"{len(self._pending)} commands wait for the engine", request_id=command.request_id
+            )
+
+    async def _wait(self, pending: _Pending) -> Output:
+        # A future for each asker: one who gives up takes nothing from the others.
+        future: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
+        pending.waiters.append(future)
+        return await future
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def _on_outputs(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            if output.gateway.startswith(self._tag):
+                # A number that is not under way any more was answered after its time-out: the same id asks again.
+                self._answered(int(output.gateway[len(self._tag) :]), output)
+            self._account_events.tell(output)
+
+    def _answered(self, number: int, output: Output) -> None:
+        if number in self._pending and isinstance(output.reply, Duplicate):
+            task = asyncio.get_running_loop().create_task(
+                self._answer_with_first(number, output.shard, output.reply.output_id)
+            )
+            self._side_tasks.add(task)
+            task.add_done_callback(self._side_tasks.discard)
+            return
+        self._settle(number, output=output)
+
+    async def _answer_with_first(self, number: int, shard: int, output_id: str) -> None:
+        try:
+            first = await self._lookup.find(shard, output_id)
+        except Exception:
+            # The outermost loop of this task: who waits gets its time-out, and the same id asks again.
+            logger.exception("the first answer could not be read", extra={"output_id": output_id})
+            return
+        if first is None:
+            logger.error(
+                "an answered request has no output in stream or journal",
+                extra={"output_id": output_id},
+            )
+            return
+        self._settle(number, output=first)
+
+    def _settle(
+        self, number: int, *, output: Output | None = None, error: Exception | None = None
+    ) -> None:
+        pending = self._pending.pop(number, None)
+        if pending is None:
+            return
+        if self._by_key.get(pending.key) is pending:
+            del self._by_key[pending.key]
+        for future in pending.waiters:
+            if future.done():
+                continue
+            if output is not None:
+                future.set_result(output)
+            elif error is not None:
+                future.set_exception(error)
+
+    def _refused(self, number: int, reason: str) -> None:
+        pending = self._pending.get(number)
+        if pending is not None:
+            request_id = pending.command.request_id
+            self._settle(number, error=EngineBusyError(reason, request_id=request_id))
+
+    def _expire(self, number: int) -> None:
+        request_id = self._pending[number].command.request_id
+        self._settle(
+            number, error=EngineTimeoutError(request_id=request_id, timeout_ms=self._timeout_ms)
+        )
+
+    def _sweep(self) -> None:
+        # All have the same time-out, so the oldest come first and the first young one ends the search.
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        overdue = []
+        for number, pending in self._pending.items():
+            if pending.expires_s > now_s:
+                break
+            overdue.append(number)
+        for number in overdue:
+            self._expire(number)
+        self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+
+    # --- account events and queries ---------------------------------------------------------------------------------
+
+    def subscribe_account(self, account: int, callback: AccountCallback) -> Callable[[], None]:
+        """Call back on the gateway's loop with every output that names the account; returns how to end it.
+
+        None instead of an output says that some may have been missed: take a new snapshot.
+        """
+        return self._account_events.subscribe(account, callback)
+
+    async def query(self, query: AnyQuery, *, after: str = "") -> AnyView:
+        """Ask the engine outside the log; `after` is an output id that the answer must include.
+
+        Errors: EngineBusyError when nobody answers; nothing has changed then.
+        """
+        return await self._queries.ask(query, after=after)
+
+    def query_sync(self, query: AnyQuery, *, after: str = "") -> AnyView:
+        """Ask from a thread that is not the gateway's; as query."""
+        return self.run(self.query(query, after=after))
+
+
+class _Installed:
+    """The gateway of this process."""
+
+    gateway: EngineGateway | None = None
+
+
+def gateway_install(gateway: EngineGateway | None) -> None:
+    """Make a started gateway the one of this process, or take it away; for the composition root and tests."""
+    _Installed.gateway = gateway
+
+
+def engine_gateway() -> EngineGateway:
+    """Return the gateway of this process.
+
+    Errors: EngineBusyError when none has started.
+    """
+    if _Installed.gateway is None:
+        raise EngineBusyError("this process has no gateway to the engine")
+    return _Installed.gateway

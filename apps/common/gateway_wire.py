@@ -1,0 +1,222 @@
+"""The gateway's three connections: one batching writer, one reader of output streams, one listener for answers.
+
+Each is a task that lives as long as its process and comes back by itself after a lost connection. Nothing is ever sent a
+second time from here: redis-py's own retries are switched off, since one XADD with retries can become eleven entries.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from typing_extensions import override
+
+from apps.common.outputs import Output, output_from_entry
+
+logger = logging.getLogger(__name__)
+
+# How long one XREAD waits on the server, and how long the socket may stay silent before it counts as lost.
+BLOCK_MS = 1_000
+_SOCKET_TIMEOUT_S = 5
+_CONNECT_TIMEOUT_S = 2
+_READ_COUNT = 1_000
+_BACKOFF_S_FIRST = 0.02
+_BACKOFF_S_MAX = 1.0
+
+# A command for the server, and what to call if it certainly did not take effect.
+Submission = tuple[tuple[Any, ...], Callable[[str], None]]
+
+
+def connection_make(url: str) -> AbstractConnection:
+    """Return a connection that never repeats a command; not yet connected."""
+    pool = ConnectionPool.from_url(
+        url,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=_SOCKET_TIMEOUT_S,
+        socket_connect_timeout=_CONNECT_TIMEOUT_S,
+    )
+    return pool.make_connection()
+
+
+class _Task:
+    """A connection with a task on it that starts again after a failure, with a growing pause."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+        self._connection: AbstractConnection | None = None
+        # Set while the connection does its work.
+        self.up = asyncio.Event()
+
+    def start(self) -> None:
+        """Start the task on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+
+    async def stop(self) -> None:
+        """Cancel the task and close the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        pause_s = _BACKOFF_S_FIRST
+        while True:
+            self._connection = connection_make(self._url)
+            try:
+                await self._connection.connect()
+                await self._serve(self._connection)
+            except (RedisError, OSError) as error:
+                if self.up.is_set():
+                    pause_s = _BACKOFF_S_FIRST
+                    logger.warning(
+                        "a connection of the gateway was lost",
+                        extra={"task": self._name, "error": repr(error)},
+                    )
+                self._failed(error)
+            finally:
+                self.up.clear()
+                await self._connection.disconnect(nowait=True)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, _BACKOFF_S_MAX)
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        """Work on the connected connection until it fails."""
+        raise NotImplementedError
+
+    def _failed(self, error: Exception) -> None:
+        """Tell whoever waits for this connection that it is down; called at each failed attempt."""
+
+
+class CommandWriter(_Task):
+    """Sends commands in the order of their submission; what one turn of the loop submits leaves in one write."""
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(url, name)
+        self._submitted: list[Submission] = []
+        self._wake = asyncio.Event()
+
+    def submit(self, parts: tuple[Any, ...], on_refused: Callable[[str], None]) -> None:
+        """Queue one command.
+
+        on_refused is called with the reason if the command certainly had no effect. After a connection that broke
+        while the command was on its way nothing is called: nobody knows.
+        """
+        self._submitted.append((parts, on_refused))
+        self._wake.set()
+
+    @override
+    def _failed(self, error: Exception) -> None:
+        batch, self._submitted = self._submitted, []
+        for _, on_refused in batch:
+            on_refused(f"the log cannot be reached ({type(error).__name__})")
+
+    @override
+    async def _serve(self, connection: AbstractConnection) -> None:
+        self.up.set()
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._submitted = self._submitted, []
+            if not batch:
+                continue
+            await connection.send_packed_command(
+                connection.pack_commands([parts for parts, _ in batch]), check_health=False
+            )
+            for _, on_refused in batch:
+                try:
+                    await connection.read_response(disable_decoding=True)
+                except ResponseError as error:
+                    on_refused(f"the log refused the entry ({error})")
+
+
+class OutputReader(_Task):
+    """Follows the output streams of all shards from their ends on, without a gap across lost connections."""
+
+    def __init__(
+        self,
+        url: str,
+        streams: Sequence[str],
+        on_outputs: Callable[[list[Output]], None],
+    ) -> None:
+        super().__init__(url, "gateway-reader")
+        self._streams = [stream.encode() for stream in streams]
+        self._shards = {stream: shard for shard, stream in enumerate(self._streams)}
+        # Last id that was read, by stream; unknown before the first connection.
+        self._last: dict[bytes, bytes] = {}
+        self._on_outputs = on_outputs
+
+    @override
+    async def _serve(self, connection: AbstractConnection) -> None:
+        for stream in self._streams:
+            if stream not in self._last:
+                self._last[stream] = await _stream_end(connection, stream)
+        self.up.set()
+        while True:
+            await connection.send_command(
+                *("XREAD", "COUNT", _READ_COUNT, "BLOCK", BLOCK_MS, "STREAMS"),
+                *self._streams,
+                *(self._last[stream] for stream in self._streams),
+            )
+            for stream, entries in await connection.read_response(disable_decoding=True) or ():
+                self._last[stream] = entries[-1][0]
+                shard = self._shards[stream]
+                self._on_outputs(
+                    [output_from_entry(shard, entry_id, fields) for entry_id, fields in entries]
+                )
+
+
+async def _stream_end(connection: AbstractConnection, stream: bytes) -> bytes:
+    await connection.send_command("XINFO", "STREAM", stream)
+    try:
+        info = await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        if "no such key" not in str(error).lower():
+            raise
+        return b"0-0"
+    last: bytes = dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"]
+    return last
+
+
+class ChannelListener(_Task):
+    """Hears one pub/sub channel; what is said while the connection is down is lost, so askers ask again."""
+
+    def __init__(self, url: str, channel: str, on_message: Callable[[bytes], None]) -> None:
+        super().__init__(url, "gateway-listener")
+        self._channel = channel
+        self._on_message = on_message
+
+    @override
+    async def _serve(self, connection: AbstractConnection) -> None:
+        await connection.send_command("SUBSCRIBE", self._channel)
+        await connection.read_response(disable_decoding=True)
+        self.up.set()
+        while True:
+            # None after silence: then the server is asked for a sign of life, else a dead peer would go unnoticed.
+            message = await connection.read_response(disable_decoding=True, timeout=BLOCK_MS / 1000)
+            if message is None:
+                await connection.send_command("PING", check_health=False)
+            elif message[0] == b"message":
+                self._on_message(message[2])
+
+
+async def all_up(tasks: Sequence[_Task], timeout_s: float) -> None:
+    """Wait until every task is connected.
+
+    Errors: redis TimeoutError naming those that are not.
+    """
+    waits: list[Awaitable[Any]] = [task.up.wait() for task in tasks]
+    try:
+        await asyncio.wait_for(asyncio.gather(*waits), timeout_s)
+    except TimeoutError:
+        down = [task._name for task in tasks if not task.up.is_set()]  # noqa: SLF001 - same module.
+        message = f"no connection within {timeout_s} s: {', '.join(down)}"
+        raise RedisTimeoutError(message) from None

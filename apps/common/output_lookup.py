@@ -1,0 +1,42 @@
+"""Reads one earlier output by its id: from the output stream, or from the journal once the stream was trimmed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from apps.common.gateway_wire import connection_make
+from apps.common.outputs import Output, output_from_entry
+
+
+class OutputLookup:
+    """Finds outputs that were published before; one connection, used by one question at a time."""
+
+    def __init__(
+        self,
+        url: str,
+        streams: Sequence[str],
+        journal: Callable[[int, str], Output | None] | None,
+    ) -> None:
+        self._connection = connection_make(url)
+        self._streams = [stream.encode() for stream in streams]
+        self._journal = journal
+        self._lock = asyncio.Lock()
+
+    async def find(self, shard: int, output_id: str) -> Output | None:
+        """Return the output of that id, None if neither stream nor journal has it.
+
+        Errors: redis errors, and those of the journal's database.
+        """
+        async with self._lock:
+            await self._connection.send_command(
+                "XRANGE", self._streams[shard], output_id, output_id
+            )
+            entries = await self._connection.read_response(disable_decoding=True)
+        if entries:
+            return output_from_entry(shard, *entries[0])
+        if self._journal is None:
+            return None
+        return await asyncio.to_thread(self._journal, shard, output_id)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.disconnect(nowait=True)

@@ -1,0 +1,120 @@
+"""One output of the engine as consumers read it from the stream: gateway, projector, journal.
+
+The raw bytes stay as they are, because the chain hash covers them; replies and events are decoded when asked for.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from engine.messages import codec
+from engine.messages.chain import chain_hash
+from engine.messages.events import AnyEvent
+from engine.messages.replies import AnyReply
+from engine.messages.streams import (
+    OUT_ACCOUNT,
+    OUT_BUILD,
+    OUT_COMMAND,
+    OUT_DECIDED_AT,
+    OUT_EPOCH,
+    OUT_EVENTS,
+    OUT_GATEWAY,
+    OUT_HASH,
+    OUT_NUMBER,
+    OUT_REPLY,
+    OUT_REQUEST,
+)
+from engine.values import check, entry_id_from_text
+
+
+class Output:
+    """What the engine published for one entry of its input."""
+
+    def __init__(
+        self,
+        *,
+        shard: int,
+        output_id: str,
+        n: int,
+        account: int,
+        request_id: str,
+        reply_raw: bytes,
+        events_raw: bytes,
+        command_raw: bytes = b"",
+        decided_at_us: int = 0,
+        gateway: bytes = b"",
+        epoch: int = 0,
+        build: str = "",
+        chain: bytes = b"",
+    ) -> None:
+        self.shard = shard
+        # Stream id "<ms>-<seq>", the same as that of the input entry.
+        self.output_id = output_id
+        # Gapless number of the output in its shard, from 1.
+        self.n = n
+        # Account and request id of the command; 0 and "" for quotes and ticks.
+        self.account = account
+        self.request_id = request_id
+        self.reply_raw = reply_raw
+        self.events_raw = events_raw
+        # The command as it was sent; empty for quotes and ticks.
+        self.command_raw = command_raw
+        # The engine's wall clock at the decision, microseconds.
+        self.decided_at_us = decided_at_us
+        # Tag of the sender that waits for the reply.
+        self.gateway = gateway
+        self.epoch = epoch
+        self.build = build
+        self.chain = chain
+
+    @cached_property
+    def reply(self) -> AnyReply | None:
+        """Return the terminal answer, None for quotes and ticks."""
+        return codec.decode_reply(self.reply_raw) if self.reply_raw else None
+
+    @cached_property
+    def events(self) -> tuple[AnyEvent, ...]:
+        """Return what happened, in order."""
+        return codec.decode_events(self.events_raw) if self.events_raw else ()
+
+    @property
+    def entry_id(self) -> int:
+        """Return the output id packed into one ordered integer."""
+        return entry_id_from_text(self.output_id)
+
+    def chain_after(self, previous: bytes) -> bytes:
+        """Return the hash that this output must carry after one with the given hash."""
+        return chain_hash(
+            previous,
+            self.entry_id,
+            number=self.n,
+            account=self.account,
+            request_id=self.request_id,
+            reply=self.reply_raw,
+            events=self.events_raw,
+            command=self.command_raw,
+            decided_at_us=self.decided_at_us,
+        )
+
+
+def output_from_entry(shard: int, entry_id: bytes, fields: Sequence[bytes]) -> Output:
+    """Read one stream entry; `fields` alternates names and values, as the server sends them.
+
+    Errors: InvariantError for an entry that no engine of ours has written.
+    """
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
+    check(OUT_NUMBER in values and OUT_HASH in values, "an output entry lacks its number or hash")
+    return Output(
+        shard=shard,
+        output_id=entry_id.decode(),
+        n=int(values[OUT_NUMBER]),
+        account=int(values[OUT_ACCOUNT]),
+        request_id=values[OUT_REQUEST].decode(),
+        reply_raw=values[OUT_REPLY],
+        events_raw=values[OUT_EVENTS],
+        command_raw=values[OUT_COMMAND],
+        decided_at_us=int(values[OUT_DECIDED_AT]),
+        gateway=values[OUT_GATEWAY],
+        epoch=int(values[OUT_EPOCH]),
+        build=values[OUT_BUILD].decode(),
+        chain=values[OUT_HASH],
+    )

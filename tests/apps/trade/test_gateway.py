@@ -1,0 +1,193 @@
+"""The gateway on a real Valkey: every answer finds its asker, and silence is "unknown"."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from apps.common.engine_gateway import EngineGateway
+from apps.common.errors import EngineBusyError, EngineTimeoutError
+from apps.common.gateway_wire import CommandWriter
+from apps.common.outputs import Output
+from engine.messages.commands import ClosePosition, DefineGroup, PlaceOrder
+from engine.messages.definitions import GroupSpec
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+from engine.messages.streams import output_stream
+from engine.values import Side
+from tests.apps.trade.echo_engine import EchoEngine
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
+
+
+def order(account: int, request_id: str, *, units: int = 10) -> PlaceOrder:
+    return PlaceOrder(
+        request_id=request_id,
+        account=account,
+        user_id=1,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity_units=units,
+        leverage=10,
+    )
+
+
+@pytest_asyncio.fixture
+async def gateway(log_redis_url, redis_url, stream_prefix) -> AsyncIterator[EngineGateway]:
+    gateway = EngineGateway(
+        log_url=log_redis_url, redis_url=redis_url, prefix=stream_prefix, timeout_ms=1500
+    )
+    await gateway.start()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest_asyncio.fixture
+async def engine(log_redis_url, stream_prefix) -> AsyncIterator[EchoEngine]:
+    engine = EchoEngine(log_redis_url, stream_prefix)
+    task = asyncio.create_task(engine.run())
+    yield engine
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_10000_commands_in_a_burst_get_their_own_answers(gateway, engine):
+    commands = [order(1001 + i % 200, f"r{i}") for i in range(10_000)]
+
+    outputs = await asyncio.gather(*map(gateway.send, commands), return_exceptions=True)
+
+    answered = [getattr(output, "reply", output) for output in outputs]
+    assert [getattr(reply, "created", reply) for reply in answered] == [
+        (f"{c.account}-{c.request_id}",) for c in commands
+    ]
+    assert gateway.pending_count == 0
+
+
+async def test_same_key_and_content_under_way_is_sent_once(gateway, engine):
+    engine.running.clear()
+    asked = [asyncio.create_task(gateway.send(order(1001, "same"))) for _ in range(5)]
+    await asyncio.sleep(0)
+    engine.running.set()
+
+    outputs = await asyncio.gather(*asked)
+
+    assert len({output.output_id for output in outputs}) == 1
+    assert engine.entries == 1
+
+
+async def test_one_asker_who_gives_up_takes_nothing_from_the_others(gateway, engine):
+    engine.running.clear()
+    first, second = (asyncio.create_task(gateway.send(order(1001, "same"))) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    engine.running.set()
+
+    assert (await second).reply.created == ("1001-same",)
+
+
+async def test_other_content_under_the_same_id_is_refused(gateway, engine):
+    outputs = await asyncio.gather(
+        gateway.send(order(1001, "same")), gateway.send(order(1001, "same", units=20))
+    )
+
+    assert outputs[0].reply.created == ("1001-same",)
+    assert outputs[1].reply == Rejected(code=RejectCode.EXISTS_WITH_DIFFERENT_CONTENT)
+
+
+async def test_a_repeat_is_answered_by_the_first_output(gateway, engine):
+    first = await gateway.send(order(1001, "again"))
+
+    second = await gateway.send(order(1001, "again"))
+
+    assert second.output_id == first.output_id
+    assert second.reply == first.reply
+
+
+async def test_silence_is_unknown_and_the_same_id_resolves_it(gateway, engine):
+    engine.running.clear()
+
+    with pytest.raises(EngineTimeoutError) as caught:
+        await gateway.send(order(1001, "late"))
+    engine.running.set()
+    output = await gateway.send(order(1001, "late"))
+
+    assert caught.value.http_status == 408
+    assert caught.value.request_id == "late"
+    assert output.reply.created == ("1001-late",)
+
+
+async def test_a_repeat_is_answered_from_the_journal_once_the_stream_is_trimmed(
+    log_redis_url, redis_url, stream_prefix, engine
+):
+    journal: dict[str, Output] = {}
+    gateway = EngineGateway(
+        log_url=log_redis_url,
+        redis_url=redis_url,
+        prefix=stream_prefix,
+        journal=lambda _shard, output_id: journal.get(output_id),
+    )
+    await gateway.start()
+    first = await gateway.send(order(1001, "old"))
+    journal[first.output_id] = first
+    await gateway.send(order(1001, "newer"))
+    writer = gateway._writer
+    writer.submit(("XTRIM", output_stream(stream_prefix), "MAXLEN", 1), pytest.fail)
+
+    second = await gateway.send(order(1001, "old"))
+    await gateway.stop()
+
+    assert second is first
+
+
+async def test_a_definition_reaches_every_shard(log_redis_url, redis_url, stream_prefix):
+    engines = [EchoEngine(log_redis_url, stream_prefix, shard=s, shards=2) for s in range(2)]
+    tasks = [asyncio.create_task(engine.run()) for engine in engines]
+    gateway = EngineGateway(
+        log_url=log_redis_url, redis_url=redis_url, prefix=stream_prefix, shards=2
+    )
+    await gateway.start()
+    spec = GroupSpec(name="standard", version=1, commission_ppm=0)
+
+    await gateway.send(DefineGroup(request_id="g1", source="groups", spec=spec))
+    await gateway.stop()
+    for task in tasks:
+        task.cancel()
+
+    assert [engine.entries for engine in engines] == [1, 1]
+
+
+async def test_closes_pass_where_opens_are_refused(gateway, engine, monkeypatch):
+    monkeypatch.setattr("apps.common.engine_gateway.OPENS_PENDING_MAX", 0)
+
+    with pytest.raises(EngineBusyError):
+        await gateway.send(order(1001, "open"))
+    output = await gateway.send(
+        ClosePosition(request_id="close", account=1001, user_id=1, position_id="1001-1")
+    )
+
+    assert output.reply.created == ("1001-close",)
+
+
+async def test_a_follower_hears_its_account_only(gateway, engine):
+    heard: list[Output | None] = []
+    unsubscribe = gateway.subscribe_account(1001, heard.append)
+
+    await gateway.send(order(1001, "mine"))
+    await gateway.send(order(1002, "theirs"))
+    unsubscribe()
+    await gateway.send(order(1001, "after"))
+
+    assert [output.request_id for output in heard] == ["mine"]
+
+
+async def test_commands_are_refused_while_the_log_cannot_be_reached(tmp_path):
+    writer = CommandWriter(f"unix://{tmp_path}/absent.sock", "writer")
+    refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    writer.start()
+
+    writer.submit(("XADD", "stream", "*", "k", "v"), refused.set_result)
+    reason = await asyncio.wait_for(refused, 2)
+    await writer.stop()
+
+    assert "cannot be reached" in reason
