@@ -10,12 +10,14 @@ from drf_spectacular.views import (
 
 from apps.auth.urls import page_urlpatterns as auth_pages
 from apps.market.urls import page_urlpatterns as market_pages
+from cryptocfd.pages import page_urlpatterns as site_pages
 
 urlpatterns = [
     path("api/v1/", include("apps.auth.urls")),
     path("api/v1/", include("apps.market.urls")),
     # Before the admin, whose last route takes every address below its own; sign-in replaces some of them.
     path("", include(auth_pages)),
+    path("", include(site_pages)),
     path("", include(market_pages)),
     path("admin/queues/", include("django_rq.urls")),
     path("admin/", admin.site.urls),
