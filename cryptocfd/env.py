@@ -53,6 +53,8 @@ class Environment:
     log_fsync: Literal["always", "everysec"]
     # After this time the outcome of an order counts as unknown (HTTP 408).
     order_timeout_ms: int
+    # Whether a fresh database gets alice, bob and charlie; only embedded ones do by themselves.
+    seed_demo: bool
     # Money of a new demo account, whole units of the account's currency as text.
     demo_balance: str
     # Signs sessions and tokens.
@@ -90,6 +92,13 @@ def _integer(env: environ.Env, name: str, default: int, lowest: int, highest: in
             f"{name} must be a whole number from {lowest} to {highest}, but is {text!r}."
         )
     return int(text)
+
+
+def _boolean(env: environ.Env, name: str, *, default: bool) -> bool:
+    text = str(env.str(name, default="")).strip().lower()
+    if text not in {"", "1", "true", "yes", "on", "0", "false", "no", "off"}:
+        raise SetupError(f"{name} must be true or false, but is {text!r}.")
+    return default if not text else text in {"1", "true", "yes", "on"}
 
 
 def data_dir_ensure(data_dir: Path) -> None:
@@ -177,24 +186,25 @@ def environment_load() -> Environment:
         ),
         engine_shards=_integer(env, "ENGINE_SHARDS", 1, 1, 64),
         stream_prefix=env.str("STREAM_PREFIX", default=""),
-        feeds=env.list("FEEDS", default=["binance", "simulator"]),
+        feeds=env.list("FEEDS", default=[]) or ["binance", "simulator"],
         feed_batch_ms=_integer(env, "FEED_BATCH_MS", 100, 10, 1000),
         snapshot_seconds=_integer(env, "SNAPSHOT_SECONDS", 60, 1, 3600),
         log_fsync=cast(
             "Literal['always', 'everysec']", _one_of(env, "LOG_FSYNC", ("always", "everysec"))
         ),
         order_timeout_ms=_integer(env, "ORDER_TIMEOUT_MS", 3000, 100, 60_000),
-        demo_balance=env.str("DEMO_BALANCE", default="10000"),
+        seed_demo=_boolean(env, "SEED_DEMO", default=not database_url),
+        demo_balance=env.str("DEMO_BALANCE", default="") or "10000",
         secret_key=secret_key,
         secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
         snapshot_keys=snapshot_keys,
         asgi_server=cast(
             "Literal['uvicorn', 'daphne']", _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))
         ),
-        debug=env.bool("DEBUG", default=False),
-        database_pool=env.bool("DATABASE_POOL", default=False),
+        debug=_boolean(env, "DEBUG", default=False),
+        database_pool=_boolean(env, "DATABASE_POOL", default=False),
         log_format=cast("Literal['text', 'json']", _one_of(env, "LOG_FORMAT", ("text", "json"))),
-        log_level=env.str("LOG_LEVEL", default="INFO").upper(),
+        log_level=(env.str("LOG_LEVEL", default="") or "INFO").upper(),
         email_url=env.str("EMAIL_URL", default=""),
         email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
         login_limits_per_address=env.list(

@@ -31,6 +31,7 @@ FEED_BATCH_MS = ENVIRONMENT.feed_batch_ms
 SNAPSHOT_SECONDS = ENVIRONMENT.snapshot_seconds
 LOG_FSYNC = ENVIRONMENT.log_fsync
 ORDER_TIMEOUT_MS = ENVIRONMENT.order_timeout_ms
+SEED_DEMO = ENVIRONMENT.seed_demo
 DEMO_BALANCE = ENVIRONMENT.demo_balance
 SNAPSHOT_KEYS = ENVIRONMENT.snapshot_keys
 ASGI_SERVER = ENVIRONMENT.asgi_server
@@ -126,7 +127,7 @@ _database: dict[str, Any] = {
     "CONN_HEALTH_CHECKS": False,
 }
 if ENVIRONMENT.database_pool:
-    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 24, "timeout": 5}
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 48, "timeout": 5}
 DATABASES = {"default": _database}
 
 CACHES = {

@@ -1,0 +1,89 @@
+"""Fills a fresh installation, and keeps the engine told of every instrument: users, catalogue, definitions, accounts.
+
+Each step can be repeated at any time and does nothing the second time: rows are looked up, commands carry request ids
+that follow from their content.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import OperationalError, close_old_connections
+from redis.exceptions import RedisError
+
+from apps.auth.facade import users_seed
+from apps.common.engine_gateway import EngineGateway
+from apps.common.errors import ServiceError
+from apps.market.facade import catalogue_install, definition_commands
+from engine.messages.commands import AnyCommand
+from engine.messages.replies import Rejected
+
+logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 0.5
+# Instruments that an operator has changed reach the engine within this time.
+_WATCH_SECONDS = 5.0
+_AT_ONCE = 32
+
+
+def database_seed() -> int:
+    """Add the catalogue's instruments, and the cast of a demonstration where the settings ask for it.
+
+    Returns the number of instruments that were added.
+    """
+    if settings.SEED_DEMO:
+        users_seed()
+    return catalogue_install()
+
+
+class Bootstrap:
+    """Tells the engine what the database defines, and opens the accounts of the cast."""
+
+    def __init__(self, gateway: EngineGateway, *, accounts_seed: Callable[[], None]) -> None:
+        self._gateway = gateway
+        self._accounts_seed = accounts_seed
+        self._stopping = threading.Event()
+        # Request ids that the engine has answered; an answer is final.
+        self._answered: set[str] = set()
+        # Set when every instrument that has a source class is defined and the cast has its accounts.
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        """Work until stop(); what cannot be reached yet is tried again."""
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            try:
+                self._define()
+                self._accounts_seed()
+                self.done.set()
+                pause = _WATCH_SECONDS
+            except (ServiceError, OperationalError, RedisError) as error:
+                logger.debug("the bootstrap waits", extra={"error": repr(error)})
+                pause = _RETRY_SECONDS
+            finally:
+                close_old_connections()
+
+    def stop(self) -> None:
+        """End run()."""
+        self._stopping.set()
+
+    def _define(self) -> None:
+        commands = [
+            command
+            for command in definition_commands(shards=settings.ENGINE_SHARDS)
+            if command.request_id not in self._answered
+        ]
+        for start in range(0, len(commands), _AT_ONCE):
+            self._gateway.run(self._send_all(commands[start : start + _AT_ONCE]))
+
+    async def _send_all(self, commands: list[AnyCommand]) -> None:
+        outputs = await asyncio.gather(*(self._gateway.send(command) for command in commands))
+        for command, output in zip(commands, outputs, strict=True):
+            self._answered.add(command.request_id)
+            if isinstance(output.reply, Rejected):
+                logger.error(
+                    "the engine refuses a definition",
+                    extra={"request_id": command.request_id, "reject": output.reply.code.name},
+                )

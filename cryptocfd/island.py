@@ -1,0 +1,153 @@
+"""Runs the synchronous part of Django under ASGI in one hop to a thread: middleware, DRF and pages as one island.
+
+Django's own ASGI handler hops for every synchronous middleware and view, which costs ten times the work itself. Here
+a request is read, answered and finished in a single call in one thread of a pool.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponse, HttpResponseBase
+from django.http.response import StreamingHttpResponse
+from django.urls import set_script_prefix
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# Each thread may hold one database connection; the pool of connections is larger (settings.DATABASES).
+THREADS = 32
+# Beyond this queue a request would wait longer than its sender does.
+_IN_FLIGHT_MAX = 1024
+# Uploads of documents; JSON is limited to 64 KiB by its parser.
+_BODY_BYTES_MAX = 5 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+
+
+class _DisconnectedError(Exception):
+    """The client went away before its request was complete."""
+
+
+class _TooLargeError(Exception):
+    """The body is larger than anything that is accepted here."""
+
+
+class Island(BaseHandler):
+    """An ASGI application that runs Django's synchronous stack in its own thread pool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware(is_async=False)
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="island")
+        self._in_flight = 0
+
+    def close(self) -> None:
+        """Wait for the requests in work and end the threads."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._in_flight >= _IN_FLIGHT_MAX:
+            await _send_plain(
+                send, 503, "Too many requests wait: try again in a second.", retry_s=1
+            )
+            return
+        self._in_flight += 1
+        try:
+            await self._answer(scope, receive, send)
+        except _DisconnectedError:
+            pass
+        except _TooLargeError:
+            await _send_plain(send, 413, f"The body must have at most {_BODY_BYTES_MAX} bytes.")
+        finally:
+            self._in_flight -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body_read(receive)
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(self._executor, self._respond, scope, body)
+        await send(_head(response))
+        if isinstance(response, StreamingHttpResponse):
+            async for chunk in self._chunks(response):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            await loop.run_in_executor(self._executor, response.close)
+        else:
+            content = response.content if isinstance(response, HttpResponse) else b""
+            await send({"type": "http.response.body", "body": content})
+
+    def _respond(self, scope: Scope, body: bytes) -> HttpResponseBase:
+        """Run the whole stack in this thread."""
+        set_script_prefix(scope.get("root_path", "") or "/")
+        # Also closes connections that an earlier request of this thread has broken.
+        signals.request_started.send(sender=type(self), scope=scope)
+        try:
+            request = ASGIRequest(scope, io.BytesIO(body))
+        except (UnicodeDecodeError, ValueError):
+            signals.request_finished.send(sender=type(self))
+            return HttpResponse("The address is not valid.", status=400, content_type="text/plain")
+        response = self.get_response(request)
+        if not response.streaming:
+            # Ends the request for Django: its database connection goes back to the pool.
+            response.close()
+        return response
+
+    async def _chunks(self, response: StreamingHttpResponse) -> AsyncIterator[bytes]:
+        if response.is_async:
+            async for part in response:
+                yield part
+            return
+        parts = iter(response)
+        loop = asyncio.get_running_loop()
+        while chunk := await loop.run_in_executor(self._executor, _chunk_read, parts):
+            yield chunk
+
+
+def _chunk_read(parts: Iterator[bytes]) -> bytes:
+    gathered = bytearray()
+    for part in parts:
+        gathered += part
+        if len(gathered) >= _CHUNK_BYTES:
+            break
+    return bytes(gathered)
+
+
+async def _body_read(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _DisconnectedError
+        part = message.get("body", b"")
+        size += len(part)
+        if size > _BODY_BYTES_MAX:
+            raise _TooLargeError
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _head(response: HttpResponseBase) -> dict[str, Any]:
+    headers = [
+        (name.encode("ascii").lower(), value.encode("latin1")) for name, value in response.items()
+    ]
+    headers += [
+        (b"set-cookie", cookie.output(header="").encode("ascii").strip())
+        for cookie in response.cookies.values()
+    ]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+async def _send_plain(send: Send, status: int, text: str, *, retry_s: int | None = None) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    if retry_s is not None:
+        headers.append((b"retry-after", str(retry_s).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text.encode()})

@@ -1,0 +1,25 @@
+"""Prints a fresh sign-in link for somebody at this machine; it works once, within ten minutes."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
+
+from apps.auth.facade import login_link_create
+
+
+class Command(BaseCommand):
+    help = "Prints a fresh sign-in link (default: alice@example.com)."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email", nargs="?", default="alice@example.com")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            link = login_link_create(options["email"])
+        except OperationalError as error:
+            raise CommandError(
+                "The platform is not running: start it by `make run` and ask again."
+            ) from error
+        self.stdout.write(link.url)
