@@ -1,0 +1,53 @@
+"""The pages that people see: landing, terminal, licences. They render shells; numbers come by REST and by the socket.
+
+Pages of one app (mail links, devices) live in that app. Nothing is asked of the database but the session's user.
+"""
+
+from typing import Any
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import path
+from django.views.generic import TemplateView
+
+from cryptocfd.env import BASE_DIR
+
+# What the terminal shows to somebody who has not chosen an instrument yet.
+FIRST_SYMBOL = "BTCUSDT"
+LICENCES_DIR = BASE_DIR / "static" / "vendor" / "licences"
+
+
+class LandingPage(TemplateView):
+    """The front door; who is signed in already goes on to the terminal."""
+
+    template_name = "pages/landing.html"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            return redirect("terminal", symbol=FIRST_SYMBOL)
+        return super().get(request, *args, **kwargs)
+
+
+class TerminalPage(LoginRequiredMixin, TemplateView):
+    template_name = "pages/terminal.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        # static/terminal/app.js reads this once, from the element `boot`.
+        boot = {"symbol": kwargs["symbol"].upper()}
+        return super().get_context_data(**kwargs, boot=boot)
+
+
+class LicencesPage(TemplateView):
+    template_name = "pages/licences.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        texts = {file.stem: file.read_text() for file in sorted(LICENCES_DIR.glob("*.txt"))}
+        return super().get_context_data(**kwargs, texts=texts)
+
+
+page_urlpatterns = [
+    path("", LandingPage.as_view(), name="landing"),
+    path("trade/<slug:symbol>", TerminalPage.as_view(), name="terminal"),
+    path("licences", LicencesPage.as_view(), name="licences"),
+]
