@@ -1,0 +1,174 @@
+// Puts the terminal together: mounts the parts, opens the socket, carries out what the trader asks for.
+
+import { computed, effect } from "@preact/signals";
+import { render } from "preact";
+import { AccountBar, Connection, Views } from "./account.js";
+import { Refusal, balanceGet, closedGet, instrumentsGet, orderCreate, positionClose, positionsGet } from "./api.js";
+import { ChartHead, chartMount } from "./chart.js";
+import { grouped, signedMoney, toUnits, trimZeros, MONEY_DECIMALS } from "./format.js";
+import { html } from "./html.js";
+import { socketOpen } from "./socket.js";
+import { accountApply, feedApply, instrument, instruments, link, pricesApply, quoteOf, side, symbol, view } from "./store.js";
+import { Tables } from "./tables.js";
+import { Ticket, ticketReset } from "./ticket.js";
+import { Toasts, toast } from "./toasts.js";
+import { Watchlist } from "./watchlist.js";
+
+const part = (id) => document.getElementById(id);
+const boot = JSON.parse(part("boot").textContent);
+
+// --- the account -----------------------------------------------------------------------------------------------------
+
+let accountId = null;
+let refreshing = null;
+let isRefreshWanted = false;
+
+async function accountFetch() {
+  const [own, openRows, closedRows] = await Promise.all([balanceGet(), positionsGet(), closedGet()]);
+  accountApply({ balanceText: own.balance, openRows, closedRows });
+  if (own.accountId && own.accountId !== accountId) {
+    accountId = own.accountId;
+    subscribe([`account:${accountId}`]);
+  }
+}
+
+/** Ask for the account's state. Wishes that come while one is under way are answered by one more, made after it. */
+function accountRefresh() {
+  isRefreshWanted = true;
+  refreshing ??= (async () => {
+    try {
+      while (isRefreshWanted) {
+        isRefreshWanted = false;
+        await accountFetch();
+      }
+    } catch (error) {
+      explain("The account could not be read", error);
+    } finally {
+      refreshing = null;
+    }
+  })();
+  return refreshing;
+}
+
+function explain(title, error) {
+  if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
+  toast("bad", title, error instanceof Refusal ? error.message : "The server cannot be reached.");
+}
+
+async function order(wish) {
+  const verb = wish.side === "buy" ? "Bought" : "Sold";
+  try {
+    const answer = await orderCreate(wish);
+    const at = answer.price ? ` at ${grouped(answer.price)}` : "";
+    toast("good", `${verb} ${wish.quantity} ${wish.symbol}${at}`);
+    await accountRefresh();
+    return true;
+  } catch (error) {
+    explain("Order refused", error);
+    return false;
+  }
+}
+
+async function close(position) {
+  try {
+    const done = await positionClose(position.id);
+    const pnl = signedMoney(toUnits(done.pnl, MONEY_DECIMALS) ?? 0n);
+    toast("good", `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`, `Result ${pnl} USD`);
+    await accountRefresh();
+  } catch (error) {
+    explain("Not closed", error);
+  }
+}
+
+// --- the instrument --------------------------------------------------------------------------------------------------
+
+function show(name) {
+  symbol.value = name;
+  ticketReset();
+}
+
+function choose(name) {
+  if (name !== symbol.value) {
+    history.pushState(null, "", `/trade/${name}`);
+    show(name);
+  }
+  view.value = "trade";
+}
+
+function Instrument() {
+  const known = instrument.value;
+  if (!known) return null;
+  const quote = quoteOf(known.symbol);
+  const bid = computed(() => (quote.bid.value ? grouped(quote.bid.value) : "\u2013"));
+  const flash = computed(() => `number headline flash ${quote.move.value}`);
+  return html`<p class="instrument">
+    <span class="instrument-name"><b>${known.symbol}</b><small>${known.name}</small></span>
+    <span class=${flash}>${bid}</span>
+  </p>`;
+}
+
+// --- keys ------------------------------------------------------------------------------------------------------------
+
+const KEYS = {
+  "/": () => {
+    view.value = "markets";
+    part("search").focus();
+  },
+  b: () => (side.value = "buy"),
+  s: () => (side.value = "sell"),
+  n: () => {
+    view.value = "trade";
+    part("quantity").focus();
+  },
+};
+
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest("input, textarea, select");
+  if (event.key === "Escape") {
+    event.target.blur();
+    document.querySelector("details.menu").open = false;
+  }
+  const action = KEYS[event.key.toLowerCase()];
+  if (!action || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  event.preventDefault();
+  action();
+});
+
+// --- start -----------------------------------------------------------------------------------------------------------
+
+const subscribe = socketOpen({
+  prices: pricesApply,
+  account: () => accountRefresh(),
+  status: feedApply,
+  link: (state) => (link.value = state),
+  opened: () => instruments.value.size && accountRefresh(),
+});
+
+async function start() {
+  const rows = await instrumentsGet();
+  instruments.value = new Map(rows.map((row) => [row.symbol, row]));
+  const isKnown = instruments.value.has(boot.symbol);
+  if (!isKnown) toast("info", `${boot.symbol} is not traded here`, `Showing ${rows[0].symbol} instead.`);
+  show(isKnown ? boot.symbol : rows[0].symbol);
+
+  render(html`<${Watchlist} onChoose=${choose} />`, part("watchlist"));
+  render(html`<${Ticket} onOrder=${order} />`, part("ticket"));
+  render(html`<${Tables} onClose=${close} />`, part("tables"));
+  render(html`<${ChartHead} />`, part("chart-head"));
+  render(html`<${Instrument} />`, part("instrument"));
+  chartMount(part("chart-body"));
+  subscribe(["prices:*"]);
+  await accountRefresh();
+}
+
+render(html`<${Toasts} />`, part("toasts"));
+render(html`<${AccountBar} />`, part("account"));
+render(html`<${Connection} />`, part("connection"));
+render(html`<${Views} view=${view} />`, part("views"));
+effect(() => (part("app").dataset.view = view.value));
+effect(() => {
+  const bid = symbol.value && quoteOf(symbol.value).bid.value;
+  if (bid) document.title = `${grouped(bid)} ${symbol.value}`;
+});
+addEventListener("popstate", () => show(location.pathname.split("/").pop().toUpperCase()));
+start().catch((error) => explain("The terminal could not start", error));
