@@ -40,6 +40,8 @@ def _end_fix(session: SessionBase) -> datetime:
 
 def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
     """Sign a browser in under a new session id, and return the redirect to send."""
+    # Django keeps the id when the same user signs in again; what was open before ends here always.
+    _forget(request)
     response: HttpResponse = perform_login(
         request, user, email_verification="none", redirect_url=redirect_path
     )
@@ -73,4 +75,11 @@ def browser_sign_out(*, request: HttpRequest) -> None:
     session_key = request.session.session_key
     get_adapter().logout(request)
     if session_key:
+        session_cache.drop(session_key)
+
+
+def _forget(request: HttpRequest) -> None:
+    session_key = request.session.session_key
+    if session_key:
+        request.session.flush()
         session_cache.drop(session_key)

@@ -64,7 +64,7 @@ def access_token_decode(token: str) -> AccessClaims | None:
     subject, sid = payload["sub"], payload["sid"]
     if (decoded["header"].get("typ"), payload["token_use"]) != ("JWT", "access"):
         return None
-    if not (isinstance(sid, str) and subject.isascii() and subject.isdigit()):
+    if not (isinstance(sid, str) and sid.isascii() and subject.isascii() and subject.isdigit()):
         return None
     session_key = session_key_from_sid(sid)
     if not session_key:
