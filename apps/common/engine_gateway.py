@@ -11,7 +11,6 @@ One gateway per process, on one event loop; sync code reaches it by the twins. H
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -106,7 +105,6 @@ class EngineGateway:
         self._tag = f"{self.id}:".encode()
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
         # By number of the tag, oldest first; by key for those who ask again.
         self._pending: dict[int, _Pending] = {}
         self._by_key: dict[_Key, _Pending] = {}
@@ -149,24 +147,6 @@ class EngineGateway:
         await self._lookup.close()
         for number in list(self._pending):
             self._expire(number)
-
-    def start_in_thread(self) -> None:
-        """Start on a loop of its own, for processes without one; errors as start."""
-        loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=loop.run_forever, name="gateway", daemon=True)
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.start(), loop).result()
-
-    def stop_thread(self) -> None:
-        """Stop what start_in_thread started."""
-        if self._loop is None or self._thread is None:
-            return
-        loop = self._loop
-        asyncio.run_coroutine_threadsafe(self.stop(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join()
-        loop.close()
-        self._thread = None
 
     @property
     def is_up(self) -> bool:

@@ -1,0 +1,59 @@
+"""What serializers of all apps share: unknown fields are refused, numbers keep their digits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from typing_extensions import override
+
+from apps.common.money import plain_text
+from engine.values import scaled_from_text
+
+# Query parameters that belong to DRF's content negotiation and not to a view.
+_OF_THE_FRAMEWORK = frozenset({"format"})
+_ANY_SCALE = 18
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields that it does not know: a misspelt stop loss must not be an order without one."""
+
+    @override
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = sorted(set(data) - set(self.fields) - _OF_THE_FRAMEWORK)
+            if unknown:
+                known = ", ".join(self.fields)
+                raise serializers.ValidationError(
+                    {
+                        name[:64]: [f"unknown field; the fields are: {known}"]
+                        for name in unknown[:10]
+                    }
+                )
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "number"},
+            {"type": "string", "pattern": r"^-?[0-9]{1,19}(\.[0-9]{1,18})?$"},
+        ]
+    }
+)
+class NumberField(serializers.Field[str, Any, Any, Any]):
+    """A JSON number or plain decimal text; becomes its digits as text, which services convert exactly."""
+
+    @override
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            text = plain_text(data)
+            # Only the form is checked here; which scale holds depends on the instrument.
+            scaled_from_text(text, _ANY_SCALE)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+        return text
+
+    @override
+    def to_representation(self, value: Any) -> Any:
+        return value

@@ -1,0 +1,66 @@
+"""Trading accounts as other apps and the composition root see them; what comes out are frozen dataclasses."""
+
+from apps.profile import selectors, services
+from apps.profile.groups import group_commands
+from apps.profile.selectors import AccountInfo
+from apps.profile.services import SYSTEM_ID_SIGN, AccountUnknownError
+from engine.messages.rejects import RejectCode
+from engine.messages.views import AccountView
+from engine.values import CashKind
+
+__all__ = [
+    "SYSTEM_ID_SIGN",
+    "AccountInfo",
+    "AccountUnknownError",
+    "account_for",
+    "account_for_async",
+    "account_view",
+    "accounts_of_user",
+    "cash_decided",
+    "demo_account_seed",
+    "group_commands",
+]
+
+
+def accounts_of_user(user_id: int) -> tuple[AccountInfo, ...]:
+    """Return a user's accounts, oldest first; empty before ensure-user."""
+    return selectors.accounts_of_user(user_id=user_id)
+
+
+def account_for(user_id: int, account_id: int | None = None) -> AccountInfo:
+    """Return the account of that id if it is the user's, the default one if none is named.
+
+    Errors: AccountUnknownError (404), the same for foreign and for absent accounts.
+    """
+    return services.account_choose(
+        accounts=selectors.accounts_of_user(user_id=user_id), account_id=account_id
+    )
+
+
+async def account_for_async(user_id: int, account_id: int | None = None) -> AccountInfo:
+    """Return the same as account_for, for sockets and lean handlers."""
+    accounts = await selectors.accounts_of_user_async(user_id=user_id)
+    return services.account_choose(accounts=accounts, account_id=account_id)
+
+
+def demo_account_seed(user_id: int) -> AccountInfo:
+    """Make sure that a user has a demo account with the demo money; needs a running engine.
+
+    Errors: EngineTimeoutError, EngineBusyError.
+    """
+    return services.user_ensure(user_id=user_id)
+
+
+async def account_view(account: AccountInfo) -> AccountView:
+    """Return the whole of an account from the engine; on the gateway's loop.
+
+    Errors: EngineBusyError; AccountUnknownError while the engine has not opened it.
+    """
+    return await services.account_view(account=account)
+
+
+def cash_decided(
+    *, account_id: int, cash_seq: int, kind: CashKind, code: RejectCode | None
+) -> None:
+    """Move the state of a cash request, in the transaction of the output that decided it."""
+    services.cash_decided(account_id=account_id, cash_seq=cash_seq, kind=kind, code=code)

@@ -1,0 +1,110 @@
+"""Tables of people's trading accounts and of the money that starts here on its way to the engine.
+
+The balance is not here: the engine holds it, and apps/trade projects it.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from typing_extensions import override
+
+from apps.profile.choices import AccountKind, CashKind, CashState
+
+
+class TradingAccount(models.Model):
+    """One trading account of a user; its id is the account of the engine, from one sequence that starts at 1001."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=8, choices=AccountKind.choices)
+    # Group whose terms the account was opened with.
+    group = models.CharField(max_length=64)
+    # The account that is meant where a request names none.
+    is_default = models.BooleanField(default=False)
+    # Whether the engine has confirmed that the account exists.
+    is_open = models.BooleanField(default=False)
+    # Last cash_seq that was given to an outbox row.
+    cash_seq_last = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                name="profile_account_one_default", fields=("user",), condition=Q(is_default=True)
+            ),
+            models.CheckConstraint(
+                name="profile_account_cash_seq_not_negative", condition=Q(cash_seq_last__gte=0)
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class CashRequest(models.Model):
+    """A wish to move money, as people see it; the projector moves its state with the output that decided it."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=CashKind.choices)
+    # Micro-USD; positive, but an adjustment may be negative.
+    amount_micros = models.BigIntegerField()
+    # Where the money comes from or goes to: names the ledger account cash:<method>.
+    method = models.CharField(max_length=32)
+    # The provider's reference; with the method it is credited once.
+    reference = models.CharField(max_length=128, blank=True)
+    state = models.CharField(max_length=10, choices=CashState.choices, default=CashState.PENDING)
+    # Code of the refusal.
+    code = models.CharField(max_length=48, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                name="profile_cash_request_reference_once",
+                fields=("method", "reference"),
+                condition=Q(kind=CashKind.DEPOSIT) & ~Q(reference=""),
+            ),
+            models.CheckConstraint(
+                name="profile_cash_request_amount_signed",
+                condition=Q(amount_micros__gt=0)
+                | (Q(kind=CashKind.ADJUSTMENT) & Q(amount_micros__lt=0)),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class CashOutbox(models.Model):
+    """One cash command on its way: sent again, in order of cash_seq, until the engine has answered."""
+
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="+")
+    # The account's gapless number of cash commands.
+    cash_seq = models.BigIntegerField()
+    request = models.ForeignKey(CashRequest, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=CashKind.choices)
+    amount_micros = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    # When the engine's answer was heard; empty while the row is to be sent.
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("account", "cash_seq")
+        constraints = (
+            models.UniqueConstraint(name="profile_outbox_cash_seq", fields=("account", "cash_seq")),
+        )
+        indexes = (
+            models.Index(
+                name="profile_outbox_to_send",
+                fields=("account", "cash_seq"),
+                condition=Q(answered_at__isnull=True),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.account_id}/{self.cash_seq}"
