@@ -312,11 +312,11 @@ def _fetch(rest_url: str, timeout: float) -> bytes:
     connection = connection_class(parts.netloc, timeout=timeout)
     try:
         connection.request("GET", _BOOKS_PATH)
-        response = connection.getresponse()
-        if response.status != _HTTP_OK:
-            message = f"status {response.status}"
-            raise http.client.HTTPException(message)
-        raw = response.read(_BOOKS_BYTES_MAX + 1)
+        with connection.getresponse() as response:
+            if response.status != _HTTP_OK:
+                message = f"status {response.status}"
+                raise http.client.HTTPException(message)
+            raw = response.read(_BOOKS_BYTES_MAX + 1)
     finally:
         connection.close()
     if len(raw) > _BOOKS_BYTES_MAX:
