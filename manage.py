@@ -19,6 +19,9 @@ import os
 def main() -> None:
     """Run one management command; a start that cannot succeed ends in one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cryptocfd.settings")
+    if sys.argv[1:2] == ["serve"]:
+        # Many threads serve here, and opening a connection takes longer than most queries.
+        os.environ.setdefault("DATABASE_POOL", "true")
     from cryptocfd.embedded.errors import SetupError
 
     try:

@@ -7,7 +7,6 @@ that follow from their content.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
 
 from django.conf import settings
 from django.db import OperationalError, close_old_connections
@@ -17,6 +16,7 @@ from apps.auth.facade import users_seed
 from apps.common.engine_gateway import EngineGateway
 from apps.common.errors import ServiceError
 from apps.market.facade import catalogue_install, definition_commands
+from apps.profile.facade import demo_account_seed, group_commands
 from engine.messages.commands import AnyCommand
 from engine.messages.replies import Rejected
 
@@ -41,13 +41,13 @@ def database_seed() -> int:
 class Bootstrap:
     """Tells the engine what the database defines, and opens the accounts of the cast."""
 
-    def __init__(self, gateway: EngineGateway, *, accounts_seed: Callable[[], None]) -> None:
+    def __init__(self, gateway: EngineGateway) -> None:
         self._gateway = gateway
-        self._accounts_seed = accounts_seed
         self._stopping = threading.Event()
         # Request ids that the engine has answered; an answer is final.
         self._answered: set[str] = set()
-        # Set when every instrument that has a source class is defined and the cast has its accounts.
+        self._are_accounts_seeded = not settings.SEED_DEMO
+        # Set when every group and every instrument that has a source class is defined, and the cast has its accounts.
         self.done = threading.Event()
 
     def run(self) -> None:
@@ -57,7 +57,8 @@ class Bootstrap:
             try:
                 self._define()
                 self._accounts_seed()
-                self.done.set()
+                if self._answered:
+                    self.done.set()
                 pause = _WATCH_SECONDS
             except (ServiceError, OperationalError, RedisError) as error:
                 logger.debug("the bootstrap waits", extra={"error": repr(error)})
@@ -70,13 +71,19 @@ class Bootstrap:
         self._stopping.set()
 
     def _define(self) -> None:
-        commands = [
-            command
-            for command in definition_commands(shards=settings.ENGINE_SHARDS)
-            if command.request_id not in self._answered
-        ]
+        """Send what the engine has not answered yet; groups first, since accounts are opened with one."""
+        instruments = definition_commands(shards=settings.ENGINE_SHARDS)
+        everything: list[AnyCommand] = [*group_commands(), *instruments]
+        commands = [one for one in everything if one.request_id not in self._answered]
         for start in range(0, len(commands), _AT_ONCE):
             self._gateway.run(self._send_all(commands[start : start + _AT_ONCE]))
+
+    def _accounts_seed(self) -> None:
+        if not self._are_accounts_seeded:
+            for user in users_seed():
+                if not user.is_staff:
+                    demo_account_seed(user.id)
+            self._are_accounts_seeded = True
 
     async def _send_all(self, commands: list[AnyCommand]) -> None:
         outputs = await asyncio.gather(*(self._gateway.send(command) for command in commands))

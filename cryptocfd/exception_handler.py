@@ -83,7 +83,7 @@ def _from_api(error: exceptions.APIException) -> Response:
         headers["Retry-After"] = str(int(wait) + 1)
     body = failure(
         status=error.status_code,
-        message=str(error.detail) if isinstance(error.detail, str) else error.default_detail,
+        message=str(error.detail if isinstance(error.detail, str) else error.default_detail),
         code=_CODES.get(word, word.upper()),
     )
     return Response(body, status=error.status_code, headers=headers)

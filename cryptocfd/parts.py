@@ -3,12 +3,10 @@
 What the parts are and how they are put together is in engine_host.py.
 """
 
-import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from django.db import connections
 
@@ -48,19 +46,14 @@ class Part:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, *, seconds: float) -> bool:
-        """Ask the part to end and wait; return whether it did within the time."""
+    def ask_to_stop(self) -> None:
+        """Ask the part to end; returns at once."""
         self._is_stopping = True
-        if not self._thread.is_alive():
-            return True
-        self._stop()
-        self._thread.join(seconds)
         if self._thread.is_alive():
-            logger.error("a part did not stop in time", extra={"part": self.name})
-        return not self._thread.is_alive()
+            self._stop()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the part has ended by itself, at most that long; return whether it has."""
+        """Wait until the part has ended, at most that long; return whether it has."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -80,33 +73,12 @@ class Part:
             self._on_failure(self.name)
 
 
-class LoopThread:
-    """An event loop in a thread of its own, for asynchronous parts of a process that serves no HTTP."""
-
-    def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Start the loop."""
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, Any], *, seconds: float) -> Any:
-        """Run one coroutine on the loop and return its result.
-
-        Errors: TimeoutError; whatever the coroutine raises.
-        """
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
-
-    def stop(self) -> None:
-        """End the loop and its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(2)
-        self._loop.close()
-
-
-def stop_all(parts: list[Part], *, seconds: float) -> None:
-    """Stop parts one after the other; all of them share the time."""
+def stop_all(stages: list[list[Part]], *, seconds: float) -> None:
+    """Stop parts stage by stage, those of one stage together; all of them share the time."""
     deadline = time.monotonic() + seconds
-    for part in parts:
-        part.stop(seconds=max(0.1, deadline - time.monotonic()))
+    for stage in stages:
+        for part in stage:
+            part.ask_to_stop()
+        for part in stage:
+            if not part.wait(max(0.1, deadline - time.monotonic())):
+                logger.error("a part did not stop in time", extra={"part": part.name})

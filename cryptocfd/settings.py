@@ -58,9 +58,10 @@ AUTH_USER_MODEL = "accounts.User"
 INSTALLED_APPS = [
     # Daphne replaces `runserver` by one that speaks WebSocket; importing it costs 0.3 s, so only who asks for it pays.
     *(["daphne"] if DEBUG or ASGI_SERVER == "daphne" else []),
-    "unfold",
+    # Without Unfold's own site, since ours stands in admin_site.py.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "cryptocfd.admin_site.PlatformAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -216,7 +217,7 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*"]
 # A used link has proved the address already.
 ACCOUNT_EMAIL_VERIFICATION = "none"
-HEADLESS_TOKEN_STRATEGY = "apps.auth.services.tokens.AccessTokenStrategy"
+HEADLESS_TOKEN_STRATEGY = "apps.auth.services.tokens.AccessTokenStrategy"  # noqa: S105 - a class, no secret.
 HEADLESS_JWT_ALGORITHM = "HS256"
 # A key of its own, so that no other signature of this site can pass for a token.
 HEADLESS_JWT_PRIVATE_KEY = salted_hmac(
@@ -238,6 +239,16 @@ if ENVIRONMENT.email_url:
 else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = DATA_DIR / "mail"
+
+UNFOLD = {
+    "SITE_TITLE": "CryptoCFD",
+    "SITE_HEADER": "CryptoCFD",
+    "SITE_SUBHEADER": "Back office",
+    "SITE_URL": LOGIN_REDIRECT_URL,
+    "SITE_ICON": "/static/img/logo.svg",
+    "SHOW_HISTORY": True,
+    "SIDEBAR": {"show_search": True, "show_all_applications": True},
+}
 
 # --- REST -------------------------------------------------------------------------------------------------------------
 

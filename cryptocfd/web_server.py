@@ -9,9 +9,11 @@ import errno
 import ipaddress
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
+
+from typing_extensions import override
 
 from cryptocfd.embedded.errors import SetupError
 
@@ -20,8 +22,7 @@ _SOCKET_MESSAGE_BYTES_MAX = 16 * 1024
 # Open sockets are told to go and then cut; requests in work get this long.
 _DRAIN_SECONDS = 1
 _BACKLOG = 2048
-
-Hook = Callable[[], Awaitable[None]]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def port_bind(host: str, port: int) -> socket.socket:
@@ -68,26 +69,21 @@ def _uvicorn_run(application: Any, listener: socket.socket, on_ready: Callable[[
     import uvicorn
 
     class Server(uvicorn.Server):
+        @override
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
                 on_ready()
 
         @contextlib.contextmanager
+        @override
         def capture_signals(self) -> Iterator[None]:
             # uvicorn raises the signal again when it is done; here more has to be stopped in order after it.
-            previous = {number: signal.getsignal(number) for number in _SIGNALS}
-
             def handle(_number: int, _frame: FrameType | None) -> None:
                 self.should_exit = True
 
-            for number in _SIGNALS:
-                signal.signal(number, handle)
-            try:
+            with _handling(handle):
                 yield
-            finally:
-                for number, handler in previous.items():
-                    signal.signal(number, handler)
 
     config = uvicorn.Config(
         application,
@@ -106,26 +102,45 @@ def _uvicorn_run(application: Any, listener: socket.socket, on_ready: Callable[[
 
 
 def _daphne_run(application: Any, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    from daphne.server import Server
+    # Importing it installs its event loop as Twisted's, so it must come before anything else of Twisted.
+    from daphne.server import Server, twisted_loop
     from twisted.internet import reactor
+    from twisted.internet.base import ReactorBase
 
-    loop = asyncio.get_event_loop_policy().get_event_loop()
+    host, port = listener.getsockname()[:2]
+    escaped = host.replace(":", "\\:")
     server = Server(
         application=application,
-        endpoints=[f"fd:fileno={listener.fileno()}"],
+        endpoints=[f"tcp:port={port}:interface={escaped}:backlog={_BACKLOG}"],
         signal_handlers=False,
         websocket_timeout=-1,
+        websocket_max_message_size=_SOCKET_MESSAGE_BYTES_MAX,
+        websocket_max_frame_size=_SOCKET_MESSAGE_BYTES_MAX,
         server_name="",
         ready_callable=on_ready,
     )
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        reactor.callFromThread(reactor.stop)  # type: ignore[attr-defined]  # Twisted installs the methods at run time.
+        # Twisted gives the module its methods at run time, so only this cast tells of them.
+        running = cast(ReactorBase, reactor)
+        running.callFromThread(running.stop)
 
-    for number in _SIGNALS:
-        signal.signal(number, handle)
-    server.run()
-    loop.close()
+    with _handling(handle):
+        # Without a lifespan protocol, the loop is run by hand before and after the server.
+        asyncio.set_event_loop(twisted_loop)
+        twisted_loop.run_until_complete(application.startup())
+        # Daphne opens the port itself: it takes no open socket.
+        listener.close()
+        server.run()
+        twisted_loop.run_until_complete(application.shutdown())
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+@contextlib.contextmanager
+def _handling(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Answer SIGINT and SIGTERM by a function, and by what answered before when it is over."""
+    previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

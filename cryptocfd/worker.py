@@ -6,9 +6,10 @@ from typing import Any
 
 import django_rq
 from redis.exceptions import RedisError
-from rq import SimpleWorker
-from rq.timeouts import TimerDeathPenalty
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.timeouts import TimerDeathPenalty
+from typing_extensions import override
 
 logger = logging.getLogger(__name__)
 
@@ -21,14 +22,21 @@ class ThreadWorker(SimpleWorker):
     # The default interrupts a job that takes too long by SIGALRM, which only a main thread can receive.
     death_penalty_class = TimerDeathPenalty
 
-    def __init__(self, *args: Any, stopping: threading.Event, **kwargs: Any) -> None:
-        # rq waits for jobs as long as its time to live minus 15 s; so it looks up every second.
-        super().__init__(*args, worker_ttl=16, **kwargs)
+    def __init__(self, queue: Queue, *, stopping: threading.Event) -> None:
+        super().__init__(
+            [queue],
+            connection=queue.connection,
+            serializer=queue.serializer,
+            # rq waits for jobs as long as its time to live minus 15 s; so it looks up every second.
+            worker_ttl=16,
+        )
         self._stopping = stopping
 
+    @override
     def _install_signal_handlers(self) -> None:
         """Leave the signals to the process, which stops its parts in order."""
 
+    @override
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         """Report for duty; called between two waits and after each job, so the place to end."""
         if self._stopping.is_set():
@@ -46,13 +54,8 @@ class WorkerService:
         """Work; blocks until stop()."""
         while not self._stopping.is_set():
             try:
-                queue = django_rq.get_queue()
-                ThreadWorker(
-                    [queue],
-                    connection=queue.connection,
-                    serializer=queue.serializer,
-                    stopping=self._stopping,
-                ).work(logging_level=logging.WARNING)
+                worker = ThreadWorker(django_rq.get_queue(), stopping=self._stopping)
+                worker.work(logging_level="WARNING")
             except RedisError as error:
                 logger.warning("the queue cannot be reached", extra={"error": repr(error)})
             self._stopping.wait(_RETRY_SECONDS)

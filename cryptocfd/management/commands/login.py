@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
+from typing_extensions import override
 
 from apps.auth.facade import login_link_create
 
@@ -12,9 +13,11 @@ class Command(BaseCommand):
     help = "Prints a fresh sign-in link (default: alice@example.com)."
     requires_system_checks = ()
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email", nargs="?", default="alice@example.com")
 
+    @override
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             link = login_link_create(options["email"])

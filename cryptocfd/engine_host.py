@@ -1,0 +1,175 @@
+"""Which part runs where: the compositions of the platform, their start and their stop in order.
+
+In one process (`serve`) the web part starts everything; grown, each part has a process of its own (`serve --only`).
+All of them run the same classes, and nothing below this module knows how it is composed.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+
+from apps.trade.projector import Projector, output_from_journal
+from django.conf import settings
+
+from apps.common.engine_gateway import EngineGateway, gateway_install
+from apps.market.facade import FeedService, price_stream_start, price_stream_stop
+from apps.profile.tasks import CashRelay
+from cryptocfd.bootstrap import Bootstrap
+from cryptocfd.embedded.errors import SetupError
+from cryptocfd.engine_config import engine_config
+from cryptocfd.parts import Part, stop_all
+from cryptocfd.worker import WorkerService
+from engine.adapters.compose import build_runner
+from engine.messages.health import EngineState
+from engine.runtime.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+PART_NAMES = ("web", "engine", "feed", "projector", "worker")
+
+# All background parts together have this long to end; `serve` promises five seconds for everything.
+_STOP_SECONDS = 3.5
+_ENGINE_LIVE_SECONDS = 60.0
+_POLL_SECONDS = 0.01
+
+
+class EngineHost:
+    """The background parts of one process."""
+
+    def __init__(
+        self,
+        part_names: frozenset[str],
+        *,
+        progress: Callable[[str], None] = lambda _line: None,
+        on_failure: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        self._part_names = part_names
+        # Told of each step of the start, and of each part that ends by a fault of ours.
+        self.progress = progress
+        self.on_failure = on_failure
+        self._gateway: EngineGateway | None = None
+        self._runners: list[Runner] = []
+        self._parts: list[Part] = []
+        self._bootstrap: Bootstrap | None = None
+        self._is_stopped = threading.Event()
+
+    @classmethod
+    def for_web(cls) -> "EngineHost":
+        """Return the host of a web process: with every part inside if ENGINE_MODE is embedded, else with none."""
+        embedded = {"engine", "projector", "feed", "worker"}
+        return cls(frozenset(embedded if settings.ENGINE_MODE == "embedded" else ()))
+
+    # --- the web process ------------------------------------------------------------------------------------------
+
+    async def web_start(self) -> None:
+        """Start the parts, and the gateway and the prices on the running loop.
+
+        Errors: SetupError when the engine cannot go live.
+        """
+        self._gateway = _gateway_build()
+        await self._gateway.start()
+        gateway_install(self._gateway)
+        await asyncio.to_thread(self._parts_start)
+        await price_stream_start()
+
+    async def web_stop(self) -> None:
+        """Stop everything, prices and questions first, so that nobody asks a part that is gone."""
+        await price_stream_stop()
+        await asyncio.to_thread(self._parts_stop)
+        if self._gateway is not None:
+            gateway_install(None)
+            await self._gateway.stop()
+
+    # --- a process without web ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the parts of a process that serves no HTTP.
+
+        Errors: SetupError when the engine cannot go live.
+        """
+        if self._part_names & {"projector", "worker"}:
+            self._gateway = _gateway_build()
+            self._gateway.start_in_thread()
+            gateway_install(self._gateway)
+        self._parts_start()
+
+    def stop(self) -> None:
+        """Stop the parts of a process that serves no HTTP."""
+        self._parts_stop()
+        if self._gateway is not None:
+            gateway_install(None)
+            self._gateway.stop_thread()
+
+    def bootstrap_wait(self, seconds: float) -> bool:
+        """Return whether everything is defined and seeded, at the latest after that time."""
+        return self._bootstrap is None or self._bootstrap.done.wait(seconds)
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _parts_start(self) -> None:
+        if "projector" in self._part_names:
+            self._start("projector", Projector())
+            self._start("cash relay", CashRelay())
+        if "engine" in self._part_names:
+            self._engines_start()
+        if "feed" in self._part_names:
+            feed = FeedService.from_settings()
+            self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
+        if "worker" in self._part_names and self._gateway is not None:
+            self._start("worker", WorkerService())
+            self._bootstrap = Bootstrap(self._gateway)
+            self._start("bootstrap", self._bootstrap)
+
+    def _engines_start(self) -> None:
+        is_dedicated = self._part_names == {"engine"}
+        for shard in range(settings.ENGINE_SHARDS):
+            runner = build_runner(engine_config(shard, is_dedicated=is_dedicated))
+            self._runners.append(runner)
+            self._part_start(f"engine {shard}", run=runner.run, stop=runner.request_stop)
+        engines = self._parts[-len(self._runners) :]
+        deadline = _ENGINE_LIVE_SECONDS / _POLL_SECONDS
+        while not all(runner.health().state is EngineState.LIVE for runner in self._runners):
+            failed = next((part.failure for part in engines if part.failure), None)
+            deadline -= 1
+            if failed is not None or deadline < 0:
+                self._parts_stop()
+                raise SetupError(f"The engine does not go live: {failed or 'the log is too slow'}.")
+            self._is_stopped.wait(_POLL_SECONDS)
+        self.progress(f"engine live at output {sum(r.health().number for r in self._runners)}")
+
+    def _start(
+        self, name: str, service: "Projector | CashRelay | WorkerService | Bootstrap"
+    ) -> None:
+        self._part_start(name, run=service.run, stop=service.stop)
+
+    def _part_start(
+        self, name: str, *, run: Callable[[], object], stop: Callable[[], object]
+    ) -> None:
+        part = Part(name, run=run, stop=stop, on_failure=self._failed)
+        self._parts.append(part)
+        part.start()
+
+    def _failed(self, name: str) -> None:
+        self.on_failure(name)
+
+    def _parts_stop(self) -> None:
+        # With the flow: whatever puts something in, then the engine, and last what reads its outputs.
+        self._is_stopped.set()
+        stages: list[list[Part]] = [[], [], []]
+        for part in self._parts:
+            kind = part.name.split()[0]
+            stages[{"engine": 1, "projector": 2}.get(kind, 0)].append(part)
+        stop_all(stages, seconds=_STOP_SECONDS)
+        self._parts.clear()
+
+
+def _gateway_build() -> EngineGateway:
+    return EngineGateway(
+        log_url=settings.LOG_REDIS_URL,
+        redis_url=settings.REDIS_URL,
+        prefix=settings.STREAM_PREFIX,
+        shards=settings.ENGINE_SHARDS,
+        timeout_ms=settings.ORDER_TIMEOUT_MS,
+        journal=output_from_journal,
+    )

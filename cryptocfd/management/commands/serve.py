@@ -1,0 +1,206 @@
+"""Runs the platform: everything in one process, or one part of it (`--only`).
+
+The order of a start: the port, the servers, the database, then the parts; a stop goes the other way round. Whatever
+hinders the start is one sentence that says what to do.
+"""
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import OperationalError, connection, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
+from typing_extensions import override
+
+from apps.auth.facade import login_link_create
+from apps.market.facade import feed_status
+from cryptocfd.bootstrap import database_seed
+from cryptocfd.console import Progress, banner, say
+from cryptocfd.embedded.errors import SetupError
+from cryptocfd.embedded.processes import wait_until
+from cryptocfd.embedded.servers import EmbeddedServers
+from cryptocfd.engine_host import PART_NAMES, EngineHost
+from cryptocfd.web_server import port_bind, web_run
+
+logger = logging.getLogger(__name__)
+
+# Migrations of two processes that start at once must not meet; the number is this project's own.
+_MIGRATION_LOCK = 7_203_114
+_DATABASE_SECONDS = 60.0
+_BOOTSTRAP_SECONDS = 15.0
+_FEED_SECONDS = 3.0
+
+
+class Command(BaseCommand):
+    help = "Runs the platform until Ctrl-C."
+    # The checks are part of `make check`; here they would only delay the start.
+    requires_system_checks = ()
+
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--only", choices=PART_NAMES, help="run this part alone")
+
+    @override
+    def handle(self, *_args: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            if options["only"] is None:
+                self._serve_all()
+            elif options["only"] == "web":
+                self._serve_web(Progress())
+            else:
+                self._serve_part(options["only"])
+        except KeyboardInterrupt:
+            say("Stopped before the start was complete.")
+
+    def _serve_all(self) -> None:
+        progress = Progress()
+        # Before the servers start, since it is the likeliest reason to fail and the cheapest to see.
+        listener = port_bind(settings.HOST, settings.PORT)
+        environment = settings.ENVIRONMENT
+        servers = EmbeddedServers(
+            settings.DATA_DIR,
+            postgres=environment.postgres_is_embedded,
+            log=environment.log_is_embedded,
+            rest=environment.rest_is_embedded,
+            log_fsync=settings.LOG_FSYNC,
+        )
+        with listener:
+            servers.start(progress.step)
+            try:
+                self._database_prepare(progress)
+                self._web(listener, progress)
+            finally:
+                _connections_end()
+                servers.stop()
+                say("Stopped.")
+
+    def _serve_web(self, progress: Progress) -> None:
+        with port_bind(settings.HOST, settings.PORT) as listener:
+            self._database_await()
+            os.environ["ENGINE_MODE"] = settings.ENGINE_MODE = "remote"
+            self._web(listener, progress)
+
+    def _serve_part(self, name: str) -> None:
+        progress = Progress()
+        # The engine alone needs no database.
+        if name != "engine":
+            self._database_await()
+        if name == "worker":
+            database_seed()
+        stopping = threading.Event()
+        failed: list[str] = []
+
+        def failure(part: str) -> None:
+            failed.append(part)
+            stopping.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: stopping.set())
+        host = EngineHost(frozenset({name}), progress=progress.step, on_failure=failure)
+        host.start()
+        progress.step(f"{name} is running; Ctrl-C stops it")
+        stopping.wait()
+        host.stop()
+        if failed:
+            # The supervisor of the process restarts it, or an operator reads the log.
+            raise SetupError(f"The part {failed[0]} has failed: its log says why.")
+
+    # --- database -------------------------------------------------------------------------------------------------
+
+    def _database_prepare(self, progress: Progress) -> None:
+        executor = MigrationExecutor(connection)
+        missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        if missing:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+            call_command("migrate", verbosity=0, interactive=False)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_LOCK])
+            progress.step(f"database migrated ({missing} steps)")
+        added = database_seed()
+        if added:
+            progress.step(f"database seeded ({added} instruments)")
+
+    def _database_await(self) -> None:
+        """Wait until somebody has migrated the database, as `manage.py migrate` or a whole `serve` does."""
+
+        def is_ready() -> bool:
+            try:
+                executor = MigrationExecutor(connection)
+                return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+            except OperationalError:
+                return False
+            finally:
+                connection.close()
+
+        if not wait_until(is_ready, seconds=_DATABASE_SECONDS):
+            raise SetupError(
+                "The database is not reachable or not migrated: check DATABASE_URL and run "
+                "`python manage.py migrate`."
+            )
+
+    # --- web ------------------------------------------------------------------------------------------------------
+
+    def _web(self, listener: Any, progress: Progress) -> None:
+        # Imported only now: the application builds its handlers from the settings.
+        from cryptocfd.asgi import application
+
+        application.host.progress = progress.step
+
+        def on_ready() -> None:
+            # In a thread, since the banner waits for the first instruments while the loop already serves.
+            threading.Thread(
+                target=self._banner, args=(application.host, progress), daemon=True
+            ).start()
+
+        web_run(application, listener, server=settings.ASGI_SERVER, on_ready=on_ready)
+        progress.step("web and background parts stopped")
+
+    def _banner(self, host: EngineHost, progress: Progress) -> None:
+        progress.step(f"web listens on {settings.HOST}:{settings.PORT}")
+        if host.bootstrap_wait(_BOOTSTRAP_SECONDS):
+            progress.step("instruments and accounts are known to the engine")
+        facts = {"Open": settings.PUBLIC_URL}
+        if settings.SEED_DEMO:
+            try:
+                facts["Sign in as alice"] = login_link_create("alice@example.com").url
+            finally:
+                connections.close_all()
+        wait_until(lambda: _feed_name() != "", seconds=_FEED_SECONDS)
+        facts |= {
+            "Prices": _feed_name() or "waiting for a source",
+            "Data": str(settings.DATA_DIR),
+            "Stop": "Ctrl-C (another link: make login)",
+        }
+        banner(facts)
+
+
+def _feed_name() -> str:
+    status = feed_status()
+    if status is None:
+        return ""
+    return ", ".join(
+        f"{source.name} ({source.source_class.name.lower()}, {source.symbols} instruments)"
+        for source in status.sources
+        if source.symbols
+    )
+
+
+def _connections_end() -> None:
+    """Close the pool before its server stops, else its threads try to connect again."""
+    wrapper = connections["default"]
+    wrapper.close()
+    if isinstance(wrapper, DatabaseWrapper):
+        wrapper.close_pool()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
