@@ -60,7 +60,7 @@ export function Connection() {
   const { state, latencyMs } = link.value;
   const { sourceClass, name, isFed } = feed.value;
   const isOpen = state === "open";
-  const words = isOpen ? (isFed ? "Live line" : "No prices") : LINE[state];
+  const words = isOpen ? (isFed ? "Connected" : "No prices") : LINE[state];
   return html`
     ${BADGES[sourceClass] && html`<span class="badge" title=${EXPLAINED[sourceClass]}>${BADGES[sourceClass]}</span>`}
     <span class="line ${isOpen && isFed ? "good" : "warn"}" role="status" title=${name ? `Feed: ${name}` : ""}>

@@ -5,10 +5,10 @@ import { render } from "preact";
 import { AccountBar, Connection, Views } from "./account.js";
 import { Refusal, balanceGet, closedGet, instrumentsGet, orderCreate, positionClose, positionsGet } from "./api.js";
 import { ChartHead, chartMount } from "./chart.js";
-import { grouped, signedMoney, toUnits, trimZeros, MONEY_DECIMALS } from "./format.js";
+import { MONEY_DECIMALS, grouped, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { socketOpen } from "./socket.js";
-import { accountApply, feedApply, instrument, instruments, link, pricesApply, quoteOf, side, symbol, view } from "./store.js";
+import { accountApply, ask, bid, bidMove, feedApply, instrument, instruments, link, pricesApply, side, spread, symbol, view } from "./store.js";
 import { Tables } from "./tables.js";
 import { Ticket, ticketReset } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
@@ -95,16 +95,22 @@ function choose(name) {
   view.value = "trade";
 }
 
+const bidText = computed(() => price(bid.value));
+const askText = computed(() => price(ask.value));
+const spreadText = computed(() => price(spread.value));
+const bidClass = computed(() => `number headline flash ${bidMove.value}`);
+
 function Instrument() {
   const known = instrument.value;
   if (!known) return null;
-  const quote = quoteOf(known.symbol);
-  const bid = computed(() => (quote.bid.value ? grouped(quote.bid.value) : "\u2013"));
-  const flash = computed(() => `number headline flash ${quote.move.value}`);
-  return html`<p class="instrument">
-    <span class="instrument-name"><b>${known.symbol}</b><small>${known.name}</small></span>
-    <span class=${flash}>${bid}</span>
-  </p>`;
+  return html`<div class="instrument">
+    <p class="instrument-name"><b>${known.symbol}</b><small>${known.name}</small></p>
+    <span class=${bidClass}>${bidText}</span>
+    <dl>
+      <div><dt>Ask</dt><dd class="number">${askText}</dd></div>
+      <div><dt>Spread</dt><dd class="number">${spreadText}</dd></div>
+    </dl>
+  </div>`;
 }
 
 // --- keys ------------------------------------------------------------------------------------------------------------
@@ -167,8 +173,7 @@ render(html`<${Connection} />`, part("connection"));
 render(html`<${Views} view=${view} />`, part("views"));
 effect(() => (part("app").dataset.view = view.value));
 effect(() => {
-  const bid = symbol.value && quoteOf(symbol.value).bid.value;
-  if (bid) document.title = `${grouped(bid)} ${symbol.value}`;
+  if (bid.value) document.title = `${grouped(bid.value)} ${symbol.value}`;
 });
 addEventListener("popstate", () => show(location.pathname.split("/").pop().toUpperCase()));
 start().catch((error) => explain("The terminal could not start", error));

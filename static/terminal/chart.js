@@ -5,7 +5,7 @@ import { CandlestickSeries, CrosshairMode, LineStyle, createChart } from "lightw
 import { BarSeries } from "./bars.js";
 import { clock, trimZeros } from "./format.js";
 import { html } from "./html.js";
-import { instrument, positions, quoteOf, symbol } from "./store.js";
+import { ask, instrument, positions, quoteOf, symbol } from "./store.js";
 
 const INTERVALS = [
   [1, "1s"],
@@ -98,8 +98,7 @@ export function chartMount(element) {
     element.setAttribute("aria-label", `Candles of ${known.symbol}`);
   });
   effect(() => {
-    const ask = quoteOf(symbol.value).ask.value;
-    askLine.applyOptions({ price: Number(ask || 0), lineVisible: Boolean(ask) });
+    askLine.applyOptions({ price: Number(ask.value || 0), lineVisible: Boolean(ask.value) });
   });
   const drawLines = () => {
     for (const line of lines) series.removePriceLine(line);

@@ -2,7 +2,7 @@
 // directly. Nothing is fetched and nothing is drawn in this module.
 
 import { batch, computed, signal } from "@preact/signals";
-import { pnlMicros, toUnits, MONEY_DECIMALS } from "./format.js";
+import { MONEY_DECIMALS, pnlMicros, toText, toUnits } from "./format.js";
 
 /** Symbol -> instrument, in the order of lists. */
 export const instruments = signal(new Map());
@@ -43,6 +43,16 @@ export function quoteOf(name) {
   }
   return quote;
 }
+
+/** The prices of the instrument on the screen: text as the server wrote it, empty before the first. */
+export const bid = computed(() => quoteOf(symbol.value).bid.value);
+export const ask = computed(() => quoteOf(symbol.value).ask.value);
+export const bidMove = computed(() => quoteOf(symbol.value).move.value);
+export const spread = computed(() => {
+  const decimals = instrument.value?.priceDecimals;
+  if (decimals === undefined || !bid.value) return "";
+  return toText(toUnits(ask.value, decimals) - toUnits(bid.value, decimals), decimals);
+});
 
 /** Take in rows of [symbol, bid, ask, epoch ms]. */
 export function pricesApply(rows) {

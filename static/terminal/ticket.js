@@ -1,9 +1,9 @@
 // The order ticket: side, quantity, leverage, stops, what it will lock, and one button that says what it does.
 
 import { computed, signal } from "@preact/signals";
-import { grouped, marginMicros, money, notionalMicros, toText, toUnits, trimZeros } from "./format.js";
+import { marginMicros, money, notionalMicros, price, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
-import { feed, figures, instrument, link, quoteOf, side, symbol } from "./store.js";
+import { ask, bid, bidMove, feed, figures, instrument, link, side, spread } from "./store.js";
 
 const LEVERAGE_FIRST = 5;
 // A first order of about this much: visible on the screen, harmless to the account.
@@ -15,8 +15,7 @@ const stopLoss = signal("");
 const takeProfit = signal("");
 const isSending = signal(false);
 
-const quote = computed(() => quoteOf(symbol.value));
-const fillPrice = computed(() => (side.value === "buy" ? quote.value.ask.value : quote.value.bid.value));
+const fillPrice = computed(() => (side.value === "buy" ? ask.value : bid.value));
 
 /** Empty the ticket for another instrument; leverage stays, but within its limit. */
 export function ticketReset() {
@@ -64,31 +63,25 @@ const obstacle = computed(() => {
 const estimate = computed(() => {
   const known = instrument.value;
   const units = known && toUnits(quantity.value, known.quantityDecimals);
-  const bid = known && toUnits(quote.value.bid.value, known.priceDecimals);
-  const ask = known && toUnits(quote.value.ask.value, known.priceDecimals);
-  if (!units || units < 0n || bid === null || ask === null || !(leverage.value >= 1)) return null;
-  const value = notionalMicros(known, side.value === "buy" ? ask : bid, units);
+  const bidTicks = known && toUnits(bid.value, known.priceDecimals);
+  const askTicks = known && toUnits(ask.value, known.priceDecimals);
+  if (!units || units < 0n || bidTicks === null || askTicks === null || !(leverage.value >= 1)) return null;
+  const value = notionalMicros(known, side.value === "buy" ? askTicks : bidTicks, units);
   return {
     value,
     margin: marginMicros(value, Math.trunc(leverage.value)),
-    spread: notionalMicros(known, ask - bid, units),
+    spread: notionalMicros(known, askTicks - bidTicks, units),
   };
 });
 const estimated = (name) => computed(() => (estimate.value ? money(estimate.value[name]) : "\u2013"));
-const [valueText, marginText, spreadText] = ["value", "margin", "spread"].map(estimated);
+const [valueText, marginText, costText] = ["value", "margin", "spread"].map(estimated);
 const freeText = computed(() => (figures.value ? money(figures.value.free) : "\u2013"));
 const isBeyond = computed(() => Boolean(estimate.value && figures.value && estimate.value.margin > figures.value.free));
 
-const bidText = computed(() => grouped(quote.value.bid.value || "\u2013"));
-const askText = computed(() => grouped(quote.value.ask.value || "\u2013"));
-const sellClass = computed(() => `number flash ${quote.value.move.value}`);
-const spreadTicks = computed(() => {
-  const known = instrument.value;
-  if (!known || !quote.value.bid.value) return "\u2013";
-  const ticks = toUnits(quote.value.ask.value, known.priceDecimals) - toUnits(quote.value.bid.value, known.priceDecimals);
-  return toText(ticks, known.priceDecimals);
-});
-
+const bidText = computed(() => price(bid.value));
+const askText = computed(() => price(ask.value));
+const spreadText = computed(() => price(spread.value));
+const sellClass = computed(() => `number flash ${bidMove.value}`);
 function SideButton({ name, label, text, className }) {
   return html`<button type="button" class="side ${name}" aria-pressed=${side.value === name} onClick=${() => (side.value = name)}
     aria-keyshortcuts=${name[0]}><span>${label}</span><b class=${className}>${text}</b></button>`;
@@ -104,10 +97,12 @@ function Field({ id, label, value, unit, hint }) {
 
 function Leverage({ leverageMax }) {
   const change = (event) => (leverage.value = event.target.value);
+  // How much of the track lies before the thumb; through the CSSOM, which the policy allows.
+  const share = `${(100 * (Math.min(leverage.value || 1, leverageMax) - 1)) / Math.max(1, leverageMax - 1)}%`;
   return html`<div class="field">
     <label for="leverage">Leverage</label>
     <div class="leverage">
-      <input type="range" min="1" max=${leverageMax} step="1" value=${leverage} onInput=${change} aria-label="Leverage slider" />
+      <input type="range" min="1" max=${leverageMax} step="1" value=${leverage} style=${{ "--share": share }} onInput=${change} aria-label="Leverage slider" />
       <div class="input"><input id="leverage" class="number" inputmode="numeric" autocomplete="off" value=${leverage} onInput=${change} /><span aria-hidden="true">×</span></div>
     </div>
   </div>`;
@@ -138,7 +133,7 @@ export function Ticket({ onOrder }) {
     <div class="panel-head"><h2>Market order</h2><span class="muted">${known.symbol}</span></div>
     <div class="sides" role="group" aria-label="Side">
       <${SideButton} name="sell" label="Sell" text=${bidText} className=${sellClass} />
-      <span class="spread number" title="Spread">${spreadTicks}</span>
+      <span class="spread number" title="Spread">${spreadText}</span>
       <${SideButton} name="buy" label="Buy" text=${askText} className="number" />
     </div>
     <${Field} id="quantity" label="Quantity" value=${quantity} unit=${known.base} hint=${placeholder} />
@@ -151,7 +146,7 @@ export function Ticket({ onOrder }) {
       <div><dt>Order value</dt><dd class="number">${valueText}</dd></div>
       <div><dt>Margin needed</dt><dd class="number ${isBeyond.value ? "loss" : ""}">${marginText}</dd></div>
       <div><dt>Free margin</dt><dd class="number">${freeText}</dd></div>
-      <div><dt>Spread cost</dt><dd class="number">${spreadText}</dd></div>
+      <div><dt>Spread cost</dt><dd class="number">${costText}</dd></div>
     </dl>
     <button class="button submit ${side.value}" type="submit" aria-disabled=${!isReady} aria-describedby="obstacle">
       ${isSending.value ? "Sending…" : html`${verb} ${trimZeros(quantity.value.trim())} ${known.base}`}

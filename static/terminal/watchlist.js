@@ -2,7 +2,7 @@
 // A quote changes the text and class of its own cells; no row is rendered again.
 
 import { computed, signal, useComputed } from "@preact/signals";
-import { grouped } from "./format.js";
+import { price } from "./format.js";
 import { html } from "./html.js";
 import { instruments, quoteOf, symbol } from "./store.js";
 
@@ -23,8 +23,8 @@ function step(event) {
 
 function Row({ row, onChoose }) {
   const quote = quoteOf(row.symbol);
-  const bid = useComputed(() => (quote.bid.value ? grouped(quote.bid.value) : "\u2013"));
-  const ask = useComputed(() => (quote.ask.value ? grouped(quote.ask.value) : "\u2013"));
+  const bid = useComputed(() => price(quote.bid.value));
+  const ask = useComputed(() => price(quote.ask.value));
   const flash = useComputed(() => `number flash ${quote.move.value}`);
   const isHidden = useComputed(() => !matches(row));
   const isCurrent = useComputed(() => (symbol.value === row.symbol ? "page" : undefined));
