@@ -10,9 +10,11 @@ from drf_spectacular.views import (
 
 from apps.auth.urls import page_urlpatterns as auth_pages
 from apps.market.urls import page_urlpatterns as market_pages
+from cryptocfd.health import urlpatterns as health_routes
 from cryptocfd.pages import page_urlpatterns as site_pages
 
 urlpatterns = [
+    *health_routes,
     path("api/v1/", include("apps.auth.urls")),
     path("api/v1/", include("apps.market.urls")),
     # Before the admin, whose last route takes every address below its own; sign-in replaces some of them.

@@ -1,0 +1,159 @@
+"""Whether this process lives, and whether the platform can trade; for load balancers, operators and scripts.
+
+/healthz asks nobody: a process that answers is alive. /readyz looks at what trading needs. Prices and queued jobs are
+reported too, but a platform without them still serves: positions can be seen, and only fresh prices fill orders.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import django_rq
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.job import Job
+
+from apps.market.facade import feed_status
+from engine.messages.health import EngineHealth, EngineState
+from engine.messages.streams import health_key
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS = 1.0
+# Reports come each second.
+_REPORT_AGE_US_MAX = 5_000_000
+_FEED_AGE_US_MAX = 5_000_000
+_JOB_AGE_SECONDS_MAX = 60
+
+_decode_health = msgspec.json.Decoder(EngineHealth).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What became of one look."""
+
+    is_good: bool
+    # Figures and reasons, for people.
+    detail: dict[str, object]
+
+
+@require_safe
+@never_cache
+def healthz(_request: HttpRequest) -> JsonResponse:
+    """Answer, which is all that it is for."""
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+@never_cache
+def readyz(_request: HttpRequest) -> JsonResponse:
+    """Report every check; 503 when one of those fails that trading cannot do without."""
+    needed = {"database": _database, "log": _log, "valkey": _valkey}
+    needed |= {f"engine{shard}": _engine(shard) for shard in range(settings.ENGINE_SHARDS)}
+    wanted = {"feed": _feed, "jobs": _jobs}
+    checks = {name: _look(name, check) for name, check in (needed | wanted).items()}
+    is_ready = all(checks[name].is_good for name in needed)
+    is_whole = all(check.is_good for check in checks.values())
+    body = {
+        "status": "ready" if is_whole else "degraded" if is_ready else "unavailable",
+        "checks": {name: {"ok": check.is_good, **check.detail} for name, check in checks.items()},
+    }
+    return JsonResponse(body, status=200 if is_ready else 503)
+
+
+def _look(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except (DatabaseError, RedisError, msgspec.DecodeError) as error:
+        # The reason may name hosts and users, so it goes to the log and not to the world.
+        logger.warning("a health check fails", extra={"check": name, "error": repr(error)})
+        return Check(is_good=False, detail={"reason": "cannot be reached"})
+
+
+def _client(url: str) -> Redis:
+    return Redis.from_url(
+        url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+    )
+
+
+def _database() -> Check:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return Check(is_good=True, detail={})
+
+
+def _log() -> Check:
+    with _client(settings.LOG_REDIS_URL) as client:
+        client.ping()
+        memory = client.info("memory")
+    return Check(is_good=True, detail={"usedBytes": memory["used_memory"]})
+
+
+def _valkey() -> Check:
+    with _client(settings.REDIS_URL) as client:
+        client.ping()
+    return Check(is_good=True, detail={})
+
+
+def _engine(shard: int) -> Callable[[], Check]:
+    def check() -> Check:
+        with _client(settings.REDIS_URL) as client:
+            raw = client.get(health_key(settings.STREAM_PREFIX, shard))
+        if raw is None:
+            return Check(is_good=False, detail={"reason": "no engine reports"})
+        health = _decode_health(raw)
+        age_us = time.time_ns() // 1000 - health.reported_at_us
+        is_fresh = age_us < _REPORT_AGE_US_MAX
+        return Check(
+            is_good=is_fresh and health.state is EngineState.LIVE,
+            detail={
+                "state": health.state.value,
+                "lagEntries": health.lag_entries,
+                "lagMs": health.lag_ms,
+                "epoch": health.epoch,
+                "build": health.build,
+                "snapshotId": health.snapshot_id,
+            },
+        )
+
+    return check
+
+
+def _feed() -> Check:
+    status = feed_status()
+    if status is None:
+        return Check(is_good=False, detail={"reason": "no feed reports"})
+    age_us = time.time_ns() // 1000 - status.at_us
+    return Check(
+        is_good=age_us < _FEED_AGE_US_MAX and status.is_log_reachable and not status.unserved,
+        detail={
+            "ageMs": age_us // 1000,
+            "sources": {source.name: source.state for source in status.sources},
+            "staleInstruments": len(status.stale),
+            "unservedInstruments": len(status.unserved),
+        },
+    )
+
+
+def _jobs() -> Check:
+    queue = django_rq.get_queue()
+    waiting = queue.get_job_ids(0, 1)
+    # None for a job that a worker has finished in between.
+    found = Job.fetch_many(waiting, connection=queue.connection, serializer=queue.serializer)
+    oldest = next(iter(found), None)
+    age_s = 0
+    if oldest is not None and oldest.enqueued_at is not None:
+        age_s = int((timezone.now() - oldest.enqueued_at).total_seconds())
+    return Check(is_good=age_s < _JOB_AGE_SECONDS_MAX, detail={"oldestSeconds": age_s})
+
+
+urlpatterns = [path("healthz", healthz), path("readyz", readyz)]
