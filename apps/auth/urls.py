@@ -1,11 +1,9 @@
 """Routes of sign-in: `urlpatterns` under /api/v1/, `page_urlpatterns` at the root of the site."""
 
-from django.urls import path, reverse_lazy
-from django.views.generic import RedirectView
+from django.urls import path
 
 from apps.auth.views.api import LoginView, VerifyUserView, VerifyView
 from apps.auth.views.pages import (
-    AdminSignInView,
     CodePage,
     SignInPage,
     SignOutView,
@@ -23,8 +21,4 @@ page_urlpatterns = [
     path("auth/code", CodePage.as_view(), name="auth-code"),
     path("auth/verify", VerifyPage.as_view(), name="auth-verify-page"),
     path("auth/logout", SignOutView.as_view(), name="auth-sign-out"),
-    # These stand before the admin's own routes: nobody has a password there either.
-    path("admin/login/", AdminSignInView.as_view()),
-    path("admin/logout/", SignOutView.as_view()),
-    path("admin/password_change/", RedirectView.as_view(url=reverse_lazy("admin:index"))),
 ]

@@ -83,3 +83,10 @@ def users_seed() -> list[UserInfo]:
         )
         seeded.append(user_info(user))
     return seeded
+
+
+def user_sign_out_everywhere(*, user: User) -> None:
+    """End every session and token of a user; all processes see it within two seconds."""
+    # Sessions carry a hash of this value, so a new random one fits none of them.
+    user.set_unusable_password()
+    user.save(update_fields=["password"])

@@ -4,15 +4,10 @@ A GET never uses a link up, since mail scanners and previews open every address 
 of the page posts.
 """
 
-from typing import Any
-
 from django import forms
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.utils.http import urlencode
 from django.views.generic import View
 
 from apps.auth.choices import LinkOrigin
@@ -195,13 +190,3 @@ class SignOutView(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         browser_sign_out(request=request)
         return redirect(settings.LOGOUT_REDIRECT_URL)
-
-
-class AdminSignInView(View):
-    """The admin's door: the same links as everywhere, since nobody has a password."""
-
-    def get(self, request: HttpRequest, **_kwargs: Any) -> HttpResponse:
-        if request.user.is_authenticated and not request.user.is_staff:
-            raise PermissionDenied("The admin is for staff.")
-        next_path = next_path_of(request.GET.get("next")) or reverse("admin:index")
-        return HttpResponseRedirect(f"{reverse('sign-in')}?{urlencode({'next': next_path})}")

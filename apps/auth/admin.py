@@ -1,0 +1,121 @@
+"""People and their sign-in links in the admin.
+
+Users are closed, never deleted: their ledger stays. Rights are given by superusers only.
+"""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from typing_extensions import override
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from apps.auth.models import LoginLink, User
+from apps.auth.services.users import user_sign_out_everywhere
+from apps.common.read_only_admin import ReadOnlyAdmin
+
+# Whether an address is proved is decided by a used link and by nobody else.
+admin.site.unregister(EmailAddress)
+admin.site.unregister(Group)
+
+_RIGHTS = ("is_staff", "is_superuser", "groups")
+
+
+@admin.register(Group)
+class GroupAdmin(ModelAdmin):
+    """What kinds of staff may see."""
+
+    search_fields = ("name",)
+    ordering = ("name", "id")
+    filter_horizontal = ("permissions",)
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # Whoever may change a group could give himself every right in it.
+        return bool(request.user.is_active and request.user.is_superuser)
+
+    has_add_permission = has_change_permission
+    has_delete_permission = has_change_permission
+
+
+@admin.register(User)
+class UserAdmin(ModelAdmin):
+    """People: who they are, whether their door is open, and what they may see here."""
+
+    list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "joined_at")
+    search_fields = ("email", "name")
+    ordering = ("-id",)
+    fields = ("email", "name", "is_active", *_RIGHTS, "joined_at", "last_login")
+    readonly_fields = ("joined_at", "last_login")
+    filter_horizontal = ("groups",)
+    actions = ("sign_out_everywhere",)
+
+    @admin.action(description="Sign out everywhere", permissions=["change"])
+    def sign_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            user_sign_out_everywhere(user=user)
+        self.message_user(request, f"{len(queryset)} signed out everywhere.")
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if obj is not None:
+            # Links, ledger and mails know people by this address.
+            fields += ("email",)
+        return fields if request.user.is_superuser else fields + _RIGHTS
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not is_above and super().has_change_permission(request, obj)
+
+    @override
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    @override
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if not change:
+            obj.email = obj.email.lower()
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(LoginLink)
+class LoginLinkAdmin(ReadOnlyAdmin):
+    """Who asked for a way in, from where, and what became of it."""
+
+    list_display = ("created_at", "email", "origin", "fate", "asked_ip", "used_at", "used_ip")
+    list_filter = ("origin", "created_at", "used_at")
+    search_fields = ("email", "asked_ip", "used_ip")
+    ordering = ("-id",)
+    fields = (
+        "email",
+        "origin",
+        "fate",
+        "created_at",
+        "expires_at",
+        "superseded_at",
+        "asked_ip",
+        "code_attempts",
+        "used_at",
+        "used_ip",
+        "user",
+    )
+
+    @display(
+        description="fate",
+        label={"used": "success", "open": "info", "superseded": "warning", "expired": "warning"},
+    )
+    def fate(self, link: LoginLink) -> str:
+        if link.used_at is not None:
+            return "used"
+        if link.superseded_at is not None:
+            return "superseded"
+        return "open" if link.expires_at > timezone.now() else "expired"

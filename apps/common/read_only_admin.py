@@ -1,0 +1,59 @@
+"""The admin of everything that only the engine or the program itself may write: to look at, never to touch.
+
+Money, prices and quantities are shown as exact decimals, from the integers that are stored.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from typing_extensions import override
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from apps.common.money import MICRO_DECIMALS
+from engine.values import text_from_scaled
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Lists and shows rows; adds, changes and deletes none, whoever asks."""
+
+    actions = ()
+    # Counting a ledger of millions for each page would cost more than the page.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+
+    @override
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @override
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def exact_column(
+    field: str, *, title: str, decimals: int | Callable[[Any], int] = MICRO_DECIMALS
+) -> Callable[[Model], str]:
+    """Return a column that shows a scaled integer as decimal text, and sorts by the integer.
+
+    Units: `decimals` places behind the point, micro-USD if not given, or a function of the row.
+    """
+
+    @admin.display(description=title, ordering=field)
+    def column(row: Model) -> str:
+        value = getattr(row, field)
+        if value is None:
+            return "-"
+        places = decimals if isinstance(decimals, int) else decimals(row)
+        return text_from_scaled(value, places)
+
+    # Django names the column in the page after the function.
+    column.__name__ = f"{field}_exact"
+    return column

@@ -1,0 +1,169 @@
+"""The admin: who gets in, and that what only the engine may write is read-only for everybody (S-37)."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.contrib.sessions.models import Session
+from django.db import models
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from apps.auth import facade
+from apps.auth.models import User
+from apps.common.read_only_admin import ReadOnlyAdmin
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+OURS = sorted(
+    (
+        model
+        for model in admin.site._registry
+        if model.__module__.startswith("apps.") and model is not User
+    ),
+    key=lambda model: model._meta.label,
+)
+
+
+@pytest.fixture
+def cast() -> dict[str, User]:
+    facade.users_seed()
+    return {user.name.lower(): user for user in User.objects.all()}
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def pages_of(model: type[models.Model]) -> dict[str, str]:
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    return {
+        "list": reverse(f"{name}_changelist"),
+        "add": reverse(f"{name}_add"),
+        "delete": reverse(f"{name}_delete", args=["1"]),
+    }
+
+
+def test_visitors_are_sent_to_the_sign_in_page_and_back():
+    answer = Client().get("/admin/")
+    assert (answer.status_code, answer.url) == (302, "/admin/login/?next=/admin/")
+
+    answer = Client().get(answer.url)
+    assert (answer.status_code, answer.url) == (302, "/auth/sign-in?next=%2Fadmin%2F")
+
+
+def test_there_is_no_way_in_by_password(cast):
+    cast["bob"].set_password("secret-secret")
+    cast["bob"].save()
+
+    answer = Client().post(
+        "/admin/login/", {"username": "bob@example.com", "password": "secret-secret"}
+    )
+
+    assert answer.status_code == 302
+    assert Session.objects.count() == 0
+
+
+def test_staff_sign_in_by_a_link(visitor, post_form):
+    facade.users_seed()
+    post_form(visitor, facade.login_link_create("bob@example.com").url, "/auth/verify")
+
+    answer = visitor.get("/admin/")
+
+    assert answer.status_code == 200
+    assert "unsafe-inline" not in answer.headers["Content-Security-Policy"].split("style-src")[0]
+
+
+def test_others_stay_outside(cast):
+    client = client_of(cast["charlie"])
+
+    assert client.get("/admin/").status_code == 302
+    assert client.get("/admin/login/?next=/admin/").status_code == 403
+    for model in OURS:
+        assert client.get(pages_of(model)["list"]).status_code == 302
+
+
+def test_password_pages_are_absent(cast):
+    assert client_of(cast["bob"]).get("/admin/password_change/").status_code == 404
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label)
+def test_s37_nobody_adds_changes_or_deletes_what_is_derived(cast, model):
+    site = admin.site._registry[model]
+    request = RequestFactory().get("/admin/")
+    request.user = cast["bob"]
+    client = client_of(cast["bob"])
+    pages = pages_of(model)
+
+    assert isinstance(site, ReadOnlyAdmin)
+    assert site.has_view_permission(request)
+    assert not site.has_add_permission(request)
+    assert not site.has_change_permission(request)
+    assert not site.has_delete_permission(request)
+    assert site.get_actions(request) == {}
+    assert client.get(pages["list"]).status_code == 200
+    assert client.get(pages["add"]).status_code == 403
+    assert client.post(pages["add"], {}).status_code == 403
+    # 302: the row does not exist, which Django looks up before it asks for permission.
+    assert client.post(pages["delete"], {"post": "yes"}).status_code in {302, 403}
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label)
+def test_s37_every_column_filter_and_search_works(cast, model):
+    site = admin.site._registry[model]
+    client = client_of(cast["bob"])
+    page = pages_of(model)["list"]
+
+    assert client.get(page, {"q": "1"}).status_code == 200
+    for number in range(1, len(site.list_display) + 1):
+        assert client.get(page, {"o": f"-{number}"}).status_code == 200
+
+
+def test_bob_closes_a_door_but_cannot_delete_anybody(cast):
+    client = client_of(cast["bob"])
+    alice = cast["alice"]
+    page = reverse("admin:accounts_user_change", args=[alice.pk])
+    assert client.get(page).status_code == 200
+
+    client.post(page, {"name": "Alice", "email": "other@example.com"})
+
+    alice.refresh_from_db()
+    assert alice.is_active is False
+    assert alice.email == "alice@example.com"
+    delete = client.post(reverse("admin:accounts_user_delete", args=[alice.pk]), {"post": "yes"})
+    assert delete.status_code == 403
+
+
+def test_bob_signs_somebody_out_everywhere(cast, program):
+    token = program.get(facade.login_link_create("alice@example.com").url).json()["data"][
+        "accessToken"
+    ]
+
+    client_of(cast["bob"]).post(
+        reverse("admin:accounts_user_changelist"),
+        {"action": "sign_out_everywhere", "_selected_action": [cast["alice"].pk]},
+    )
+
+    assert facade.user_by_token(token) is None
+
+
+def test_staff_who_may_change_users_cannot_raise_themselves(cast):
+    charlie = cast["charlie"]
+    charlie.is_staff = True
+    charlie.save()
+    charlie.user_permissions.set(
+        Permission.objects.filter(content_type__app_label__in=["accounts", "auth"])
+    )
+    client = client_of(charlie)
+
+    client.post(
+        reverse("admin:accounts_user_change", args=[charlie.pk]),
+        {"name": "Charlie", "is_active": "on", "is_staff": "on", "is_superuser": "on"},
+    )
+
+    charlie.refresh_from_db()
+    assert charlie.is_superuser is False
+    bob = reverse("admin:accounts_user_change", args=[cast["bob"].pk])
+    assert client.post(bob, {"name": "x"}).status_code == 403
+    assert client.post(reverse("admin:auth_group_add"), {"name": "x"}).status_code == 403
