@@ -11,7 +11,7 @@ One gateway per process, on one event loop; sync code reaches it by the twins. H
 
 import asyncio
 import logging
-import time
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from apps.common.account_events import AccountCallback, AccountEvents
+from apps.common.clock import now_us
 from apps.common.engine_queries import EngineQueries
 from apps.common.errors import EngineBusyError, EngineTimeoutError
 from apps.common.gateway_wire import CommandWriter, OutputReader, all_up
@@ -79,10 +80,6 @@ class _Pending:
         self.waiters: list[asyncio.Future[Output]] = []
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 class EngineGateway:
     """Sends commands and queries to the engine and brings every answer to its asker."""
 
@@ -95,7 +92,7 @@ class EngineGateway:
         shards: int = 1,
         timeout_ms: int = 3_000,
         journal: JournalReader | None = None,
-        clock_us: Callable[[], int] = _now_us,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
         self.id = uuid4().hex[:12]
         self._prefix = prefix
@@ -105,6 +102,7 @@ class EngineGateway:
         self._tag = f"{self.id}:".encode()
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         # By number of the tag, oldest first; by key for those who ask again.
         self._pending: dict[int, _Pending] = {}
         self._by_key: dict[_Key, _Pending] = {}
@@ -147,6 +145,23 @@ class EngineGateway:
         await self._lookup.close()
         for number in list(self._pending):
             self._expire(number)
+
+    def start_in_thread(self) -> None:
+        """Start on a loop of its own, for processes that have none; errors as start."""
+        loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="gateway", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.start(), loop).result()
+
+    def stop_thread(self) -> None:
+        """Stop what start_in_thread started."""
+        if self._loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self.stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._thread = None
 
     @property
     def is_up(self) -> bool:

@@ -60,7 +60,18 @@ async def account_view(account: AccountInfo) -> AccountView:
 
 
 def cash_decided(
-    *, account_id: int, cash_seq: int, kind: CashKind, code: RejectCode | None
+    *,
+    account_id: int,
+    cash_seq: int,
+    kind: CashKind,
+    code: RejectCode | None,
+    decided_at_us: int,
 ) -> None:
     """Move the state of a cash request, in the transaction of the output that decided it."""
-    services.cash_decided(account_id=account_id, cash_seq=cash_seq, kind=kind, code=code)
+    services.cash_decided(
+        account_id=account_id,
+        cash_seq=cash_seq,
+        kind=kind,
+        code=code,
+        decided_at_us=decided_at_us,
+    )

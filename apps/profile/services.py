@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apps.common.clock import datetime_from_us
 from apps.common.engine_gateway import engine_gateway
 from apps.common.errors import ServiceError
 from apps.profile import selectors
@@ -183,7 +184,12 @@ def cash_send_next(*, account_id: int) -> bool:
 
 
 def cash_decided(
-    *, account_id: int, cash_seq: int, kind: EngineCashKind, code: RejectCode | None
+    *,
+    account_id: int,
+    cash_seq: int,
+    kind: EngineCashKind,
+    code: RejectCode | None,
+    decided_at_us: int,
 ) -> None:
     """Move the state of the request behind an outbox row, in the caller's transaction.
 
@@ -192,7 +198,9 @@ def cash_decided(
     state = CashState.REFUSED if code else _STATE_BY_KIND[kind]
     behind = CashOutbox.objects.filter(account_id=account_id, cash_seq=cash_seq)
     CashRequest.objects.filter(pk__in=behind.values("request_id")).update(
-        state=state, code=code.value if code else "", decided_at=timezone.now()
+        state=state,
+        code=code.value if code else "",
+        decided_at=datetime_from_us(decided_at_us),
     )
 
 

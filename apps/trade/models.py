@@ -1,0 +1,307 @@
+"""The journal of outputs and what is built from it: ledger and read models of accounts, orders, positions, fills.
+
+Only the projector writes here. The journal is append-only (a trigger says so); everything else can be dropped and rebuilt from it
+and comes out equal. Units as in engine/values.py; times are microseconds UTC as the engine stated them.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+from typing_extensions import override
+
+from apps.trade.choices import OrderState
+
+
+class ProjectorOffset(models.Model):
+    """Where the projector stands in one chain of outputs; moved in the transaction of what it read."""
+
+    pk = models.CompositePrimaryKey("layout", "shard")
+    # Number of the shard layout; a reshard starts the next one.
+    layout = models.PositiveSmallIntegerField()
+    shard = models.PositiveSmallIntegerField()
+    # Number, id (packed) and chain hash of the last output that was projected; 0 and the genesis hash before the first.
+    n = models.BigIntegerField()
+    output_id = models.BigIntegerField()
+    chain = models.BinaryField(max_length=32)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.layout}/{self.shard}: {self.n}"
+
+
+class JournalEntry(models.Model):
+    """One output, byte for byte: together they are the history of a shard."""
+
+    pk = models.CompositePrimaryKey("layout", "shard", "n")
+    layout = models.PositiveSmallIntegerField()
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+    # Stream id, packed as in engine/values.py.
+    output_id = models.BigIntegerField()
+    # Of the command; 0 and empty for quotes and ticks.
+    account = models.BigIntegerField()
+    request_id = models.CharField(max_length=64, blank=True)
+    # The bytes that the chain hash covers; empty where there is nothing.
+    reply = models.BinaryField()
+    events = models.BinaryField()
+    command = models.BinaryField()
+    decided_at_us = models.BigIntegerField()
+    epoch = models.BigIntegerField()
+    build = models.CharField(max_length=64)
+    chain = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                name="trade_journal_output_id", fields=("layout", "shard", "output_id")
+            ),
+        )
+        indexes = (
+            models.Index(
+                name="trade_journal_request",
+                fields=("account", "request_id"),
+                condition=~Q(request_id=""),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.layout}/{self.shard}/{self.n}"
+
+
+class LedgerEntry(models.Model):
+    """One debit or credit; those of one event form a group that sums to zero (a trigger says so)."""
+
+    # Output and event that made the posting, and its place in the group.
+    layout = models.PositiveSmallIntegerField()
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+    event_index = models.IntegerField()
+    posting_index = models.PositiveSmallIntegerField()
+    # Ledger account with its book, such as demo:client:1001.
+    ledger = models.CharField(max_length=64)
+    # Signed micro-USD.
+    amount_micros = models.BigIntegerField()
+    # The trading account whose event it is, and what happened.
+    account = models.BigIntegerField()
+    kind = models.CharField(max_length=32)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                name="trade_ledger_posting_once",
+                fields=("layout", "shard", "n", "event_index", "posting_index"),
+            ),
+        )
+        indexes = (
+            models.Index(name="trade_ledger_account", fields=("account", "n")),
+            models.Index(name="trade_ledger_name", fields=("ledger",)),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.ledger} {self.amount_micros}"
+
+
+class Account(models.Model):
+    """A trading account as its events left it."""
+
+    account = models.BigIntegerField(primary_key=True)
+    owner_id = models.BigIntegerField()
+    kind = models.CharField(max_length=8)
+    group = models.CharField(max_length=64)
+    status = models.CharField(max_length=12)
+    margin_mode = models.CharField(max_length=10)
+    leverage_cap = models.PositiveSmallIntegerField()
+    balance_micros = models.BigIntegerField()
+    # Last event and last cash command of the account.
+    seq = models.BigIntegerField()
+    cash_seq = models.BigIntegerField()
+    is_margin_call = models.BooleanField()
+    is_stop_out_pending = models.BooleanField()
+    opened_at_us = models.BigIntegerField()
+
+    class Meta:
+        ordering = ("account",)
+        indexes = (models.Index(name="trade_account_owner", fields=("owner_id",)),)
+        constraints = (
+            models.CheckConstraint(
+                name="trade_account_numbers", condition=Q(seq__gte=1) & Q(cash_seq__gte=0)
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return str(self.account)
+
+
+class Order(models.Model):
+    """An order, pending or ended; a market order is filled from the start."""
+
+    order_id = models.CharField(max_length=40, primary_key=True)
+    account = models.BigIntegerField()
+    symbol = models.CharField(max_length=32)
+    side = models.CharField(max_length=4)
+    order_type = models.CharField(max_length=10)
+    quantity_units = models.BigIntegerField()
+    leverage = models.PositiveSmallIntegerField()
+    margin_mode = models.CharField(max_length=10)
+    price_ticks = models.BigIntegerField(null=True)
+    stop_price_ticks = models.BigIntegerField(null=True)
+    # Whether the stop of a stop-limit order was reached.
+    is_activated = models.BooleanField(default=False)
+    time_in_force = models.CharField(max_length=4)
+    expires_at_us = models.BigIntegerField(null=True)
+    stop_loss_ticks = models.BigIntegerField(null=True)
+    take_profit_ticks = models.BigIntegerField(null=True)
+    trailing_ticks = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=10, choices=OrderState.choices)
+    # Reason of a cancellation or code of a refusal.
+    end_reason = models.CharField(max_length=48, blank=True)
+    placed_at_us = models.BigIntegerField()
+
+    class Meta:
+        ordering = ("-placed_at_us", "order_id")
+        indexes = (models.Index(name="trade_order_account", fields=("account", "-placed_at_us")),)
+        constraints = (
+            models.CheckConstraint(
+                name="trade_order_quantities",
+                condition=Q(quantity_units__gte=1) & Q(leverage__gte=1) & Q(leverage__lte=100),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.order_id
+
+
+class Position(models.Model):
+    """A position, open or closed; it has the id of the order that opened it."""
+
+    position_id = models.CharField(max_length=40, primary_key=True)
+    account = models.BigIntegerField()
+    symbol = models.CharField(max_length=32)
+    direction = models.CharField(max_length=5)
+    # As opened, and what of it is still open.
+    quantity_units = models.BigIntegerField()
+    open_units = models.BigIntegerField()
+    entry_price_ticks = models.BigIntegerField()
+    leverage = models.PositiveSmallIntegerField()
+    margin_mode = models.CharField(max_length=10)
+    margin_micros = models.BigIntegerField()
+    # Sums over the position's life so far; P&L before commission and swap.
+    commission_micros = models.BigIntegerField()
+    pnl_micros = models.BigIntegerField()
+    swap_micros = models.BigIntegerField()
+    stop_loss_ticks = models.BigIntegerField(null=True)
+    take_profit_ticks = models.BigIntegerField(null=True)
+    trailing_ticks = models.BigIntegerField(null=True)
+    # Liquidation price of an isolated position; 0 is none.
+    liquidation_ticks = models.BigIntegerField()
+    opened_at_us = models.BigIntegerField()
+    # Empty while open.
+    closed_at_us = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ("-opened_at_us", "position_id")
+        indexes = (
+            models.Index(
+                name="trade_position_open",
+                fields=("account", "position_id"),
+                condition=Q(closed_at_us__isnull=True),
+            ),
+            models.Index(name="trade_position_account", fields=("account", "-opened_at_us")),
+        )
+        constraints = (
+            models.CheckConstraint(
+                name="trade_position_quantities",
+                condition=Q(open_units__gte=0)
+                & Q(quantity_units__gte=F("open_units"))
+                & Q(entry_price_ticks__gte=1)
+                & Q(margin_micros__gte=0),
+            ),
+            models.CheckConstraint(
+                name="trade_position_closed_when_nothing_is_open",
+                condition=Q(open_units=0, closed_at_us__isnull=False)
+                | Q(open_units__gt=0, closed_at_us__isnull=True),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.position_id
+
+
+class Fill(models.Model):
+    """One execution: quantity at a price at a time, opening or closing."""
+
+    fill_id = models.CharField(max_length=48, primary_key=True)
+    account = models.BigIntegerField()
+    position_id = models.CharField(max_length=40)
+    symbol = models.CharField(max_length=32)
+    side = models.CharField(max_length=4)
+    is_closing = models.BooleanField()
+    quantity_units = models.BigIntegerField()
+    price_ticks = models.BigIntegerField()
+    commission_micros = models.BigIntegerField()
+    at_us = models.BigIntegerField()
+    # Output that carries it.
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+
+    class Meta:
+        ordering = ("-at_us", "fill_id")
+        indexes = (models.Index(name="trade_fill_account", fields=("account", "-at_us")),)
+        constraints = (
+            models.CheckConstraint(
+                name="trade_fill_positive",
+                condition=Q(quantity_units__gte=1)
+                & Q(price_ticks__gte=1)
+                & Q(commission_micros__gte=0),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.fill_id
+
+
+class ClosedTrade(models.Model):
+    """What one closing brought: a whole position or a part of it, from entry to exit."""
+
+    fill_id = models.CharField(max_length=48, primary_key=True)
+    account = models.BigIntegerField()
+    position_id = models.CharField(max_length=40)
+    symbol = models.CharField(max_length=32)
+    direction = models.CharField(max_length=5)
+    quantity_units = models.BigIntegerField()
+    entry_price_ticks = models.BigIntegerField()
+    close_price_ticks = models.BigIntegerField()
+    # Before commission; commission of the closing only.
+    pnl_micros = models.BigIntegerField()
+    commission_micros = models.BigIntegerField()
+    # What the insurance account paid.
+    insured_micros = models.BigIntegerField()
+    close_reason = models.CharField(max_length=16)
+    opened_at_us = models.BigIntegerField()
+    closed_at_us = models.BigIntegerField()
+    # The account's event that it is; orders the history.
+    seq = models.BigIntegerField()
+
+    class Meta:
+        ordering = ("-closed_at_us", "-seq", "fill_id")
+        indexes = (models.Index(name="trade_closed_account", fields=("account", "-seq")),)
+        constraints = (
+            models.CheckConstraint(
+                name="trade_closed_positive",
+                condition=Q(quantity_units__gte=1)
+                & Q(entry_price_ticks__gte=1)
+                & Q(close_price_ticks__gte=1)
+                & Q(insured_micros__gte=0),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.fill_id

@@ -1,0 +1,81 @@
+"""Writes outputs and postings as they are, and reads one output back; nothing is interpreted here."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from django.db import close_old_connections, connection
+
+from apps.common.outputs import Output
+from apps.trade import selectors
+from apps.trade.models import JournalEntry
+from engine.values import entry_id_from_text, text_from_entry_id
+
+_JOURNAL_COPY: Final = """
+COPY trade_journalentry (layout, shard, n, output_id, account, request_id, reply, events, command, decided_at_us, epoch, build,
+                         chain)
+FROM STDIN (FORMAT BINARY)
+"""
+_JOURNAL_TYPES: Final = (
+    *("int2", "int2", "int8", "int8", "int8", "varchar", "bytea", "bytea", "bytea"),
+    *("int8", "int8", "varchar", "bytea"),
+)
+
+
+def journal_append(layout: int, outputs: Sequence[Output]) -> None:
+    """Append outputs to the journal, in the caller's transaction."""
+    rows = (
+        (
+            layout,
+            output.shard,
+            output.n,
+            output.entry_id,
+            output.account,
+            output.request_id,
+            output.reply_raw,
+            output.events_raw,
+            output.command_raw,
+            output.decided_at_us,
+            output.epoch,
+            output.build,
+            output.chain,
+        )
+        for output in outputs
+    )
+    copy_rows(_JOURNAL_COPY, _JOURNAL_TYPES, rows)
+
+
+def copy_rows(statement: str, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Load rows by COPY on this thread's connection."""
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def output_of(entry: JournalEntry) -> Output:
+    """Return a journal row as the output that it was."""
+    return Output(
+        shard=entry.shard,
+        output_id=text_from_entry_id(entry.output_id),
+        n=entry.n,
+        account=entry.account,
+        request_id=entry.request_id,
+        reply_raw=bytes(entry.reply),
+        events_raw=bytes(entry.events),
+        command_raw=bytes(entry.command),
+        decided_at_us=entry.decided_at_us,
+        epoch=entry.epoch,
+        build=entry.build,
+        chain=bytes(entry.chain),
+    )
+
+
+def output_from_journal(shard: int, output_id: str) -> Output | None:
+    """Return the output of that id, None if it has not been projected; for threads that hold no connection."""
+    try:
+        entry = selectors.journal_entry_by_output(
+            layout=selectors.layout_current(), shard=shard, output_id=entry_id_from_text(output_id)
+        )
+        return None if entry is None else output_of(entry)
+    finally:
+        close_old_connections()

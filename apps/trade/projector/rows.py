@@ -1,0 +1,80 @@
+"""The read-model rows that one batch of outputs touches: loaded once, changed in memory, written once."""
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+from django.db.models import Model
+
+from apps.trade.models import Account, ClosedTrade, Fill, Order, Position
+from engine.messages import events as ev
+from engine.values import check
+
+M = TypeVar("M", bound=Model)
+K = TypeVar("K", int, str)
+
+
+class Rows(Generic[K, M]):
+    """Rows of one model by primary key."""
+
+    def __init__(self, model: type[M], keys: Iterable[K]) -> None:
+        self._model = model
+        self._rows: dict[K, M] = model._default_manager.in_bulk(list(keys))  # noqa: SLF001 - the documented way for any model.
+
+    def get(self, key: K) -> M:
+        """Return a row that must be there.
+
+        Errors: InvariantError: the events before have been lost.
+        """
+        row = self._rows.get(key)
+        check(row is not None, f"an event names an unknown {self._model.__name__} {key}")
+        assert row is not None  # noqa: S101 - tells the type checker what check() has made sure.
+        return row
+
+    def find(self, key: K) -> M | None:
+        """Return a row or None."""
+        return self._rows.get(key)
+
+    def add(self, key: K, row: M) -> None:
+        """Add a row that must be new."""
+        check(key not in self._rows, f"{self._model.__name__} {key} exists already")
+        self._rows[key] = row
+
+    def write(self) -> None:
+        """Insert or update every row."""
+        if not self._rows:
+            return
+        meta = self._model._meta  # noqa: SLF001 - Django's public, documented API.
+        fields = [field.name for field in meta.concrete_fields if not field.primary_key]
+        self._model._default_manager.bulk_create(  # noqa: SLF001 - as above.
+            # In one order everywhere, so that two writers could not lock each other out.
+            [self._rows[key] for key in sorted(self._rows)],
+            update_conflicts=True,
+            unique_fields=[meta.pk.name],
+            update_fields=fields,
+        )
+
+
+class BatchRows:
+    """Everything that a batch of events may change."""
+
+    def __init__(self, events: Sequence[ev.AccountEvent]) -> None:
+        positions = {e.position_id for e in events if hasattr(e, "position_id")}
+        for event in events:
+            if isinstance(event, ev.AccountTermsChanged):
+                positions.update(position_id for position_id, _ in event.liquidations)
+        orders = {e.order_id for e in events if hasattr(e, "order_id")}
+        # A position has the id of the order that opened it.
+        opened = {e.position_id for e in events if isinstance(e, ev.PositionOpened)}
+        self.accounts = Rows[int, Account](Account, {e.account for e in events})
+        self.positions = Rows[str, Position](Position, positions)
+        self.orders = Rows[str, Order](Order, orders | opened)
+        self.fills: list[Fill] = []
+        self.closed_trades: list[ClosedTrade] = []
+
+    def write(self) -> None:
+        """Write all rows, in the caller's transaction."""
+        self.accounts.write()
+        self.orders.write()
+        self.positions.write()
+        Fill.objects.bulk_create(self.fills)
+        ClosedTrade.objects.bulk_create(self.closed_trades)

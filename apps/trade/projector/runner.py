@@ -1,0 +1,188 @@
+"""The projector's loop: read a batch of outputs, prove that it follows, write everything and the offset in one transaction.
+
+Lost connections are waited out. An output that does not follow from the one before stops the projector: nothing unproven
+gets into the journal.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from apps.common.outputs import Output, output_from_entry
+from apps.market import facade as market
+from apps.profile import facade as profile
+from apps.trade import selectors
+from apps.trade.models import ProjectorOffset
+from apps.trade.projector.journal import journal_append
+from apps.trade.projector.ledger import ledger_append
+from apps.trade.projector.read_models import read_models_apply
+from engine.messages.chain import CHAIN_GENESIS
+from engine.messages.events import CashPosted, CashRefused, TradingModeSet
+from engine.messages.streams import consumers_key, output_stream
+from engine.values import check, text_from_entry_id
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 500
+_BLOCK_MS: Final = 500
+_SOCKET_TIMEOUT_S: Final = 5
+_PAUSE_S: Final = 0.5
+# Where this program's advisory locks begin; the shard is added.
+_LOCK: Final = 7_305_000
+# Name under which the position is reported to the engine, which trims no output before it.
+_CONSUMER: Final = "projector"
+
+
+class Projector:
+    """Projects every shard, from where the offset rows stand."""
+
+    def __init__(self, *, prefix: str | None = None, shards: int | None = None) -> None:
+        self._prefix = settings.STREAM_PREFIX if prefix is None else prefix
+        shards = settings.ENGINE_SHARDS if shards is None else shards
+        self._streams = {output_stream(self._prefix, s, shards).encode(): s for s in range(shards)}
+        self._stopped = threading.Event()
+        self._offsets: dict[int, ProjectorOffset] = {}
+        self._redis = redis.Redis.from_url(
+            settings.LOG_REDIS_URL,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=_SOCKET_TIMEOUT_S,
+        )
+
+    def run(self) -> None:
+        """Project until stopped; blocks.
+
+        Errors: InvariantError when an output does not follow from the one before.
+        """
+        try:
+            while not self._stopped.is_set():
+                try:
+                    if self._lock():
+                        self._follow()
+                except (DatabaseError, InterfaceError, RedisError) as error:
+                    logger.warning("the projector waits", extra={"error": repr(error)})
+                    self._release()
+                self._stopped.wait(_PAUSE_S)
+        finally:
+            self._release()
+            self._redis.close()
+
+    def stop(self) -> None:
+        """End run() after the batch in work; from any thread."""
+        self._stopped.set()
+
+    def project_available(self) -> int:
+        """Project what is there now without waiting, and return how many outputs; for tests and drains."""
+        self._load_offsets()
+        count = 0
+        while projected := self._project_next(block_ms=None):
+            count += projected
+        return count
+
+    def _follow(self) -> None:
+        self._load_offsets()
+        while not self._stopped.is_set():
+            self._project_next(block_ms=_BLOCK_MS)
+
+    def _project_next(self, *, block_ms: int | None) -> int:
+        positions: dict[Any, Any] = {
+            stream: text_from_entry_id(self._offsets[shard].output_id)
+            for stream, shard in self._streams.items()
+        }
+        answer: Any = self._redis.xread(positions, count=_BATCH, block=block_ms) or ()
+        count = 0
+        for stream, entries in answer:
+            shard = self._streams[stream]
+            outputs = [
+                output_from_entry(
+                    shard, entry_id, [part for pair in fields.items() for part in pair]
+                )
+                for entry_id, fields in entries
+            ]
+            self._project(self._offsets[shard], outputs)
+            self._report(self._offsets[shard])
+            count += len(outputs)
+        return count
+
+    def _project(self, offset: ProjectorOffset, outputs: Sequence[Output]) -> None:
+        chain = bytes(offset.chain)
+        for number, output in enumerate(outputs, start=offset.n + 1):
+            check(
+                output.n == number,
+                f"OUTPUT_GAP: expected output {number} of shard {offset.shard}, found {output.n}",
+            )
+            chain = output.chain_after(chain)
+            check(
+                output.chain == chain,
+                f"output {output.n} of shard {offset.shard} does not carry the hash of its chain",
+            )
+        last = outputs[-1]
+        with transaction.atomic():
+            journal_append(offset.layout, outputs)
+            ledger_append(offset.layout, outputs)
+            read_models_apply(outputs)
+            _tell_other_apps(outputs)
+            moved = ProjectorOffset.objects.filter(
+                layout=offset.layout, shard=offset.shard, n=offset.n
+            ).update(n=last.n, output_id=last.entry_id, chain=chain)
+            check(moved == 1, "another projector has moved the offset")
+        offset.n, offset.output_id, offset.chain = last.n, last.entry_id, chain
+
+    def _report(self, offset: ProjectorOffset) -> None:
+        self._redis.hset(
+            consumers_key(self._prefix, offset.shard),
+            _CONSUMER,
+            text_from_entry_id(offset.output_id),
+        )
+
+    def _load_offsets(self) -> None:
+        layout = selectors.layout_current()
+        for shard in self._streams.values():
+            self._offsets[shard], _ = ProjectorOffset.objects.get_or_create(
+                layout=layout,
+                shard=shard,
+                defaults={"n": 0, "output_id": 0, "chain": CHAIN_GENESIS},
+            )
+
+    def _lock(self) -> bool:
+        # A second projector waits here for the first one's end; the offset's compare-and-set guards what slips through.
+        with connection.cursor() as cursor:
+            for shard in self._streams.values():
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK + shard])
+                if not cursor.fetchone()[0]:
+                    cursor.execute("SELECT pg_advisory_unlock_all()")
+                    return False
+        return True
+
+    def _release(self) -> None:
+        # Unlocked by hand, since a pool may give the same session to somebody else.
+        try:
+            if connection.is_usable():
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_advisory_unlock_all()")
+        except (DatabaseError, InterfaceError):
+            logger.debug("the projector's session had ended already")
+        connection.close()
+
+
+def _tell_other_apps(outputs: Sequence[Output]) -> None:
+    for output in outputs:
+        for event in output.events:
+            if isinstance(event, CashPosted | CashRefused):
+                profile.cash_decided(
+                    account_id=event.account,
+                    cash_seq=event.cash_seq,
+                    kind=event.kind,
+                    code=event.code if isinstance(event, CashRefused) else None,
+                    decided_at_us=output.decided_at_us,
+                )
+            elif isinstance(event, TradingModeSet):
+                market.trading_mode_record(symbol=event.symbol, trading_mode=event.trading_mode)

@@ -1,0 +1,37 @@
+"""Reads of the journal and the read models; nothing is changed here.
+
+What must be current (balance, open positions) is asked of the engine instead.
+"""
+
+from typing import Final
+
+from django.db.models import Max
+
+from apps.trade.models import Account, ClosedTrade, JournalEntry, ProjectorOffset
+
+FIRST_LAYOUT: Final = 1
+
+
+def layout_current() -> int:
+    """Return the number of the shard layout that outputs are journalled under."""
+    newest: int | None = ProjectorOffset.objects.aggregate(newest=Max("layout"))["newest"]
+    return newest or FIRST_LAYOUT
+
+
+def journal_entry_by_output(*, layout: int, shard: int, output_id: int) -> JournalEntry | None:
+    """Return the journal row of an output (packed id), None if it has not been projected."""
+    return JournalEntry.objects.filter(layout=layout, shard=shard, output_id=output_id).first()
+
+
+def closed_trades(*, account_id: int, limit: int, offset: int) -> list[ClosedTrade]:
+    """Return an account's closings, newest first."""
+    rows = ClosedTrade.objects.filter(account=account_id).order_by("-seq")
+    return list(rows[offset : offset + limit])
+
+
+def account_seq(*, account_id: int) -> int:
+    """Return the last event of an account that has been projected; 0 before the first."""
+    seq: int | None = (
+        Account.objects.filter(account=account_id).values_list("seq", flat=True).first()
+    )
+    return seq or 0
