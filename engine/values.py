@@ -153,7 +153,7 @@ class InvariantError(Exception):
     """The engine contradicts itself; the shard stops before anything is published."""
 
 
-def check(condition: bool, message: str) -> None:
+def check(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence
     """Raise InvariantError unless the condition holds.
 
     Always on: ``python -O`` strips ``assert``, and a broken invariant must never be published.

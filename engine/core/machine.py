@@ -5,10 +5,34 @@ Nothing here knows streams, files or clocks; the runtime feeds entries in order 
 
 import msgspec
 
-from engine.messages.commands import AnyMessage
-from engine.messages.events import AnyEvent
-from engine.messages.replies import AnyReply
-from engine.messages.views import AnyQuery, AnyView
+from engine.core import image
+from engine.core.decide.entry import (
+    advance,
+    begin,
+    decide_command,
+    decide_quotes,
+    decide_tick,
+)
+from engine.core.decide.quotes import note_sequence
+from engine.core.evolve import evolve, write_quote
+from engine.core.invariants import verify
+from engine.core.rearm import rearm, spent_bands
+from engine.core.requests import remember
+from engine.core.state import State
+from engine.core.views import account_view, preview_view
+from engine.messages.commands import (
+    AccountCommand,
+    AnyCommand,
+    AnyMessage,
+    Command,
+    Tick,
+    UpdateQuotes,
+)
+from engine.messages.events import AccountEvent, AnyEvent, EntrySkipped, QuoteRefused
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import AnyReply, Rejected
+from engine.messages.views import AccountQuery, AnyQuery, AnyView
+from engine.values import check, text_from_entry_id
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -17,7 +41,150 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     # Account and request id of the command; 0 and "" for quotes, ticks and undecodable entries.
     account: int
     request_id: str
-    # The terminal answer; None for quotes and ticks.
+    # The terminal answer; None for quotes, ticks and skipped entries.
     reply: AnyReply | None
     # In order of happening.
     events: tuple[AnyEvent, ...]
+
+
+class Machine:
+    """One shard's state machine. Single-threaded; one entry after the other."""
+
+    def __init__(self, *, shard: int = 0, shards: int = 1, state: State | None = None) -> None:
+        """Create the machine of a shard, empty or over a state."""
+        self.shard = shard
+        self.shards = shards
+        self.state = state or State()
+
+    @property
+    def entry_id(self) -> int:
+        """Return the packed id of the last applied entry; 0 at genesis."""
+        return self.state.entry_id
+
+    @property
+    def now_us(self) -> int:
+        """Return the logical time, microseconds UTC."""
+        return self.state.now_us
+
+    def decide(
+        self,
+        entry_id: int,
+        message: AnyMessage | None,
+        digest: bytes = b"",
+        decided_at_us: int = 0,
+    ) -> Outcome | None:
+        """Apply one new entry and return what must be published; None: nothing.
+
+        ``message`` None is an undecodable entry. ``digest`` is codec.content_digest of a command. ``decided_at_us`` is the
+        engine's wall clock (0: the entry's own time), used for deadlines and the clock check only.
+        Errors: InvariantError and anything else is a bug; the caller halts and publishes nothing.
+        """
+        check(entry_id > self.state.entry_id, "entry ids must rise")
+        work = begin(self.state, entry_id, decided_at_us)
+        if isinstance(message, UpdateQuotes):
+            decide_quotes(work, message)
+        elif isinstance(message, Tick):
+            decide_tick(work)
+        elif message is None:
+            return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), ())
+        else:
+            reply = decide_command(work, message, digest)
+            remember(self.state, message, digest, entry_id, reply)
+            return Outcome(_account_of(message), message.request_id, reply, tuple(work.events))
+        if not work.events:
+            return None
+        return Outcome(0, "", None, tuple(work.events))
+
+    def skip(self, entry_id: int) -> Outcome:
+        """Pass over an entry that an operator's SkipEntry names; only the position and time advance."""
+        check(entry_id > self.state.entry_id, "entry ids must rise")
+        advance(self.state, entry_id)
+        return Outcome(0, "", None, (EntrySkipped(entry_id=text_from_entry_id(entry_id)),))
+
+    def evolve_recorded(
+        self,
+        entry_id: int,
+        message: AnyMessage | None,
+        outcome: Outcome | None,
+        digest: bytes = b"",
+    ) -> None:
+        """Apply an entry as it was recorded, without deciding anything again.
+
+        Errors: InvariantError when an entry without output is not one that may have none, or an event contradicts the state.
+        """
+        check(entry_id > self.state.entry_id, "entry ids must rise")
+        advance(self.state, entry_id)
+        if outcome is None:
+            check(
+                isinstance(message, UpdateQuotes | Tick),
+                "an entry that must have an output has none",
+            )
+            outcome = Outcome(0, "", None, ())
+        if any(isinstance(event, EntrySkipped) for event in outcome.events):
+            return
+        if isinstance(message, UpdateQuotes):
+            self._write_recorded_quotes(message, outcome.events)
+        for event in outcome.events:
+            evolve(self.state, event)
+            if isinstance(event, AccountEvent):
+                self.state.marked[event.account] = None
+        if outcome.reply is not None and isinstance(message, Command):
+            remember(self.state, message, digest, entry_id, outcome.reply)
+
+    def _write_recorded_quotes(self, entry: UpdateQuotes, events: tuple[AnyEvent, ...]) -> None:
+        note_sequence(self.state, entry)
+        refused = [
+            (event.symbol, event.bid_ticks, event.ask_ticks, event.ts_us)
+            for event in events
+            if isinstance(event, QuoteRefused)
+        ]
+        for quote in entry.quotes:
+            named = (quote.symbol, quote.bid_ticks, quote.ask_ticks, quote.ts_us)
+            if named not in refused:
+                write_quote(self.state.instrument_by_symbol[quote.symbol], quote, entry)
+
+    def finish_recovery(self) -> None:
+        """Arm anew the accounts that recorded events touched and those whose bands the current prices have crossed.
+
+        No event can result: every crossing that mattered was recorded.
+        """
+        state = self.state
+        for account_id in spent_bands(state):
+            state.marked[account_id] = None
+        for account_id in state.marked:
+            rearm(state, state.accounts[account_id])
+        state.marked = {}
+
+    def state_hash(self) -> bytes:
+        """Return BLAKE2b over what outputs alone determine."""
+        return image.state_hash(self.state)
+
+    def market_hash(self) -> bytes:
+        """Return BLAKE2b over last quotes, logical time, entry count and feed sequences."""
+        return image.market_hash(self.state)
+
+    def dump(self) -> bytes:
+        """Return the whole machine as msgpack, derived queues included."""
+        return image.dump(self.state, self.shard, self.shards)
+
+    @classmethod
+    def load(cls, raw: bytes, *, shard: int, shards: int) -> "Machine":
+        """Restore a machine from its dump.
+
+        Errors: InvariantError for another format or shard layout; msgspec.DecodeError for a torn one.
+        """
+        return cls(shard=shard, shards=shards, state=image.load(raw, shard, shards))
+
+    def verify(self) -> None:
+        """Check every invariant over the whole state; InvariantError names the first that fails."""
+        verify(self.state)
+
+    def answer(self, query: AnyQuery) -> AnyView:
+        """Answer a query; the state stays as it is."""
+        if isinstance(query, AccountQuery):
+            return account_view(self.state, query.account)
+        return preview_view(self.state, query.order)
+
+
+def _account_of(command: AnyCommand) -> int:
+    return command.account if isinstance(command, AccountCommand) else 0

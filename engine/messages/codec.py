@@ -13,11 +13,11 @@ from engine.messages.views import AnyQuery, AnyView
 WIRE_VERSION = 1
 
 _encode = msgspec.json.Encoder().encode
-_message_decoder = msgspec.json.Decoder(AnyMessage)
-_reply_decoder = msgspec.json.Decoder(AnyReply)
+_message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
+_reply_decoder: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
 _events_decoder = msgspec.json.Decoder(tuple[AnyEvent, ...])
-_query_decoder = msgspec.json.Decoder(AnyQuery)
-_view_decoder = msgspec.json.Decoder(AnyView)
+_query_decoder: msgspec.json.Decoder[AnyQuery] = msgspec.json.Decoder(AnyQuery)
+_view_decoder: msgspec.json.Decoder[AnyView] = msgspec.json.Decoder(AnyView)
 
 MalformedError = msgspec.DecodeError
 

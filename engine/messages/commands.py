@@ -323,12 +323,7 @@ AnyAccountCommand = (
     | SetAccountLeverageCap
 )
 AnyDefinitionCommand = (
-    DefineInstrument
-    | SetTradingMode
-    | SetPriceSource
-    | DefineGroup
-    | ChargeSwap
-    | SkipEntry
+    DefineInstrument | SetTradingMode | SetPriceSource | DefineGroup | ChargeSwap | SkipEntry
 )
 AnyCommand = AnyAccountCommand | AnyDefinitionCommand
 AnyMessage = AnyCommand | UpdateQuotes | Tick

@@ -28,8 +28,8 @@ class Tier(msgspec.Struct, frozen=True, array_like=True, gc=False):
     notional_cap_micros: Count
     # Highest leverage, whole number.
     leverage_max: Annotated[int, Meta(ge=1, le=LEVERAGE_MAX)]
-    # Maintenance rate of this tier, parts per million of notional.
-    maintenance_ppm: Annotated[int, Meta(ge=0, le=1_000_000)]
+    # Maintenance rate of this tier, parts per million of notional; with the largest commission below the whole.
+    maintenance_ppm: Annotated[int, Meta(ge=0, le=800_000)]
     # Amount that keeps maintenance margin continuous at the tier's lower border, micro-USD.
     maintenance_amount_micros: Count
 

@@ -53,7 +53,7 @@ class RejectCode(StrEnum):
     MARGIN_NOT_RELEASABLE = "MARGIN_NOT_RELEASABLE"
 
 
-def is_retryable(code: RejectCode) -> bool:  # noqa: PLR0911 - one exhaustive match
+def is_retryable(code: RejectCode) -> bool:
     """Return whether the same wish may succeed later, under a new request id, without the client changing it."""
     match code:
         case (

@@ -1,0 +1,98 @@
+"""Closing a position, whole or in part: the fill and who pays it (rules P1, M5, M6, L5)."""
+
+from engine.core.decide.work import Work, receipt
+from engine.core.figures import closing_ticks
+from engine.core.ledger import fill_postings
+from engine.core.liquidation import liquidation_ticks
+from engine.core.margin import commission_micros, notional_micros, pnl_micros, released_margin
+from engine.core.state import Account, Instrument, Position, entity_id
+from engine.messages.events import PositionClosed
+from engine.values import CloseReason, Direction
+
+
+def position_liquidation(
+    account: Account, instrument: Instrument, position: Position, *, margin_micros: int, units: int
+) -> int:
+    """Return the liquidation price of a position with this margin and quantity; 0 for cross positions (rule M8)."""
+    if position.is_cross or units == 0:
+        return 0
+    return liquidation_ticks(
+        is_long=position.is_long,
+        entry_ticks=position.price_ticks,
+        quantity_units=units,
+        margin_micros=margin_micros,
+        tiers=instrument.spec.tiers,
+        commission_ppm=account.terms.commission_ppm,
+        k=instrument.k,
+    )
+
+
+def close_position(
+    work: Work,
+    account: Account,
+    position: Position,
+    *,
+    units: int,
+    reason: CloseReason,
+    rule: str,
+    price_ticks: int = 0,
+    is_free: bool = False,
+    **inputs: int,
+) -> None:
+    """Close ``units`` of a position at a price (0: the current closing price); checks were made before.
+
+    An isolated position pays from the share of its margin that the close frees, then from the rest of its margin; what
+    exceeds that the insurance account pays. ``is_free``: without commission (CloseBy).
+    Rounding: freed margin down, commission up.
+    Source: docs/ENGINE.md, rules M5, M6, L5.
+    """
+    instrument = work.state.instruments[position.instrument]
+    price = price_ticks or closing_ticks(instrument, is_long=position.is_long)
+    pnl = pnl_micros(
+        is_long=position.is_long,
+        entry_ticks=position.price_ticks,
+        price_ticks=price,
+        quantity_units=units,
+        k=instrument.k,
+    )
+    notional = notional_micros(price, units, instrument.k)
+    commission = 0 if is_free else commission_micros(notional, account.terms.commission_ppm)
+    freed = released_margin(position.margin_micros, units, position.quantity_units)
+    margin = position.margin_micros - freed
+    insured = 0
+    if not position.is_cross:
+        excess = max(0, commission - pnl - freed)
+        insured = max(0, excess - margin)
+        margin -= excess - insured
+    remaining = position.quantity_units - units
+    position_id = entity_id(account.account, position.k)
+    work.emit(
+        PositionClosed(
+            account=account.account,
+            seq=account.seq + 1,
+            position_id=position_id,
+            fill_id=f"{position_id}.{position.fills + 1}",
+            symbol=instrument.spec.symbol,
+            direction=Direction.LONG if position.is_long else Direction.SHORT,
+            close_reason=reason,
+            quantity_units=units,
+            remaining_units=remaining,
+            entry_price_ticks=position.price_ticks,
+            price_ticks=price,
+            pnl_micros=pnl,
+            commission_micros=commission,
+            insured_micros=insured,
+            margin_micros=margin,
+            liquidation_ticks=position_liquidation(
+                account, instrument, position, margin_micros=margin, units=remaining
+            ),
+            closed_at_us=work.now_us,
+            balance_micros=account.balance_micros + pnl - commission + insured,
+            postings=fill_postings(
+                account, pnl_micros=pnl, commission_micros=commission, insured_micros=insured
+            ),
+            receipt=receipt(rule, instrument, **inputs),
+        )
+    )
+    work.touch(account, may_stop_out=True)
+    work.filled[instrument.index] = None

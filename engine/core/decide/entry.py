@@ -1,0 +1,122 @@
+"""One entry, decided: the order of things, the table of answered requests, and the dispatch (rules E1-E5)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.core.decide import (
+    accounts,
+    definitions,
+    financing,
+    isolated,
+    orders,
+    pending,
+    positions,
+)
+from engine.core.decide.checks import check_deadline, find_account
+from engine.core.decide.firing import fillable, fire_triggers
+from engine.core.decide.margin_check import check_margins
+from engine.core.decide.quotes import take_quotes
+from engine.core.decide.work import Work
+from engine.core.requests import answered
+from engine.core.state import Account, Instrument, State
+from engine.messages import commands as cmd
+from engine.messages.replies import Accepted, AnyReply, Rejected
+from engine.values import entry_time_us
+
+AccountHandler = Callable[[Work, Account, Any], Accepted | Rejected]
+Handler = Callable[[Work, Any], Accepted | Rejected]
+
+
+def advance(state: State, entry_id: int) -> None:
+    """Move the position and the logical time to an entry; time never goes back (rule E1)."""
+    state.entry_id = entry_id
+    state.entry_count += 1
+    state.now_us = max(state.now_us, entry_time_us(entry_id))
+
+
+def begin(state: State, entry_id: int, decided_at_us: int) -> Work:
+    """Advance to an entry and begin its work; without a recorded wall clock the entry's own time counts."""
+    advance(state, entry_id)
+    time_us = entry_time_us(entry_id)
+    return Work(state, entry_time_us=time_us, decided_at_us=decided_at_us or time_us)
+
+
+def decide_quotes(work: Work, entry: cmd.UpdateQuotes) -> None:
+    """Expire orders, take the quotes, fire triggers, check margins: in this order (rule E2)."""
+    work.is_quotes = True
+    pending.expire_orders(work)
+    written = take_quotes(work, entry)
+    fire_triggers(work, written)
+    for instrument in written:
+        for account_id in instrument.watchers:
+            work.touched[account_id] = True
+    if work.touched:
+        check_margins(work, written[0] if written else None)
+
+
+def decide_tick(work: Work) -> None:
+    """Let time pass: orders expire (rule E2)."""
+    pending.expire_orders(work)
+
+
+def decide_command(work: Work, command: cmd.AnyCommand, digest: bytes) -> AnyReply:
+    """Answer a command once and for all, with everything that follows from it in the same entry (rules E2, E3)."""
+    pending.expire_orders(work)
+    known = answered(work.state, command, digest)
+    if known is not None:
+        return known
+    reply = check_deadline(work, command) or _dispatch(work, command)
+    instruments = fillable(work)
+    fire_triggers(work, instruments)
+    if work.touched:
+        check_margins(work, _cause(work, instruments))
+    return reply
+
+
+def _cause(work: Work, instruments: list[Instrument]) -> Instrument | None:
+    if instruments:
+        return instruments[0]
+    return next((work.state.instruments[index] for index in work.filled), None)
+
+
+def _dispatch(work: Work, command: cmd.AnyCommand) -> Accepted | Rejected:
+    handler = _HANDLERS.get(type(command))
+    if handler is not None:
+        return handler(work, command)
+    account = find_account(work.state, command)  # type: ignore[arg-type]  # every other command has an account
+    if isinstance(account, Rejected):
+        return account
+    return _ACCOUNT_HANDLERS[type(command)](work, account, command)
+
+
+def _skip_entry(_: Work, __: cmd.SkipEntry) -> Accepted:
+    """Answer only: the runtime scans ahead for this command and passes over the entry that it names (rule E5)."""
+    return Accepted()
+
+
+_ACCOUNT_HANDLERS: dict[type, AccountHandler] = {
+    cmd.PostCash: accounts.post_cash,
+    cmd.PlaceOrder: orders.place_order,
+    cmd.ModifyOrder: pending.modify_order,
+    cmd.CancelOrder: pending.cancel_order,
+    cmd.CancelAll: pending.cancel_all,
+    cmd.ModifyPosition: positions.modify_position,
+    cmd.ClosePosition: positions.close_one,
+    cmd.CloseAll: positions.close_all,
+    cmd.CloseBy: positions.close_by,
+    cmd.ReversePosition: positions.reverse_position,
+    cmd.AddMargin: isolated.add_margin,
+    cmd.RemoveMargin: isolated.remove_margin,
+    cmd.SetAccountGroup: accounts.set_group,
+    cmd.SetAccountStatus: accounts.set_status,
+    cmd.SetAccountLeverageCap: accounts.set_leverage_cap,
+}
+_HANDLERS: dict[type, Handler] = {
+    cmd.OpenAccount: accounts.open_account,
+    cmd.DefineInstrument: definitions.define_instrument,
+    cmd.SetTradingMode: definitions.set_trading_mode,
+    cmd.SetPriceSource: definitions.set_price_source,
+    cmd.DefineGroup: definitions.define_group,
+    cmd.ChargeSwap: financing.charge_swap,
+    cmd.SkipEntry: _skip_entry,
+}

@@ -1,0 +1,170 @@
+"""What prices set off: fixed-price triggers until none fires (rules T1-T5), and bands that mark accounts."""
+
+from engine.core.arming import stands
+from engine.core.bands import QUEUES
+from engine.core.decide.checks import can_fill, check_may_open, check_mode_open
+from engine.core.decide.closing import close_position
+from engine.core.decide.opening import check_fill, open_position, opening_of, trailing_stop_loss
+from engine.core.decide.work import Work, receipt
+from engine.core.figures import closing_ticks
+from engine.core.state import Account, Instrument, PendingOrder, Position, entity_id
+from engine.core.triggers import (
+    BAND,
+    ENTRY,
+    LIQUIDATION,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    trigger_parts,
+)
+from engine.messages.events import OrderRejected, StopLimitActivated, TrailingStopMoved
+from engine.values import CloseReason, OrderType, TradingMode
+
+_CLOSE_RULES = {
+    STOP_LOSS: (CloseReason.STOP_LOSS, "T1"),
+    TAKE_PROFIT: (CloseReason.TAKE_PROFIT, "T2"),
+    LIQUIDATION: (CloseReason.LIQUIDATION, "L5"),
+}
+
+
+def fire_triggers(work: Work, instruments: list[Instrument]) -> None:
+    """Fire every trigger that the current quotes of these instruments reach, until a whole pass fires nothing.
+
+    1. Instruments in the order given, queues in their order, nearest to the previous quote first, then id.
+    2. A trigger armed meanwhile takes part; hence the passes.
+    3. On a halted instrument only bands count; its fixed-price triggers wait for the first quote after the halt.
+    Source: docs/ENGINE.md, rules T4 and T5.
+    """
+    pending = [
+        instrument
+        for instrument in instruments
+        if instrument.queues.is_touched(instrument.bid, instrument.ask)
+    ]
+    while pending:
+        fired = False
+        for instrument in pending:
+            fired = _fire_instrument(work, instrument) or fired
+        if not fired:
+            return
+        # What fired may have filled orders, whose stops wait in the same instruments.
+        pending = [
+            instrument
+            for instrument in instruments
+            if instrument.queues.is_touched(instrument.bid, instrument.ask)
+        ]
+
+
+def _fire_instrument(work: Work, instrument: Instrument) -> bool:
+    fired = False
+    queues = instrument.queues
+    is_halted = instrument.trading_mode is TradingMode.HALTED
+    for queue in range(QUEUES):
+        waiting: list[int] = []
+        while (key := queues.pop_reached(queue, instrument.bid, instrument.ask)) >= 0:
+            if not stands(work.state, instrument, queue, key):
+                continue
+            price_ticks, account_id, k, kind = trigger_parts(queue, key)
+            if kind == BAND:
+                _mark(work, instrument, queue, account_id)
+            elif is_halted:
+                waiting.append(key)
+            else:
+                _fire(work, instrument, work.state.accounts[account_id], k, kind, price_ticks)
+                fired = True
+        for key in waiting:
+            queues.push_back(queue, key)
+    return fired
+
+
+def _mark(work: Work, instrument: Instrument, queue: int, account_id: int) -> None:
+    """Note that an account's band was hit; the band is spent."""
+    del work.state.bands[account_id][instrument.index * QUEUES + queue]
+    instrument.queues.disarm(queue)
+    work.touch(work.state.accounts[account_id], may_stop_out=work.is_quotes)
+
+
+def _fire(
+    work: Work, instrument: Instrument, account: Account, k: int, kind: int, price_ticks: int
+) -> None:
+    if kind == ENTRY:
+        _fire_entry(work, account, instrument, account.orders[k], price_ticks)
+        return
+    position = account.positions[k]
+    if kind in _CLOSE_RULES:
+        reason, rule = _CLOSE_RULES[kind]
+        close_position(
+            work,
+            account,
+            position,
+            units=position.quantity_units,
+            reason=reason,
+            rule=rule,
+            threshold_ticks=price_ticks,
+        )
+        return
+    _move_trailing(work, account, instrument, position, price_ticks)
+
+
+def _move_trailing(
+    work: Work, account: Account, instrument: Instrument, position: Position, price_ticks: int
+) -> None:
+    work.emit(
+        TrailingStopMoved(
+            account=account.account,
+            seq=account.seq + 1,
+            position_id=entity_id(account.account, position.k),
+            stop_loss_ticks=trailing_stop_loss(
+                is_long=position.is_long,
+                closing_ticks=closing_ticks(instrument, is_long=position.is_long),
+                trailing_ticks=position.trailing_ticks,
+            ),
+            receipt=receipt(
+                "T3",
+                instrument,
+                threshold_ticks=price_ticks,
+                trailing_ticks=position.trailing_ticks,
+                previous_stop_loss_ticks=position.stop_loss_ticks,
+            ),
+        )
+    )
+
+
+def _fire_entry(
+    work: Work, account: Account, instrument: Instrument, order: PendingOrder, price_ticks: int
+) -> None:
+    """Fill a pending order whose price was reached, or say why not (rule P3)."""
+    order_id = entity_id(account.account, order.k)
+    if order.order_type is OrderType.STOP_LIMIT and not order.is_activated:
+        work.emit(
+            StopLimitActivated(
+                account=account.account,
+                seq=account.seq + 1,
+                order_id=order_id,
+                receipt=receipt("P3", instrument, threshold_ticks=price_ticks),
+            )
+        )
+        return
+    opening = opening_of(order)
+    refusal = (
+        check_may_open(work, account)
+        or check_mode_open(instrument)
+        or check_fill(work, account, instrument, opening)
+    )
+    if refusal is None:
+        open_position(work, account, instrument, opening, order.k, "P3")
+        return
+    work.emit(
+        OrderRejected(
+            account=account.account,
+            seq=account.seq + 1,
+            order_id=order_id,
+            code=refusal.code,
+            data=refusal.data,
+            receipt=receipt("P3", instrument, threshold_ticks=price_ticks),
+        )
+    )
+
+
+def fillable(work: Work) -> list[Instrument]:
+    """Return the instruments in which this command's entry filled or charged something and that may fill now."""
+    instruments = [work.state.instruments[index] for index in work.filled]
+    return [instrument for instrument in instruments if can_fill(work, instrument)]

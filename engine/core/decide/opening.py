@@ -1,0 +1,253 @@
+"""Opening a position: what it costs, whether it may, and the fill (rules P1-P3, M1, M2, R12)."""
+
+from typing import NamedTuple
+
+from engine.core.decide.checks import check_positions_limit, opening_ticks
+from engine.core.decide.work import Work, receipt, rejected
+from engine.core.figures import figures, gross_notional
+from engine.core.ledger import fill_postings
+from engine.core.liquidation import is_crossed, liquidation_ticks
+from engine.core.margin import (
+    commission_micros,
+    initial_margin,
+    notional_micros,
+    tier_index,
+)
+from engine.core.state import Account, Instrument, PendingOrder, State, entity_id
+from engine.messages.events import PositionOpened
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+from engine.values import Direction, MarginMode, OrderType
+
+
+class Opening(NamedTuple):
+    """What is to be opened."""
+
+    order_type: OrderType
+    is_buy: bool
+    is_cross: bool
+    quantity_units: int
+    leverage: int
+    # 0: absent.
+    stop_loss_ticks: int = 0
+    take_profit_ticks: int = 0
+    trailing_ticks: int = 0
+
+
+class Relief(NamedTuple):
+    """What a close in the same command gives back before an opening is judged (a reversal)."""
+
+    free_margin: int = 0
+    notional: int = 0
+    net_units: int = 0
+
+
+class Cost(NamedTuple):
+    """What an opening costs at the current quote, micro-USD and ticks."""
+
+    price_ticks: int
+    closing_ticks: int
+    notional: int
+    margin: int
+    commission: int
+    spread_cost: int
+    # Isolated liquidation price; 0: none.
+    liquidation_ticks: int
+
+
+NO_RELIEF = Relief()
+
+
+def opening_of(order: PendingOrder) -> Opening:
+    """Return what a pending order opens."""
+    return Opening(
+        order.order_type,
+        order.is_buy,
+        order.is_cross,
+        order.quantity_units,
+        order.leverage,
+        order.stop_loss_ticks,
+        order.take_profit_ticks,
+        order.trailing_ticks,
+    )
+
+
+def opening_cost(
+    account: Account, instrument: Instrument, opening: Opening, price_ticks: int = 0
+) -> Cost:
+    """Return what an opening costs at a price with the present spread; 0: the current opening price.
+
+    Rounding: margin and commission up; notional and spread cost are exact.
+    Source: docs/ENGINE.md, rules M1, M6, R12.
+    """
+    spread_ticks = instrument.ask - instrument.bid
+    price_ticks = price_ticks or opening_ticks(instrument, is_buy=opening.is_buy)
+    closing = price_ticks - spread_ticks if opening.is_buy else price_ticks + spread_ticks
+    notional = notional_micros(price_ticks, opening.quantity_units, instrument.k)
+    margin = initial_margin(notional, opening.leverage)
+    found_ticks = 0
+    if not opening.is_cross:
+        found_ticks = liquidation_ticks(
+            is_long=opening.is_buy,
+            entry_ticks=price_ticks,
+            quantity_units=opening.quantity_units,
+            margin_micros=margin,
+            tiers=instrument.spec.tiers,
+            commission_ppm=account.terms.commission_ppm,
+            k=instrument.k,
+        )
+    return Cost(
+        price_ticks=price_ticks,
+        closing_ticks=closing,
+        notional=notional,
+        margin=margin,
+        commission=commission_micros(notional, account.terms.commission_ppm),
+        spread_cost=notional_micros(spread_ticks, opening.quantity_units, instrument.k),
+        liquidation_ticks=found_ticks,
+    )
+
+
+def check_opening(
+    state: State,
+    account: Account,
+    instrument: Instrument,
+    opening: Opening,
+    relief: Relief = NO_RELIEF,
+) -> Rejected | None:
+    """Refuse an opening above tiers, exposure caps or free margin, or one that would be liquidated at once (rule R12)."""
+    cost = opening_cost(account, instrument, opening)
+    spec = instrument.spec
+    gross = gross_notional(account, instrument) - relief.notional + cost.notional
+    if gross > spec.tiers[-1].notional_cap_micros:
+        return rejected(
+            RejectCode.NOTIONAL_ABOVE_TIERS,
+            notional_micros=gross,
+            notional_micros_max=spec.tiers[-1].notional_cap_micros,
+        )
+    tier = spec.tiers[tier_index(spec.tiers, gross)]
+    if opening.leverage > tier.leverage_max:
+        return rejected(
+            RejectCode.LEVERAGE_ABOVE_TIER,
+            leverage=opening.leverage,
+            leverage_max=tier.leverage_max,
+            notional_micros=gross,
+        )
+    if 0 < spec.exposure_account_micros_max < gross:
+        return rejected(
+            RejectCode.EXPOSURE_ACCOUNT,
+            notional_micros=gross,
+            notional_micros_max=spec.exposure_account_micros_max,
+        )
+    return (
+        _check_house(instrument, opening, cost, relief)
+        or _check_free_margin(state, account, cost, relief)
+        or _check_liquidation(opening, cost)
+    )
+
+
+def _check_house(
+    instrument: Instrument, opening: Opening, cost: Cost, relief: Relief
+) -> Rejected | None:
+    cap = instrument.spec.exposure_house_micros_max
+    before = instrument.net_units - relief.net_units
+    after = before + (opening.quantity_units if opening.is_buy else -opening.quantity_units)
+    exposure = notional_micros(cost.price_ticks, abs(after), instrument.k)
+    if cap == 0 or exposure <= cap or abs(after) <= abs(before):
+        return None
+    return rejected(RejectCode.EXPOSURE_HOUSE, notional_micros=exposure, notional_micros_max=cap)
+
+
+def _check_free_margin(
+    state: State, account: Account, cost: Cost, relief: Relief
+) -> Rejected | None:
+    free = figures(state, account).free_margin + relief.free_margin
+    required = cost.margin + cost.commission + cost.spread_cost
+    if required <= free:
+        return None
+    return rejected(
+        RejectCode.FREE_MARGIN_INSUFFICIENT,
+        required_micros=required,
+        free_margin_micros=free,
+        margin_micros=cost.margin,
+        commission_micros=cost.commission,
+        spread_cost_micros=cost.spread_cost,
+    )
+
+
+def _check_liquidation(opening: Opening, cost: Cost) -> Rejected | None:
+    if not is_crossed(
+        is_long=opening.is_buy,
+        closing_ticks=cost.closing_ticks,
+        liquidation_ticks=cost.liquidation_ticks,
+    ):
+        return None
+    return rejected(
+        RejectCode.WOULD_LIQUIDATE,
+        liquidation_ticks=cost.liquidation_ticks,
+        price_ticks=cost.closing_ticks,
+    )
+
+
+def check_fill(
+    work: Work, account: Account, instrument: Instrument, opening: Opening
+) -> Rejected | None:
+    """Refuse a fill for the number of positions or what check_opening refuses."""
+    return check_positions_limit(account) or check_opening(work.state, account, instrument, opening)
+
+
+def open_position(
+    work: Work, account: Account, instrument: Instrument, opening: Opening, k: int, rule: str
+) -> str:
+    """Fill an opening at the current quote and return the position's id; checks were made before."""
+    cost = opening_cost(account, instrument, opening)
+    postings = fill_postings(account, commission_micros=cost.commission)
+    position_id = entity_id(account.account, k)
+    work.emit(
+        PositionOpened(
+            account=account.account,
+            seq=account.seq + 1,
+            position_id=position_id,
+            fill_id=f"{position_id}.1",
+            symbol=instrument.spec.symbol,
+            direction=Direction.LONG if opening.is_buy else Direction.SHORT,
+            order_type=opening.order_type,
+            quantity_units=opening.quantity_units,
+            price_ticks=cost.price_ticks,
+            leverage=opening.leverage,
+            margin_mode=MarginMode.CROSS if opening.is_cross else MarginMode.ISOLATED,
+            margin_micros=cost.margin,
+            commission_micros=cost.commission,
+            stop_loss_ticks=_first_stop_loss(opening, cost.closing_ticks) or None,
+            take_profit_ticks=opening.take_profit_ticks or None,
+            trailing_ticks=opening.trailing_ticks or None,
+            liquidation_ticks=cost.liquidation_ticks,
+            opened_at_us=work.now_us,
+            balance_micros=account.balance_micros - cost.commission,
+            postings=postings,
+            receipt=receipt(
+                rule,
+                instrument,
+                notional_micros=cost.notional,
+                margin_micros=cost.margin,
+                commission_micros=cost.commission,
+            ),
+        )
+    )
+    work.touch(account, may_stop_out=work.is_quotes)
+    work.filled[instrument.index] = None
+    return position_id
+
+
+def _first_stop_loss(opening: Opening, closing: int) -> int:
+    if opening.stop_loss_ticks or not opening.trailing_ticks:
+        return opening.stop_loss_ticks
+    return trailing_stop_loss(
+        is_long=opening.is_buy, closing_ticks=closing, trailing_ticks=opening.trailing_ticks
+    )
+
+
+def trailing_stop_loss(*, is_long: bool, closing_ticks: int, trailing_ticks: int) -> int:
+    """Return the stop loss that a trailing distance sets from a closing price, at least one tick (rule T3)."""
+    if is_long:
+        return max(1, closing_ticks - trailing_ticks)
+    return closing_ticks + trailing_ticks

@@ -1,0 +1,92 @@
+"""What must hold over the whole state at every entry boundary (rule H3). Checked at snapshots and in tests."""
+
+from engine.core.arming import order_trigger, position_triggers
+from engine.core.rearm import exposures
+from engine.core.state import Account, State
+from engine.core.triggers import ENTRY, trigger_key
+from engine.values import ORDERS_MAX, POSITIONS_MAX, check
+
+
+def verify(state: State) -> None:
+    """Check ledger, accounts, exposures and the completeness of the queues.
+
+    Errors: InvariantError with the first that fails.
+    """
+    check(state.ledger_total_micros() == 0, "the ledger does not sum to zero")
+    _verify_books(state)
+    net_units = [0] * len(state.instruments)
+    open_count = [0] * len(state.instruments)
+    for account in state.accounts.values():
+        _verify_account(state, account)
+        for position in account.positions.values():
+            signed = position.quantity_units if position.is_long else -position.quantity_units
+            net_units[position.instrument] += signed
+            open_count[position.instrument] += 1
+        for order in account.orders.values():
+            open_count[order.instrument] += 1
+    for instrument in state.instruments:
+        check(instrument.net_units == net_units[instrument.index], "net units differ")
+        check(instrument.open_count == open_count[instrument.index], "open count differs")
+    check(len(state.requests) == len(state.request_queue), "request table and queue differ")
+    _verify_queues(state)
+
+
+def _verify_books(state: State) -> None:
+    """Each book sums to zero by itself, and cash:pending is the sum of what is on its way."""
+    totals = {"demo": 0, "live": 0}
+    pending = {"demo": 0, "live": 0}
+    for account in state.accounts.values():
+        totals[account.kind.value] += account.balance_micros
+        pending[account.kind.value] += account.cash_pending_micros
+    for name, amount in state.house.items():
+        totals[name.partition(":")[0]] += amount
+    for book, total in totals.items():
+        check(total == 0, f"the {book} book does not sum to zero")
+        on_its_way = state.house.get(f"{book}:cash:pending", 0)
+        check(on_its_way == pending[book], f"{book}:cash:pending differs from its accounts")
+
+
+def _verify_account(state: State, account: Account) -> None:
+    check(len(account.positions) <= POSITIONS_MAX, "too many positions")
+    check(len(account.orders) <= ORDERS_MAX, "too many orders")
+    check(account.cash_pending_micros >= 0, "pending cash below zero")
+    for k, position in account.positions.items():
+        check(k == position.k < account.next_k, "position id out of range")
+        check(position.quantity_units > 0, "position without quantity")
+        check(position.margin_micros >= 0, "margin below zero")
+    for k, order in account.orders.items():
+        check(k == order.k < account.next_k, "order id out of range")
+        check(order.quantity_units > 0, "order without quantity")
+    is_guarded = account.account in state.bands or account.account in state.watched
+    if not is_guarded and account.account not in state.marked:
+        _verify_unguarded(state, account)
+
+
+def _verify_unguarded(state: State, account: Account) -> None:
+    """Hold that an account without band and watch has no short, and no debt beside a long."""
+    loss = sum(
+        price * units * k for _, is_long, units, price, k in exposures(state, account) if is_long
+    )
+    has_shorts = any(not is_long for _, is_long, _, _, _ in exposures(state, account))
+    check(not has_shorts, "a short without band or watch")
+    check(account.balance_micros >= 0 or loss == 0, "a debt without band or watch")
+
+
+def _verify_queues(state: State) -> None:
+    """Every trigger of every position and order stands in its queue."""
+    queued = [
+        [dict.fromkeys(instrument.queues.dump(queue)) for queue in range(4)]
+        for instrument in state.instruments
+    ]
+    for account in state.accounts.values():
+        for position in account.positions.values():
+            for queue, price_ticks, kind in position_triggers(position):
+                key = trigger_key(queue, price_ticks, position.account, position.k, kind)
+                check(
+                    price_ticks == 0 or key in queued[position.instrument][queue],
+                    "a trigger is missing from its queue",
+                )
+        for order in account.orders.values():
+            queue, price_ticks = order_trigger(order)
+            key = trigger_key(queue, price_ticks, order.account, order.k, ENTRY)
+            check(key in queued[order.instrument][queue], "an order is missing from its queue")

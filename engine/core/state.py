@@ -1,0 +1,230 @@
+"""What the engine knows. Plain records; every mutation is in evolve.py, derived queues in triggers.py and bands.py.
+
+Accounts, positions, orders, ledger, definitions and answered requests are what outputs alone determine (the state hash).
+Last quotes, logical time and feed sequences are the market part. Trigger queues, bands and watchers are derived from both.
+"""
+
+from bisect import insort
+from collections import deque
+
+import msgspec
+
+from engine.core.triggers import TriggerQueues
+from engine.messages.definitions import GroupSpec, InstrumentSpec, Terms
+from engine.messages.events import ReceiptQuote
+from engine.messages.rejects import RejectCode
+from engine.rounding import floor_div
+from engine.values import (
+    DECIMALS_MAX,
+    AccountKind,
+    AccountStatus,
+    OrderType,
+    SourceClass,
+    TimeInForce,
+    TradingMode,
+)
+
+REQUESTS_MAX = 1_000_000
+REQUEST_AGE_US_MAX = 24 * 3600 * 1_000_000
+DAY_US = 24 * 3600 * 1_000_000
+
+
+class Position(msgspec.Struct, array_like=True, gc=False):
+    """One open position; 0 stands for an absent price."""
+
+    account: int
+    # Counter within the account; with it the id "<account>-<k>".
+    k: int
+    # Index of the instrument in State.instruments.
+    instrument: int
+    is_long: bool
+    is_cross: bool
+    quantity_units: int
+    price_ticks: int
+    leverage: int
+    # Initial margin (cross) or the position's own margin (isolated), micro-USD.
+    margin_micros: int
+    stop_loss_ticks: int
+    take_profit_ticks: int
+    trailing_ticks: int
+    liquidation_ticks: int
+    opened_at_us: int
+    # Fills so far; numbers the next fill.
+    fills: int
+    # Last rollover that was charged, days since 1970.
+    swap_day: int
+    # Financing and commission so far, for display.
+    swap_micros: int
+    commission_micros: int
+
+
+class PendingOrder(msgspec.Struct, array_like=True, gc=False):
+    """One order that waits for its price; 0 stands for an absent price or time."""
+
+    account: int
+    k: int
+    instrument: int
+    is_buy: bool
+    is_cross: bool
+    order_type: OrderType
+    quantity_units: int
+    leverage: int
+    price_ticks: int
+    stop_price_ticks: int
+    # The stop of a stop-limit order was reached.
+    is_activated: bool
+    time_in_force: TimeInForce
+    expires_at_us: int
+    stop_loss_ticks: int
+    take_profit_ticks: int
+    trailing_ticks: int
+    placed_at_us: int
+
+
+class Account(msgspec.Struct, array_like=True, gc=False):
+    """One trading account."""
+
+    account: int
+    owner_id: int
+    kind: AccountKind
+    status: AccountStatus
+    # Default margin mode of new orders.
+    is_cross: bool
+    leverage_cap: int
+    terms: Terms
+    balance_micros: int = 0
+    # Withdrawals on their way, part of cash:pending.
+    cash_pending_micros: int = 0
+    cash_seq: int = 0
+    # Last event of the account.
+    seq: int = 0
+    next_k: int = 1
+    is_margin_call: bool = False
+    is_stop_out_pending: bool = False
+    positions: dict[int, Position] = {}
+    orders: dict[int, PendingOrder] = {}
+
+
+class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What became of an answered request."""
+
+    key: str
+    digest: bytes
+    # Packed id of the output that answered.
+    entry_id: int
+    # None: accepted.
+    code: RejectCode | None
+
+
+class Instrument:
+    """One instrument with its last quotes and its queues."""
+
+    __slots__ = (
+        "ask",
+        "bid",
+        "index",
+        "k",
+        "net_units",
+        "open_count",
+        "previous",
+        "queues",
+        "quote",
+        "source_class",
+        "spec",
+        "trading_mode",
+        "ts_us",
+        "watchers",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        spec: InstrumentSpec,
+        trading_mode: TradingMode,
+        source_class: SourceClass,
+    ) -> None:
+        """Create an instrument that has seen no quote."""
+        self.index = index
+        self.trading_mode = trading_mode
+        self.source_class = source_class
+        # Net units of all clients of this shard; positive is long.
+        self.net_units = 0
+        # Open positions and pending orders: while any exists, decimals stay.
+        self.open_count = 0
+        # Last accepted quote, ticks and microseconds; 0: none yet.
+        self.bid = 0
+        self.ask = 0
+        self.ts_us = 0
+        self.quote: ReceiptQuote | None = None
+        self.previous: ReceiptQuote | None = None
+        self.queues = TriggerQueues()
+        # Accounts without a band (cushion <= 0): checked at each accepted quote. Derived.
+        self.watchers: dict[int, None] = {}
+        self.define(spec)
+
+    def define(self, spec: InstrumentSpec) -> None:
+        """Take a specification; sets the micro-USD per tick and unit that follow from its decimals."""
+        self.spec = spec
+        self.k = 10 ** (DECIMALS_MAX - spec.price_decimals - spec.quantity_decimals)
+
+
+class State:
+    """Everything that one shard knows."""
+
+    def __init__(self) -> None:
+        """Create the empty state of genesis."""
+        self.accounts: dict[int, Account] = {}
+        self.account_ids: list[int] = []
+        self.instruments: list[Instrument] = []
+        self.instrument_by_symbol: dict[str, Instrument] = {}
+        self.groups: dict[str, GroupSpec] = {}
+        # Ledger accounts other than clients: signed micro-USD by name with its book.
+        self.house: dict[str, int] = {}
+        # Answered requests by key, and in the order of their outputs.
+        self.requests: dict[str, RequestRecord] = {}
+        self.request_queue: deque[RequestRecord] = deque()
+        # Last applied entry (packed id), logical time, entries so far.
+        self.entry_id = 0
+        self.now_us = 0
+        self.entry_count = 0
+        # Last (feed epoch, sequence) by source name.
+        self.feed_sequences: dict[str, tuple[int, int]] = {}
+        # Derived: bands by account as {queue slot: price}; accounts on a watch list; expiry queue.
+        self.bands: dict[int, dict[int, int]] = {}
+        self.watched: dict[int, tuple[int, ...]] = {}
+        self.expiries: list[int] = []
+        # Accounts that a recovery has touched and must re-arm.
+        self.marked: dict[int, None] = {}
+
+    def add_account(self, account: Account) -> None:
+        """Register an account under its id, keeping the ids sorted for pages."""
+        self.accounts[account.account] = account
+        insort(self.account_ids, account.account)
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """Register an instrument; its index never changes."""
+        self.instruments.append(instrument)
+        self.instrument_by_symbol[instrument.spec.symbol] = instrument
+
+    def ledger_total_micros(self) -> int:
+        """Return the sum of the whole ledger, micro-USD; zero at all times."""
+        clients = sum(account.balance_micros for account in self.accounts.values())
+        return clients + sum(self.house.values())
+
+
+def entity_id(account: int, k: int) -> str:
+    """Return the id of an order and its position: "<account>-<k>"."""
+    return f"{account}-{k}"
+
+
+def entity_k(account: int, text: str) -> int:
+    """Return the counter of an id, or 0 where the text is no id of this account."""
+    head, _, tail = text.partition("-")
+    if head != str(account) or not (tail.isascii() and tail.isdigit()) or tail.startswith("0"):
+        return 0
+    return int(tail)
+
+
+def next_midnight_us(now_us: int) -> int:
+    """Return the first 00:00 UTC after a time, microseconds."""
+    return (floor_div(now_us, DAY_US) + 1) * DAY_US

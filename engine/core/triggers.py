@@ -1,0 +1,117 @@
+"""Trigger queues: everything that a price can set off, as integer keys in four heaps per instrument (rules T1-T3).
+
+A key packs (distance key, account, k, kind), so that heap order is the order of firing: nearest to the previous quote
+first, then id, then kind. Queues that wait for a fall store ``PRICE_MAX - price``, so that the highest threshold is on top.
+
+Entries are deleted lazily. Whether one still stands is asked of the state itself when it is popped; a queue is compacted
+when more than half of it is stale. A quote that fires nothing costs four comparisons.
+"""
+
+from heapq import heapify, heappop, heappush
+
+# Above every price that the codec lets in.
+PRICE_MAX = 1 << 53
+_KIND_BITS = 4
+_K_BITS = 28
+_ACCOUNT_BITS = 40
+_ID_BITS = _KIND_BITS + _K_BITS + _ACCOUNT_BITS
+_KIND_MASK = (1 << _KIND_BITS) - 1
+_K_MASK = (1 << _K_BITS) - 1
+_ACCOUNT_MASK = (1 << _ACCOUNT_BITS) - 1
+# Larger than every key: keeps the heaps non-empty, so that a peek needs no length check.
+_SENTINEL = 1 << (_ID_BITS + 60)
+_COMPACT_MIN = 64
+
+# The four queues in their order of firing.
+BID_FALLS = 0
+BID_RISES = 1
+ASK_FALLS = 2
+ASK_RISES = 3
+
+# Kinds in their order of firing at one price.
+STOP_LOSS = 0
+TAKE_PROFIT = 1
+ENTRY = 2
+LIQUIDATION = 3
+TRAILING = 4
+BAND = 5
+
+
+def is_falling(queue: int) -> bool:
+    """Return whether a queue waits for its price to fall."""
+    return queue in (BID_FALLS, ASK_FALLS)
+
+
+def trigger_key(queue: int, price_ticks: int, account: int, k: int, kind: int) -> int:
+    """Return the heap key of a trigger."""
+    distance = PRICE_MAX - price_ticks if is_falling(queue) else price_ticks
+    return ((distance << _ACCOUNT_BITS | account) << _K_BITS | k) << _KIND_BITS | kind
+
+
+def trigger_parts(queue: int, key: int) -> tuple[int, int, int, int]:
+    """Return (price in ticks, account, k, kind) of a heap key."""
+    distance = key >> _ID_BITS
+    price_ticks = PRICE_MAX - distance if is_falling(queue) else distance
+    account = key >> (_KIND_BITS + _K_BITS) & _ACCOUNT_MASK
+    return price_ticks, account, key >> _KIND_BITS & _K_MASK, key & _KIND_MASK
+
+
+class TriggerQueues:
+    """The four heaps of one instrument."""
+
+    __slots__ = ("heaps", "stale")
+
+    def __init__(self) -> None:
+        """Create empty queues."""
+        self.heaps: list[list[int]] = [[_SENTINEL], [_SENTINEL], [_SENTINEL], [_SENTINEL]]
+        # Stale entries per heap; an estimate that decides only when to compact.
+        self.stale = [0, 0, 0, 0]
+
+    def arm(self, queue: int, price_ticks: int, account: int, k: int, kind: int) -> None:
+        """Add a trigger."""
+        heappush(self.heaps[queue], trigger_key(queue, price_ticks, account, k, kind))
+
+    def disarm(self, queue: int) -> None:
+        """Note that one entry of a queue became stale."""
+        self.stale[queue] += 1
+
+    def is_touched(self, bid_ticks: int, ask_ticks: int) -> bool:
+        """Return whether a quote reaches the top of any queue."""
+        falls_bid, rises_bid, falls_ask, rises_ask = self.heaps
+        return (
+            falls_bid[0] < (PRICE_MAX - bid_ticks + 1) << _ID_BITS
+            or rises_bid[0] < (bid_ticks + 1) << _ID_BITS
+            or falls_ask[0] < (PRICE_MAX - ask_ticks + 1) << _ID_BITS
+            or rises_ask[0] < (ask_ticks + 1) << _ID_BITS
+        )
+
+    def pop_reached(self, queue: int, bid_ticks: int, ask_ticks: int) -> int:
+        """Take the first entry that a quote reaches, stale or not; -1 when there is none."""
+        price_ticks = bid_ticks if queue in (BID_FALLS, BID_RISES) else ask_ticks
+        reach = PRICE_MAX - price_ticks if is_falling(queue) else price_ticks
+        heap = self.heaps[queue]
+        if heap[0] < (reach + 1) << _ID_BITS:
+            # A valid entry is counted stale by its own effect, a stale one already was.
+            self.stale[queue] -= 1
+            return heappop(heap)
+        return -1
+
+    def push_back(self, queue: int, key: int) -> None:
+        """Return an entry that was taken but must wait."""
+        self.stale[queue] += 1
+        heappush(self.heaps[queue], key)
+
+    def is_mostly_stale(self, queue: int) -> bool:
+        """Return whether more than half of a queue is stale and it is worth compacting."""
+        return self.stale[queue] * 2 > len(self.heaps[queue]) > _COMPACT_MIN
+
+    def dump(self, queue: int) -> list[int]:
+        """Return the entries of a queue in order."""
+        return sorted(key for key in self.heaps[queue] if key != _SENTINEL)
+
+    def load(self, queue: int, keys: list[int]) -> None:
+        """Replace the entries of a queue."""
+        keys.append(_SENTINEL)
+        heapify(keys)
+        self.heaps[queue] = keys
+        self.stale[queue] = 0
