@@ -1,0 +1,382 @@
+"""The ports in memory, with faults on demand: for simulations that try every crash in every order, thousands of times.
+
+`World` is what survives a crash: streams, checkpoint, epoch, lease, snapshots. The ports around it belong to one
+process and die with it. A plan is asked at every named point what goes wrong there.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from threading import Event
+
+from engine.config import EngineConfig
+from engine.messages import codec
+from engine.messages.commands import AnyMessage
+from engine.messages.health import EngineHealth
+from engine.messages.views import AnyView
+from engine.runtime.errors import LogUnavailableError
+from engine.runtime.ports import (
+    Arrivals,
+    Batch,
+    Checkpoint,
+    InputEntry,
+    MachineFactory,
+    Output,
+    Position,
+    Published,
+    Query,
+    RefusedSnapshot,
+    Snapshot,
+    SnapshotHeader,
+    SnapshotStatus,
+    StreamState,
+)
+from engine.runtime.runner import Runner
+from engine.runtime.status import Status
+from engine.values import entry_id_from_text
+
+_VERSION = str(codec.WIRE_VERSION).encode()
+_SNAPSHOTS_KEPT = 3
+
+
+class Fault(Enum):
+    """What goes wrong at a point."""
+
+    NONE = auto()
+    # The process is killed there.
+    CRASH = auto()
+    # The connection breaks before the call was carried out, or after it.
+    LOST_CALL = auto()
+    LOST_REPLY = auto()
+    # A snapshot is damaged on its way, or its file disappears.
+    TORN = auto()
+    VANISHED = auto()
+
+
+# Asked with the name of each point.
+FaultPlan = Callable[[str], Fault]
+
+
+class SimulatedCrashError(BaseException):
+    """A kill: nothing in the process may catch it, so it is no Exception."""
+
+
+def no_faults(point: str) -> Fault:
+    """Let everything go well."""
+    del point
+    return Fault.NONE
+
+
+class World:
+    """What outlives a process."""
+
+    def __init__(self) -> None:
+        self.inputs: list[InputEntry] = []
+        self.outputs: list[Output] = []
+        self.checkpoint: Checkpoint | None = None
+        self.epoch = 0
+        self.lease_owner = ""
+        # Input entries ever added, also those that were removed since.
+        self.added = 0
+        # By entry id; None: torn.
+        self.snapshots: dict[int, Snapshot | None] = {}
+
+    def append(self, message: AnyMessage | bytes, *, at_ms: int, gateway: bytes = b"") -> int:
+        """Append an entry at a time, as a gateway or feed does, and return its id."""
+        raw = message if isinstance(message, bytes) else codec.encode(message)
+        last_id = self.inputs[-1].entry_id if self.inputs else 0
+        entry_id = max(entry_id_from_text(f"{at_ms}-0"), last_id + 1)
+        self.inputs.append(InputEntry(entry_id, _VERSION, raw, gateway))
+        self.added += 1
+        return entry_id
+
+
+class MemoryClock:
+    """Clocks that stand still until they are moved; waiting moves them at once."""
+
+    def __init__(self, now_us: int = 0) -> None:
+        self.wall_us = now_us
+        self.running_us = 1
+
+    def now_us(self) -> int:
+        """Return the wall clock, microseconds UTC."""
+        return self.wall_us
+
+    def monotonic_us(self) -> int:
+        """Return the monotonic clock, microseconds."""
+        return self.running_us
+
+    def wait(self, event: Event, timeout_us: int) -> bool:
+        """Let the time pass without waiting."""
+        self.running_us += timeout_us
+        return event.is_set()
+
+
+class MemoryLog:
+    """The log of a world, as one process sees it."""
+
+    def __init__(self, world: World, plan: FaultPlan) -> None:
+        self._world = world
+        self._plan = plan
+
+    def _meet(self, point: str) -> Fault:
+        fault = self._plan(point)
+        if fault is Fault.CRASH:
+            raise SimulatedCrashError(point)
+        if fault is Fault.LOST_CALL:
+            raise LogUnavailableError(f"the connection broke before {point}")
+        return fault
+
+    def reconnect(self) -> None:
+        """Make a new connection."""
+        self._meet("reconnect")
+
+    def raise_epoch(self) -> int:
+        """Raise the fence."""
+        fault = self._meet("raise_epoch")
+        self._world.epoch += 1
+        if fault is Fault.LOST_REPLY:
+            raise LogUnavailableError("the reply to raise_epoch was lost")
+        return self._world.epoch
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint."""
+        self._meet("checkpoint")
+        return self._world.checkpoint
+
+    def input_state(self) -> StreamState:
+        """Return what the input stream tells about itself."""
+        inputs = self._world.inputs
+        return StreamState(
+            first_id=inputs[0].entry_id if inputs else 0,
+            last_id=inputs[-1].entry_id if inputs else 0,
+            length=len(inputs),
+            added=self._world.added,
+        )
+
+    def output_state(self) -> StreamState:
+        """Return what the output stream tells about itself."""
+        outputs = self._world.outputs
+        return StreamState(
+            first_id=outputs[0].entry_id if outputs else 0,
+            last_id=outputs[-1].entry_id if outputs else 0,
+            length=len(outputs),
+            added=len(outputs),
+        )
+
+    def read_input(self, after: int, upto: int | None, limit: int) -> Sequence[InputEntry]:
+        """Return input entries of a range."""
+        self._meet("read_input")
+        return [
+            entry
+            for entry in self._world.inputs
+            if after < entry.entry_id and (upto is None or entry.entry_id <= upto)
+        ][:limit]
+
+    def read_outputs(self, after: int, upto: int | None, limit: int) -> Sequence[Output]:
+        """Return output entries of a range."""
+        self._meet("read_outputs")
+        return [
+            output
+            for output in self._world.outputs
+            if after < output.entry_id and (upto is None or output.entry_id <= upto)
+        ][:limit]
+
+    def publish(self, batch: Batch) -> Published:
+        """Commit a batch, by the rules of the script on the server."""
+        fault = self._meet("publish")
+        published = self._commit(batch)
+        if fault is Fault.LOST_REPLY:
+            raise LogUnavailableError("the reply to publish was lost")
+        return published
+
+    def _commit(self, batch: Batch) -> Published:
+        world, before, after = self._world, batch.before, batch.after
+        position = world.checkpoint.position if world.checkpoint else Position()
+        if world.epoch != batch.epoch:
+            return Published.FENCED
+        if position.entry_id != before.entry_id:
+            return Published.MOVED
+        last_id = world.inputs[-1].entry_id if world.inputs else 0
+        if (
+            world.added - len(world.inputs) > before.applied
+            or world.added < after.applied
+            or (last_id == after.entry_id and world.added != after.applied)
+        ):
+            return Published.INPUT_GAP
+        if batch.outputs and self.output_state().last_id >= batch.outputs[0].entry_id:
+            return Published.OUTPUT_AHEAD
+        world.outputs.extend(batch.outputs)
+        world.checkpoint = Checkpoint(after, batch.epoch, batch.build)
+        return Published.DONE
+
+
+class MemoryInbox:
+    """Entries of a world, and queries that a test puts in."""
+
+    def __init__(self, log: MemoryLog, clock: MemoryClock, plan: FaultPlan) -> None:
+        self._log = log
+        self._clock = clock
+        self._plan = plan
+        self.asked: list[Query] = []
+        self.answered: list[tuple[Query, AnyView]] = []
+
+    def wait(self, after: int, limit: int, timeout_us: int) -> Arrivals:
+        """Return what is there; without anything the time passes."""
+        fault = self._plan("wait")
+        if fault is Fault.CRASH:
+            raise SimulatedCrashError("wait")
+        if fault is not Fault.NONE:
+            raise LogUnavailableError("the connection broke while waiting")
+        entries = self._log.read_input(after, None, limit)
+        queries, self.asked = self.asked, []
+        if not entries and not queries:
+            self._clock.running_us += timeout_us
+        return Arrivals(entries, queries)
+
+    def answer(self, query: Query, view: AnyView) -> None:
+        """Keep an answer."""
+        self.answered.append((query, view))
+
+    def flush(self) -> None:
+        """Do nothing: answers are there already."""
+
+    def wake(self) -> None:
+        """Do nothing: no wait lasts."""
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class MemoryLease:
+    """The lease of a world under an owner's name; a crash leaves it, and it lapses by the test's will."""
+
+    def __init__(self, world: World, owner: str) -> None:
+        self._world = world
+        self._owner = owner
+        self.ticks = 0
+
+    def acquire(self) -> bool:
+        """Take the lease if it is free or ours."""
+        if self._world.lease_owner not in {"", self._owner}:
+            return False
+        self._world.lease_owner = self._owner
+        return True
+
+    def renew(self) -> bool:
+        """Prolong the lease."""
+        return self.acquire()
+
+    def release(self) -> None:
+        """Give the lease back."""
+        if self._world.lease_owner == self._owner:
+            self._world.lease_owner = ""
+
+    def append_tick(self) -> None:
+        """Count a tick; the test decides when time passes."""
+        self.ticks += 1
+
+    def input_added(self) -> int:
+        """Return how many entries were ever added."""
+        return self._world.added
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class MemorySnapshots:
+    """Snapshots of a world."""
+
+    def __init__(self, world: World, plan: FaultPlan) -> None:
+        self._world = world
+        self._plan = plan
+        self._status = SnapshotStatus(None, "")
+
+    def is_busy(self) -> bool:
+        """Return False: saving takes no time."""
+        return False
+
+    def save(self, header: SnapshotHeader, body: bytes) -> None:
+        """Keep a snapshot, whole or torn, or lose it."""
+        fault = self._plan("save")
+        if fault is Fault.CRASH:
+            raise SimulatedCrashError("save")
+        if fault is Fault.VANISHED:
+            return
+        entry_id = entry_id_from_text(header.entry_id)
+        snapshot = Snapshot(header.entry_id, header, body)
+        self._world.snapshots[entry_id] = None if fault is Fault.TORN else snapshot
+        for old in sorted(self._world.snapshots)[:-_SNAPSHOTS_KEPT]:
+            del self._world.snapshots[old]
+        self._status = SnapshotStatus(header, "")
+
+    def flush(self, timeout_us: int) -> None:
+        """Do nothing: saving takes no time."""
+
+    def newest_first(self) -> Iterator[Snapshot | RefusedSnapshot]:
+        """Yield the snapshots, newest first."""
+        for entry_id, snapshot in sorted(self._world.snapshots.items(), reverse=True):
+            yield snapshot or RefusedSnapshot(str(entry_id), "it is torn")
+
+    def status(self) -> SnapshotStatus:
+        """Return what the last saves came to."""
+        return self._status
+
+
+class MemoryMonitor:
+    """Keeps the reports."""
+
+    def __init__(self) -> None:
+        self.reports: list[EngineHealth] = []
+
+    def report(self, health: EngineHealth) -> None:
+        """Keep a report."""
+        self.reports.append(health)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class NoHeartbeat:
+    """A heart that never beats: the simulation moves time itself."""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+class Process:
+    """One engine process in a world; drive it by runner.start() and runner.step()."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        config: EngineConfig,
+        machines: MachineFactory,
+        plan: FaultPlan = no_faults,
+        clock: MemoryClock | None = None,
+        owner: str = "only",
+    ) -> None:
+        self.clock = clock or MemoryClock()
+        self.log = MemoryLog(world, plan)
+        self.inbox = MemoryInbox(self.log, self.clock, plan)
+        self.status = Status(shard=config.shard, shards=config.shards, build=config.build)
+
+        def probe(point: str) -> None:
+            if plan(point) is Fault.CRASH:
+                raise SimulatedCrashError(point)
+
+        self.runner = Runner(
+            config=config,
+            log=self.log,
+            inbox=self.inbox,
+            lease=MemoryLease(world, owner),
+            heartbeat=NoHeartbeat(),
+            snapshots=MemorySnapshots(world, plan),
+            clock=self.clock,
+            machines=machines,
+            status=self.status,
+            probe=probe,
+        )

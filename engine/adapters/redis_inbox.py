@@ -1,0 +1,177 @@
+"""Where the engine waits: for entries of the log and for queries, on two servers, in one poll.
+
+Queries live on the other server and are no part of the promise: whatever goes wrong there is dropped, tried again
+later, and never delays the log.
+"""
+
+import logging
+import os
+import select
+from collections.abc import Sequence
+from typing import Final, cast
+
+import msgspec
+
+from engine.adapters.redis_streams import RedisLog
+from engine.adapters.resp import Argument, Connection, ConnectionLostError, ServerError
+from engine.config import EngineConfig
+from engine.messages import codec, streams
+from engine.messages.views import AnyView
+from engine.runtime.ports import Arrivals, Clock, Query
+from engine.values import entry_id_from_text
+
+_logger = logging.getLogger(__name__)
+
+_TIMEOUT_S: Final = 1
+_RETRY_US: Final = 1_000_000
+# Queries taken in one round; the rest waits for the next, after the entries that came meanwhile.
+_QUERIES_MAX: Final = 256
+
+
+class _Queries:
+    """The two connections for queries: one hears them, one sends the answers and hears nothing."""
+
+    def __init__(self, config: EngineConfig, clock: Clock) -> None:
+        self._prefix = config.prefix
+        self._channel = streams.query_channel(config.prefix, config.shard)
+        self._hearing = Connection(config.redis_url, timeout_s=_TIMEOUT_S)
+        self._answering = Connection(config.redis_url, timeout_s=_TIMEOUT_S)
+        self._clock = clock
+        self._retry_us = 0
+        self._outbox: list[tuple[Argument, ...]] = []
+        self._decoder = msgspec.json.Decoder(streams.QueryEnvelope)
+
+    def fileno(self) -> int | None:
+        """Return the descriptor to wait for; None while the server is away."""
+        now_us = self._clock.monotonic_us()
+        if not self._hearing.is_connected and now_us >= self._retry_us:
+            self._retry_us = now_us + _RETRY_US
+            self._connect()
+        return self._hearing.fileno() if self._hearing.is_connected else None
+
+    def _connect(self) -> None:
+        try:
+            self._hearing.connect()
+            self._hearing.call("SUBSCRIBE", self._channel)
+            self._answering.connect()
+            # Nobody reads the replies of PUBLISH; unread ones would pile up in the server.
+            self._answering.send(("CLIENT", "REPLY", "OFF"))
+        except (ConnectionLostError, ServerError) as error:
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        _logger.warning("Queries cannot be heard.", extra={"reason": str(error)})
+        self.close()
+
+    def has_reply(self) -> bool:
+        return self._hearing.is_connected and self._hearing.has_reply()
+
+    def take(self) -> list[Query]:
+        """Return the queries that are there without waiting."""
+        queries: list[Query] = []
+        try:
+            while len(queries) < _QUERIES_MAX:
+                is_there, reply = self._hearing.receive_now()
+                if not is_there:
+                    break
+                kind, _, raw = cast("tuple[bytes, bytes, bytes]", reply)
+                query = self._decoded(raw) if kind == b"message" else None
+                if query is not None:
+                    queries.append(query)
+        except (ConnectionLostError, ServerError) as error:
+            self._lost(error)
+        return queries
+
+    def _decoded(self, raw: bytes) -> Query | None:
+        try:
+            envelope = self._decoder.decode(raw)
+            return Query(
+                envelope.gateway,
+                envelope.query_id,
+                entry_id_from_text(envelope.after) if envelope.after else 0,
+                codec.decode_query(bytes(envelope.query)),
+                self._clock.monotonic_us(),
+            )
+        except (msgspec.DecodeError, ValueError) as error:
+            _logger.warning("A query cannot be read.", extra={"reason": str(error)})
+            return None
+
+    def answer(self, query: Query, view: AnyView) -> None:
+        envelope = streams.AnswerEnvelope(
+            query_id=query.query_id, view=msgspec.Raw(codec.encode(view))
+        )
+        channel = streams.answer_channel(self._prefix, query.gateway)
+        self._outbox.append(("PUBLISH", channel, codec.encode(envelope)))
+
+    def flush(self) -> None:
+        if not self._outbox:
+            return
+        outbox, self._outbox = self._outbox, []
+        try:
+            self._answering.send(*outbox)
+        except ConnectionLostError as error:
+            self._lost(error)
+
+    def close(self) -> None:
+        self._hearing.close()
+        self._answering.close()
+
+
+class RedisInbox:
+    """Entries and queries of one shard."""
+
+    def __init__(self, config: EngineConfig, log: RedisLog, clock: Clock) -> None:
+        self._log = log
+        self._queries = _Queries(config, clock)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        os.set_blocking(self._wake_read, False)
+
+    def wait(self, after: int, limit: int, timeout_us: int) -> Arrivals:
+        """Return as soon as entries with id > after or queries are there, or wake() was called, or the time is over."""
+        del limit  # Every read asks for one batch; RedisLog knows its size.
+        self._log.ask(after)
+        queries_fd = self._queries.fileno()
+        ready = {self._log.fileno()} if self._log.has_reply() else set[int]()
+        if queries_fd is not None and self._queries.has_reply():
+            ready.add(queries_fd)
+        poller = select.poll()
+        for descriptor in (self._log.fileno(), queries_fd, self._wake_read):
+            if descriptor is not None:
+                poller.register(descriptor, select.POLLIN)
+        ready.update(fd for fd, _ in poller.poll(0 if ready else timeout_us // 1_000))
+        if self._wake_read in ready:
+            self._drain_wake()
+        queries: Sequence[Query] = (
+            self._queries.take() if queries_fd is not None and queries_fd in ready else ()
+        )
+        entries = self._log.take() if self._log.fileno() in ready else ()
+        return Arrivals(entries, queries)
+
+    def _drain_wake(self) -> None:
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            return
+
+    def answer(self, query: Query, view: AnyView) -> None:
+        """Gather an answer; flush() sends it."""
+        self._queries.answer(query, view)
+
+    def flush(self) -> None:
+        """Send the gathered answers."""
+        self._queries.flush()
+
+    def wake(self) -> None:
+        """End a wait() in another thread; safe in a signal handler."""
+        try:
+            os.write(self._wake_write, b"!")
+        except (BlockingIOError, OSError):
+            return
+
+    def close(self) -> None:
+        """Give up the connections, those of the log too."""
+        self._queries.close()
+        self._log.close()
+        for descriptor in (self._wake_read, self._wake_write):
+            os.close(descriptor)

@@ -1,0 +1,125 @@
+"""The heartbeat: a thread that keeps the lease alive, lets time pass in a quiet log, and reports health.
+
+It has connections of its own, so a long batch delays none of the three. The lease is liveness, not safety: safety is
+the epoch. It is renewed as long as the batch in work is younger than 30 s; renewed only with each publish, primary
+and standby would fence each other for ever in a cascade of some seconds.
+"""
+
+import logging
+import threading
+from typing import Final, Protocol
+
+from engine.config import EngineConfig
+from engine.messages.health import EngineState
+from engine.runtime.errors import LogUnavailableError
+from engine.runtime.ports import Clock, Lease, Monitor
+from engine.runtime.status import Status
+
+_logger = logging.getLogger(__name__)
+
+_REPORT_EVERY_US: Final = 1_000_000
+
+
+class Beating(Protocol):
+    """What a runner needs of its heartbeat."""
+
+    def start(self) -> None:
+        """Begin; called once, when the epoch has been raised."""
+        ...
+
+    def stop(self) -> None:
+        """End, with a last report of the state as it is then."""
+        ...
+
+
+class Heartbeat:
+    """The heartbeat thread of one engine."""
+
+    def __init__(
+        self, *, config: EngineConfig, lease: Lease, monitor: Monitor, clock: Clock, status: Status
+    ) -> None:
+        self._config = config
+        self._lease = lease
+        self._monitor = monitor
+        self._clock = clock
+        self._status = status
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._ticked_us = 0
+        self._input_added = 0
+        self._is_lease_lost = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(
+            target=self._run, name=f"engine-{self._status.shard}-heartbeat", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and report the last state."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._report()
+        self._monitor.close()
+
+    def _run(self) -> None:
+        renew_us = report_us = self._clock.monotonic_us()
+        while True:
+            now_us = self._clock.monotonic_us()
+            if now_us >= renew_us:
+                self._renew(now_us)
+                renew_us = now_us + self._config.heartbeat_us
+            if now_us >= report_us:
+                self._count_input()
+                self._report()
+                report_us = now_us + _REPORT_EVERY_US
+            tick_us = self._tick(now_us)
+            pause_us = min(renew_us, report_us, tick_us) - self._clock.monotonic_us()
+            if self._clock.wait(self._stopping, max(0, pause_us)):
+                return
+
+    def _renew(self, now_us: int) -> None:
+        began_us = self._status.batch_began_us
+        if began_us and now_us - began_us > self._config.batch_stuck_us:
+            return
+        try:
+            is_ours = self._lease.renew()
+        except LogUnavailableError:
+            return
+        if not is_ours and not self._is_lease_lost:
+            _logger.warning(
+                "Another engine holds the lease; its epoch will stop this one.",
+                extra={"shard": self._status.shard, "epoch": self._status.epoch},
+            )
+        self._is_lease_lost = not is_ours
+
+    def _tick(self, now_us: int) -> int:
+        """Append a tick if one is due, and return when the next can be, monotonic microseconds."""
+        status, every_us = self._status, self._config.heartbeat_us
+        if status.state is not EngineState.LIVE or status.batch_began_us or self._is_lease_lost:
+            return now_us + every_us
+        due_us = max(status.arrived_us, self._ticked_us) + every_us
+        if now_us < due_us:
+            return due_us
+        self._ticked_us = now_us
+        try:
+            self._lease.append_tick()
+        except LogUnavailableError as error:
+            _logger.debug("A tick of time was lost.", extra={"reason": str(error)})
+        return now_us + every_us
+
+    def _count_input(self) -> None:
+        try:
+            self._input_added = self._lease.input_added()
+        except LogUnavailableError:
+            return
+
+    def _report(self) -> None:
+        # The key belongs to the active engine: a fenced one must not cover its successor's report.
+        if self._is_lease_lost or self._status.state is EngineState.FENCED:
+            return
+        self._monitor.report(
+            self._status.health(now_us=self._clock.now_us(), input_added=self._input_added)
+        )

@@ -1,0 +1,218 @@
+"""From the newest verified snapshot and the recorded history to the state at the checkpoint.
+
+History is never decided again: entries up to the checkpoint are evolved from their recorded outputs, so a new release
+cannot rewrite it. Start-up and crash take this one path. Whatever cannot be proved refuses to go live.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from engine.config import EngineConfig
+from engine.runtime.errors import HaltCode, HaltError
+from engine.runtime.ports import (
+    InputEntry,
+    Log,
+    MachineFactory,
+    Output,
+    Position,
+    Probe,
+    RefusedSnapshot,
+    Snapshot,
+    SnapshotHeader,
+    SnapshotStore,
+    StateMachine,
+)
+from engine.runtime.shard import Shard, skipped_id_of
+from engine.runtime.snapshots import position_of
+from engine.values import InvariantError, text_from_entry_id
+
+_logger = logging.getLogger(__name__)
+
+# Entries per read: some hundred kilobytes at a time.
+_PAGE = 2_000
+
+
+class Recovered(NamedTuple):
+    """A shard at the checkpoint, and the snapshot that it was built from."""
+
+    shard: Shard
+    snapshot: SnapshotHeader | None
+    # Entries that were evolved after the snapshot.
+    evolved: int
+
+
+def recover(
+    *,
+    config: EngineConfig,
+    epoch: int,
+    log: Log,
+    snapshots: SnapshotStore,
+    machines: MachineFactory,
+    probe: Probe,
+) -> Recovered:
+    """Build the state at the checkpoint; the epoch must have been raised before, so that nobody moves it meanwhile.
+
+    Errors: HaltError for everything that cannot be proved, LogUnavailableError.
+    """
+    checkpoint = log.checkpoint()
+    goal = Position() if checkpoint is None else checkpoint.position
+    _require_streams(log, goal)
+
+    machine, position, header = _restored(log, snapshots, machines, goal)
+    probe("after_load")
+
+    shard = Shard(machine, position, epoch=epoch, build=config.build)
+    _evolve_history(log, shard, goal)
+    machine.finish_recovery()
+    probe("after_evolve")
+
+    shard.skips.update(_skips_ahead(log, goal.entry_id))
+    return Recovered(shard, header, goal.applied - position.applied)
+
+
+def _require_streams(log: Log, goal: Position) -> None:
+    """Refuse streams that contradict the checkpoint."""
+    outputs = log.output_state()
+    if outputs.last_id > goal.entry_id:
+        raise HaltError(
+            HaltCode.OUTPUT_AHEAD,
+            f"the output stream ends at {text_from_entry_id(outputs.last_id)}, but the checkpoint "
+            f"stands at {text_from_entry_id(goal.entry_id)}. Restore the log from a backup.",
+        )
+    inputs = log.input_state()
+    removed = inputs.added - inputs.length
+    if inputs.last_id < goal.entry_id or inputs.added < goal.applied or removed > goal.applied:
+        raise HaltError(
+            HaltCode.INPUT_GAP,
+            f"the input stream holds {inputs.length} of {inputs.added} entries up to "
+            f"{text_from_entry_id(inputs.last_id)}, but the checkpoint counts {goal.applied} up to "
+            f"{text_from_entry_id(goal.entry_id)}: entries were removed before they were applied. "
+            "Restore the log from a backup.",
+        )
+
+
+def _restored(
+    log: Log, snapshots: SnapshotStore, machines: MachineFactory, goal: Position
+) -> tuple[StateMachine, Position, SnapshotHeader | None]:
+    """Return the newest state that can be verified, or the empty one if the log reaches back to the beginning."""
+    refused: list[RefusedSnapshot] = []
+    for candidate in snapshots.newest_first():
+        if isinstance(candidate, Snapshot):
+            _require_not_ahead(candidate, goal)
+            loaded = _loaded(log, machines, candidate)
+            if not isinstance(loaded, RefusedSnapshot):
+                return loaded, position_of(candidate.header), candidate.header
+            candidate = loaded
+        refused.append(candidate)
+        _logger.warning(
+            "A snapshot was refused; the next older one is tried.",
+            extra={"snapshot": candidate.name, "reason": candidate.reason},
+        )
+    inputs = log.input_state()
+    if refused and (goal.applied == 0 or inputs.added > inputs.length):
+        raise HaltError(
+            HaltCode.SNAPSHOTS_UNUSABLE,
+            "no snapshot can be used ("
+            + "; ".join(f"{item.name}: {item.reason}" for item in refused)
+            + "), and the log does not hold the whole history. Give the right SNAPSHOT_KEYS and "
+            "snapshot folder, or restore both from a backup.",
+        )
+    return machines.new(), Position(), None
+
+
+def _require_not_ahead(snapshot: Snapshot, goal: Position) -> None:
+    position = position_of(snapshot.header)
+    if position.entry_id <= goal.entry_id:
+        return
+    if goal.applied == 0:
+        raise HaltError(
+            HaltCode.LOG_EMPTY,
+            f"the log is empty, but snapshot {snapshot.name} holds {position.applied} entries. "
+            "Check LOG_REDIS_URL and STREAM_PREFIX; to begin anew on purpose, move the snapshots "
+            "to another folder.",
+        )
+    raise HaltError(
+        HaltCode.SNAPSHOT_AHEAD,
+        f"snapshot {snapshot.name} is ahead of the log's checkpoint at "
+        f"{text_from_entry_id(goal.entry_id)}: the log has lost entries, or the snapshot comes "
+        "from elsewhere. Restore the log from a backup, or move that snapshot to another folder to "
+        "accept the loss.",
+    )
+
+
+def _loaded(
+    log: Log, machines: MachineFactory, snapshot: Snapshot
+) -> StateMachine | RefusedSnapshot:
+    """Return the state of a snapshot if it is what its header says and belongs to this log."""
+    header = snapshot.header
+    position = position_of(header)
+    # The output that the snapshot ends with may have been trimmed; while it is there, it must be the same.
+    for output in log.read_outputs(position.entry_id - 1, position.entry_id, 1):
+        if output.number != position.number or output.chain != position.chain:
+            return RefusedSnapshot(snapshot.name, "it belongs to another log")
+    try:
+        machine = machines.load(snapshot.body)
+    except (InvariantError, ValueError, msgspec.MsgspecError) as error:
+        return RefusedSnapshot(snapshot.name, f"its state cannot be read: {error}")
+    if machine.state_hash().hex() != header.state_hash or machine.entry_id != position.entry_id:
+        return RefusedSnapshot(snapshot.name, "its state is not the one that its header names")
+    return machine
+
+
+def _evolve_history(log: Log, shard: Shard, goal: Position) -> None:
+    """Merge input and recorded outputs by id, up to the checkpoint, and prove that they end in its hash."""
+    outputs = _outputs(log, shard.position.entry_id, goal.entry_id)
+    output = next(outputs, None)
+    for entry in _inputs(log, shard.position.entry_id, goal.entry_id):
+        if output is not None and output.entry_id < entry.entry_id:
+            break
+        if output is not None and output.entry_id == entry.entry_id:
+            shard.evolve(entry, output)
+            output = next(outputs, None)
+        else:
+            shard.evolve(entry, None)
+    position = shard.position
+    if output is not None or (position.entry_id, position.applied) != (goal.entry_id, goal.applied):
+        raise HaltError(
+            HaltCode.INPUT_GAP,
+            f"history ends at {text_from_entry_id(position.entry_id)} after {position.applied} "
+            f"entries, but the checkpoint counts {goal.applied} up to "
+            f"{text_from_entry_id(goal.entry_id)}. Restore the log from a backup.",
+        )
+    if position.number != goal.number:
+        raise HaltError(
+            HaltCode.OUTPUT_GAP,
+            f"the recorded outputs end at number {position.number}, but the checkpoint says "
+            f"{goal.number}. Restore the log from a backup.",
+        )
+    if position.chain != goal.chain:
+        raise HaltError(
+            HaltCode.CHAIN_BROKEN,
+            f"the recorded outputs up to number {position.number} do not end in the hash of the "
+            "checkpoint. Restore the log from a backup.",
+        )
+
+
+def _inputs(log: Log, after: int, upto: int) -> Iterator[InputEntry]:
+    while after < upto and (page := log.read_input(after, upto, _PAGE)):
+        yield from page
+        after = page[-1].entry_id
+
+
+def _outputs(log: Log, after: int, upto: int) -> Iterator[Output]:
+    while after < upto and (page := log.read_outputs(after, upto, _PAGE)):
+        yield from page
+        after = page[-1].entry_id
+
+
+def _skips_ahead(log: Log, after: int) -> Iterator[int]:
+    """Yield the entries that a SkipEntry further on in the log tells to pass over."""
+    while page := log.read_input(after, None, _PAGE):
+        for entry in page:
+            skipped = skipped_id_of(entry)
+            if skipped is not None:
+                yield skipped
+        after = page[-1].entry_id

@@ -1,0 +1,447 @@
+"""The engine's loop: read, decide, publish, answer, keep. One thread owns the state; nobody else touches it.
+
+One round of the loop
+  1. wait for entries and queries at once;
+  2. decide the entries, with the wall clock at the start of the batch for the two rules that need one;
+  3. commit outputs and checkpoint in one call under the epoch;
+  4. answer queries: between two batches, after the publish, never in the middle;
+  5. take a snapshot if one is due.
+Whoever kills the process between two instructions loses nothing: what was not committed is decided again, by the same
+rules, on the next start.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from engine.config import EngineConfig
+from engine.messages.health import EngineHealth, EngineState
+from engine.runtime.errors import HaltCode, HaltError, LogUnavailableError, RecoveryNeededError
+from engine.runtime.heartbeat import Beating
+from engine.runtime.ports import (
+    Batch,
+    Checkpoint,
+    Clock,
+    Inbox,
+    InputEntry,
+    Lease,
+    Log,
+    MachineFactory,
+    Output,
+    Position,
+    Probe,
+    Published,
+    Query,
+    SnapshotStore,
+    probe_nothing,
+)
+from engine.runtime.recovery import recover
+from engine.runtime.shard import Shard
+from engine.runtime.snapshots import SnapshotSchedule, header_of
+from engine.runtime.status import Status
+from engine.values import text_from_entry_id
+
+_logger = logging.getLogger(__name__)
+
+# How long one wait may last; ticks of time end it sooner.
+_WAIT_US: Final = 1_000_000
+# Pause before the log is tried again: doubled with each failure, up to a second.
+_BACKOFF_US: Final = 20_000
+_BACKOFF_US_MAX: Final = 1_000_000
+# A query that waits longer for its entry has been asked again by then.
+_QUERY_AGE_US_MAX: Final = 3_000_000
+_QUERIES_WAITING_MAX: Final = 10_000
+# Bytes of an output beside its variable parts: names of fields, numbers and hash.
+_OUTPUT_OVERHEAD: Final = 200
+
+
+class _StopRequested(Exception):  # noqa: N818 - a way out of a loop, not an error.
+    """Stop was asked for while the log was out of reach."""
+
+
+class Runner:
+    """The engine of one shard."""
+
+    def __init__(
+        self,
+        *,
+        config: EngineConfig,
+        log: Log,
+        inbox: Inbox,
+        lease: Lease,
+        heartbeat: Beating,
+        snapshots: SnapshotStore,
+        clock: Clock,
+        machines: MachineFactory,
+        status: Status,
+        settle_memory: Callable[[], None] = lambda: None,
+        probe: Probe = probe_nothing,
+    ) -> None:
+        self._config = config
+        self._log = log
+        self._inbox = inbox
+        self._lease = lease
+        self._heartbeat = heartbeat
+        self._snapshots = snapshots
+        self._clock = clock
+        self._machines = machines
+        self._status = status
+        self._settle_memory = settle_memory
+        self._probe = probe
+        self._shard: Shard | None = None
+        self._schedule = SnapshotSchedule(every_us=0, every_entries=0, count=0, monotonic_us=0)
+        self._queries: list[Query] = []
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._is_beating = False
+        # Since when the log fails, monotonic microseconds; 0: it does not.
+        self._failed_us = 0
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Recover, go live, and run until stop() is called.
+
+        Errors: HaltError when the engine must not go on; everything else is our bug. Both were logged.
+        """
+        try:
+            self.start()
+            while not self._stopping.is_set():
+                self.step()
+            self._status.state = EngineState.STOPPING
+            self._snapshots.flush(self._config.drain_us)
+            self.snapshot_take()
+            self._snapshots.flush(self._config.drain_us)
+            self._status.state = EngineState.STOPPED
+        except _StopRequested:
+            # The log is away: nothing can be committed, and what was not committed must not become a snapshot.
+            self._status.state = EngineState.STOPPED
+        except HaltError as error:
+            is_fenced = error.code is HaltCode.FENCED
+            self._halt(str(error), EngineState.FENCED if is_fenced else EngineState.HALTED)
+            raise
+        except Exception as error:
+            self._halt(f"{type(error).__name__}: {error}", EngineState.HALTED)
+            raise
+        finally:
+            self._close()
+            self._stopped.set()
+
+    def request_stop(self) -> None:
+        """Ask run() to finish the batch in work, take a snapshot and return; safe in a signal handler."""
+        self._stopping.set()
+        self._inbox.wake()
+
+    def stop(self) -> bool:
+        """Ask for the stop and wait for it from another thread; return whether it came in time."""
+        self.request_stop()
+        return self._stopped.wait(self._config.drain_us / 1_000_000)
+
+    def health(self) -> EngineHealth:
+        """Return the state of this engine, for readers in its own process."""
+        return self._status.health(
+            now_us=self._clock.now_us(), input_added=self._status.position.applied
+        )
+
+    def _halt(self, reason: str, state: EngineState) -> None:
+        self._status.reason = reason
+        self._status.state = state
+        _logger.critical(
+            "The engine halted.",
+            extra={
+                "shard": self._config.shard,
+                "reason": reason,
+                "entry_id": text_from_entry_id(self._status.position.entry_id),
+            },
+        )
+
+    def _close(self) -> None:
+        self._note_snapshots()
+        if self._is_beating:
+            self._heartbeat.stop()
+        try:
+            self._lease.release()
+        except LogUnavailableError:
+            _logger.debug("The lease could not be given back; it lapses by itself.")
+        self._lease.close()
+        self._inbox.close()
+
+    # --- start and recovery -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Take the lease, raise the epoch and recover; afterwards step() decides new entries.
+
+        Errors: HaltError, also when another engine keeps the lease.
+        """
+        while True:
+            try:
+                self._begin()
+            except LogUnavailableError as error:
+                self._back_off(error)
+            else:
+                self._failed_us = 0
+                return
+
+    def _begin(self) -> None:
+        self._status.state = EngineState.STARTING
+        self._log.reconnect()
+        self._acquire_lease()
+        began_us = self._clock.monotonic_us()
+        epoch = self._log.raise_epoch()
+        self._status.epoch = epoch
+        self._status.state = EngineState.RECOVERING
+        self._probe("after_fence")
+        if not self._is_beating:
+            self._is_beating = True
+            self._heartbeat.start()
+        shard, snapshot, evolved = recover(
+            config=self._config,
+            epoch=epoch,
+            log=self._log,
+            snapshots=self._snapshots,
+            machines=self._machines,
+            probe=self._probe,
+        )
+        self._settle_memory()
+        now_us = self._clock.monotonic_us()
+        self._shard = shard
+        self._schedule = SnapshotSchedule(
+            every_us=self._config.snapshot_every_us,
+            every_entries=self._config.snapshot_every_entries,
+            count=snapshot.count if snapshot else 0,
+            monotonic_us=now_us,
+        )
+        self._status.snapshot = snapshot
+        self._status.position = shard.position
+        self._status.arrived_us = now_us
+        self._status.reason = ""
+        self._status.state = EngineState.LIVE
+        _logger.info(
+            "The engine is live.",
+            extra={
+                "shard": self._config.shard,
+                "epoch": epoch,
+                "entry_id": text_from_entry_id(shard.position.entry_id),
+                "outputs": shard.position.number,
+                "evolved": evolved,
+                "recovery_us": now_us - began_us,
+            },
+        )
+
+    def _acquire_lease(self) -> None:
+        """Wait for the lease of another engine to lapse: after a kill it outlives its owner by a second."""
+        deadline_us = self._clock.monotonic_us() + self._config.lease_wait_us
+        while not self._lease.acquire():
+            if self._clock.monotonic_us() >= deadline_us:
+                raise HaltError(
+                    HaltCode.LEASE_HELD,
+                    f"another engine runs shard {self._config.shard} on this log. Stop that one "
+                    "first, or start this one without its engine (ENGINE_MODE=remote).",
+                )
+            if self._clock.wait(self._stopping, _BACKOFF_US):
+                raise _StopRequested
+
+    def _back_off(self, error: LogUnavailableError) -> None:
+        """Pause before the log is tried again; halt when it has failed for too long."""
+        now_us = self._clock.monotonic_us()
+        if not self._failed_us:
+            self._failed_us = now_us
+            _logger.warning("The log is out of reach.", extra={"reason": str(error)})
+        failing_us = now_us - self._failed_us
+        if failing_us >= self._config.reconnect_us:
+            raise HaltError(
+                HaltCode.LOG_LOST,
+                f"the log was out of reach for {self._config.reconnect_us // 1_000_000} s: {error}",
+            ) from error
+        self._status.reason = str(error)
+        self._status.state = EngineState.RECONNECTING
+        pause_us = min(_BACKOFF_US_MAX, max(_BACKOFF_US, failing_us))
+        if self._clock.wait(self._stopping, pause_us):
+            raise _StopRequested
+
+    # --- one round --------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Do one round of the loop."""
+        try:
+            self._round()
+        except RecoveryNeededError as error:
+            _logger.warning(
+                "The state in memory is thrown away and built anew.", extra={"reason": str(error)}
+            )
+            self._shard = None
+            self._queries.clear()
+            self.start()
+
+    def _live(self) -> Shard:
+        if self._shard is None:
+            raise RecoveryNeededError("there is no state yet")
+        return self._shard
+
+    def _round(self) -> None:
+        shard = self._live()
+        self._probe("before_read")
+        try:
+            arrivals = self._inbox.wait(
+                shard.position.entry_id, self._config.batch_entries_max, _WAIT_US
+            )
+        except LogUnavailableError as error:
+            self._is_committed(shard.position, shard.position, error)
+            return
+        self._failed_us = 0
+        self._probe("after_read")
+        if arrivals.entries:
+            self._status.batch_began_us = self._clock.monotonic_us()
+            self._decide_and_publish(shard, arrivals.entries)
+            self._status.position = shard.position
+            self._status.arrived_us = self._clock.monotonic_us()
+            self._status.batch_began_us = 0
+        if arrivals.queries or self._queries:
+            self._answer(shard, arrivals.queries)
+        if self._schedule.is_due(shard.position.applied, self._clock.monotonic_us()):
+            self.snapshot_take()
+        self._note_snapshots()
+
+    def _note_snapshots(self) -> None:
+        saved = self._snapshots.status()
+        self._status.snapshot_failure = saved.failure
+        if saved.newest is not None:
+            self._status.snapshot = saved.newest
+
+    def _decide_and_publish(self, shard: Shard, entries: Sequence[InputEntry]) -> None:
+        decided_at_us = self._clock.now_us()
+        bytes_max, probe = self._config.batch_bytes_max, self._probe
+        before = shard.position
+        outputs: list[Output] = []
+        size = 0
+        for entry in entries:
+            previous = shard.position
+            output = shard.decide(entry, decided_at_us)
+            probe("mid_apply")
+            if output is None:
+                continue
+            weight = len(output.events) + len(output.reply) + len(output.command) + _OUTPUT_OVERHEAD
+            if outputs and size + weight > bytes_max:
+                self._publish(before, previous, outputs)
+                before, outputs, size = previous, [], 0
+            outputs.append(output)
+            size += weight
+        probe("after_apply")
+        self._publish(before, shard.position, outputs)
+        probe("after_publish")
+
+    def _publish(self, before: Position, after: Position, outputs: Sequence[Output]) -> None:
+        """Commit one batch; return only when it is known to be committed."""
+        batch = Batch(self._status.epoch, self._config.build, before, after, outputs)
+        while True:
+            try:
+                published = self._log.publish(batch)
+            except LogUnavailableError as error:
+                if self._is_committed(before, after, error):
+                    return
+                continue
+            match published:
+                case Published.DONE:
+                    self._failed_us = 0
+                    return
+                case Published.FENCED:
+                    raise HaltError(
+                        HaltCode.FENCED,
+                        f"another engine raised the epoch above {self._status.epoch}; this one "
+                        "published nothing since. One engine a shard may run.",
+                    )
+                case Published.MOVED:
+                    raise RecoveryNeededError("the checkpoint is not where this engine left it")
+                case Published.INPUT_GAP:
+                    raise HaltError(
+                        HaltCode.INPUT_GAP,
+                        "entries vanished from the input stream before they were applied, after "
+                        f"{text_from_entry_id(before.entry_id)}; nothing was published since. "
+                        "Restore the log from a backup.",
+                    )
+                case Published.OUTPUT_AHEAD:
+                    raise HaltError(
+                        HaltCode.OUTPUT_AHEAD,
+                        "the output stream already holds entries after the checkpoint at "
+                        f"{text_from_entry_id(before.entry_id)}. Restore the log from a backup.",
+                    )
+
+    def _is_committed(self, before: Position, after: Position, error: LogUnavailableError) -> bool:
+        """Find out, after a lost connection, whether the step from ``before`` to ``after`` was carried out.
+
+        The checkpoint tells: it stands at the new position under our epoch (done), or still at the old one (not
+        done). Anything else means that the state in memory is not the log's.
+        """
+        checkpoint = self._checkpoint_after(error)
+        self._status.reason = ""
+        self._status.state = EngineState.LIVE
+        position = Position() if checkpoint is None else checkpoint.position
+        is_ours = checkpoint is None or checkpoint.epoch == self._status.epoch
+        if position == after and (is_ours or before == after):
+            return True
+        if position.entry_id == before.entry_id:
+            return False
+        raise RecoveryNeededError(
+            f"the checkpoint stands at {text_from_entry_id(position.entry_id)}, neither where this "
+            "engine left it nor where it wanted to move it"
+        ) from error
+
+    def _checkpoint_after(self, error: LogUnavailableError) -> Checkpoint | None:
+        """Return the checkpoint as soon as the log is back."""
+        while True:
+            self._back_off(error)
+            try:
+                self._log.reconnect()
+                return self._log.checkpoint()
+            except LogUnavailableError as again:
+                error = again
+
+    # --- queries and snapshots --------------------------------------------------------------------------------------
+
+    def _answer(self, shard: Shard, arrived: Sequence[Query]) -> None:
+        """Answer every query whose entry was applied; keep the others for a while."""
+        self._queries.extend(arrived)
+        waiting: list[Query] = []
+        oldest_us = self._clock.monotonic_us() - _QUERY_AGE_US_MAX
+        for query in self._queries:
+            if query.after > shard.position.entry_id:
+                if query.arrived_us > oldest_us:
+                    waiting.append(query)
+                continue
+            try:
+                view = shard.machine.answer(query.query)
+            except Exception:
+                # An answer changes nothing: a question that we cannot answer must not stop the trading of others.
+                _logger.exception("A query failed.", extra={"query": type(query.query).__name__})
+                continue
+            self._inbox.answer(query, view)
+        self._queries = waiting[-_QUERIES_WAITING_MAX:]
+        self._inbox.flush()
+
+    def snapshot_take(self) -> bool:
+        """Hand the present state to the store if it is newer than the last; only between two batches.
+
+        The caller waits for the copy, not for the disk. Errors: InvariantError when the state contradicts itself.
+        """
+        shard = self._live()
+        if self._snapshots.is_busy() or not self._schedule.is_newer(shard.position.applied):
+            return False
+        began_us = self._clock.monotonic_us()
+        self._probe("before_snapshot")
+        shard.machine.verify()
+        header = header_of(
+            shard.machine,
+            shard.position,
+            prefix=self._config.prefix,
+            shard=self._config.shard,
+            shards=self._config.shards,
+            build=self._config.build,
+            now_us=self._clock.now_us(),
+        )
+        self._snapshots.save(header, shard.machine.dump())
+        now_us = self._clock.monotonic_us()
+        self._schedule.taken(shard.position.applied, now_us, now_us - began_us)
+        self._status.snapshot_pause_us = now_us - began_us
+        self._probe("after_snapshot")
+        return True

@@ -1,0 +1,204 @@
+"""One shard in memory: the state machine, its position in the log, and the way from entries to outputs.
+
+Nothing is read or written here. A live entry is decided and encoded, a recorded one is evolved and proved.
+"""
+
+from engine.core.machine import Outcome
+from engine.messages import codec
+from engine.messages.chain import chain_hash
+from engine.messages.commands import AnyMessage, SkipEntry, Tick, UpdateQuotes
+from engine.messages.events import EntrySkipped
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+from engine.runtime.errors import HaltCode, HaltError
+from engine.runtime.ports import InputEntry, Output, Position, StateMachine
+from engine.values import check, entry_id_from_text, text_from_entry_id
+
+_VERSION = str(codec.WIRE_VERSION).encode()
+
+
+def message_of(entry: InputEntry) -> AnyMessage | None:
+    """Decode an entry's message; None when it is not exactly one message of a version that we know."""
+    if entry.version != _VERSION:
+        return None
+    try:
+        return codec.decode_message(entry.message)
+    except codec.MalformedError:
+        return None
+
+
+def skipped_id_of(entry: InputEntry) -> int | None:
+    """Return the entry that this one tells to pass over; None when it is no SkipEntry."""
+    # Most entries are quotes and orders: looking for the name is far cheaper than decoding each of them.
+    if b"SkipEntry" not in entry.message:
+        return None
+    message = message_of(entry)
+    if not isinstance(message, SkipEntry):
+        return None
+    try:
+        return entry_id_from_text(message.entry_id)
+    except ValueError:
+        return None
+
+
+class Shard:
+    """State machine and position, moved together, one entry at a time."""
+
+    def __init__(
+        self, machine: StateMachine, position: Position, *, epoch: int, build: str
+    ) -> None:
+        self.machine = machine
+        self.position = position
+        # Entries that an operator told us to pass over.
+        self.skips: set[int] = set()
+        self._epoch = epoch
+        self._build = build
+
+    def decide(self, entry: InputEntry, decided_at_us: int) -> Output | None:
+        """Apply a new entry and return its output; None when there is nothing to publish.
+
+        Errors: HaltError POISON when our own code cannot apply it; the state is worthless afterwards.
+        """
+        message = message_of(entry)
+        is_command = not isinstance(message, UpdateQuotes | Tick)
+        try:
+            if entry.entry_id in self.skips:
+                outcome: Outcome | None = self.machine.skip(entry.entry_id)
+            elif message is None or isinstance(message, UpdateQuotes | Tick):
+                outcome = self.machine.decide(entry.entry_id, message, decided_at_us=decided_at_us)
+            else:
+                digest = codec.content_digest(message)
+                outcome = self.machine.decide(entry.entry_id, message, digest, decided_at_us)
+            check(outcome is not None or not is_command, "a command was left without an answer")
+        except Exception as error:
+            raise HaltError(
+                HaltCode.POISON,
+                f"entry {text_from_entry_id(entry.entry_id)} cannot be applied "
+                f"({type(error).__name__}: {error}); nothing of its batch was published. "
+                "Repair the engine, or append a SkipEntry command that names the entry.",
+            ) from error
+        if outcome is None:
+            self.position = self.position._replace(
+                entry_id=entry.entry_id, applied=self.position.applied + 1
+            )
+            return None
+        return self._encoded(entry, outcome, entry.message if is_command else b"", decided_at_us)
+
+    def _encoded(
+        self, entry: InputEntry, outcome: Outcome, command: bytes, decided_at_us: int
+    ) -> Output:
+        position = self.position
+        number = position.number + 1
+        reply = b"" if outcome.reply is None else codec.encode(outcome.reply)
+        events = codec.encode(outcome.events)
+        chain = chain_hash(
+            position.chain,
+            entry.entry_id,
+            number=number,
+            account=outcome.account,
+            request_id=outcome.request_id,
+            reply=reply,
+            events=events,
+            command=command,
+            decided_at_us=decided_at_us,
+        )
+        self.position = Position(entry.entry_id, number, chain, position.applied + 1)
+        return Output(
+            entry.entry_id,
+            number,
+            entry.gateway,
+            outcome.account,
+            outcome.request_id,
+            reply,
+            events,
+            command,
+            decided_at_us,
+            self._epoch,
+            self._build,
+            chain,
+        )
+
+    def evolve(self, entry: InputEntry, output: Output | None) -> None:
+        """Apply an entry of the past with its recorded output.
+
+        Errors: HaltError OUTPUT_GAP or CHAIN_BROKEN when the record is not whole, HISTORY_REFUSED when it cannot be
+        applied.
+        """
+        position = self.position
+        if output is None:
+            self._evolve(entry, message_of(entry), None)
+            self.position = position._replace(entry_id=entry.entry_id, applied=position.applied + 1)
+            return
+        self._prove(entry, output)
+        try:
+            outcome = _outcome_of(output)
+        except codec.MalformedError as error:
+            raise HaltError(
+                HaltCode.HISTORY_REFUSED,
+                f"output {output.number} of build {output.build!r} holds messages that this build "
+                f"does not know ({error}); start that build or a newer one.",
+            ) from error
+        # What was malformed to the build that recorded it, or was skipped, must not act now that it can be read.
+        message = None if _is_passed_over(outcome) else message_of(entry)
+        self._evolve(entry, message, outcome)
+        self.position = Position(entry.entry_id, output.number, output.chain, position.applied + 1)
+
+    def _prove(self, entry: InputEntry, output: Output) -> None:
+        position = self.position
+        if output.number != position.number + 1:
+            raise HaltError(
+                HaltCode.OUTPUT_GAP,
+                f"output {position.number + 1} is missing: {output.number} follows "
+                f"{position.number}. Restore the output stream from a backup of the log.",
+            )
+        chain = chain_hash(
+            position.chain,
+            output.entry_id,
+            number=output.number,
+            account=output.account,
+            request_id=output.request_id,
+            reply=output.reply,
+            events=output.events,
+            command=output.command,
+            decided_at_us=output.decided_at_us,
+        )
+        if chain != output.chain or (output.command and output.command != entry.message):
+            raise HaltError(
+                HaltCode.CHAIN_BROKEN,
+                f"output {output.number} at {text_from_entry_id(output.entry_id)} is not what was "
+                "recorded: the chain of hashes breaks there. Restore the log from a backup.",
+            )
+
+    def _evolve(
+        self, entry: InputEntry, message: AnyMessage | None, outcome: Outcome | None
+    ) -> None:
+        digest = b""
+        if message is not None and not isinstance(message, UpdateQuotes | Tick):
+            digest = codec.content_digest(message)
+        try:
+            self.machine.evolve_recorded(entry.entry_id, message, outcome, digest)
+        except Exception as error:
+            raise HaltError(
+                HaltCode.HISTORY_REFUSED,
+                f"the record of entry {text_from_entry_id(entry.entry_id)} cannot be applied "
+                f"({type(error).__name__}: {error}). The engine does not go live on a history that it cannot prove.",
+            ) from error
+
+
+def _outcome_of(output: Output) -> Outcome:
+    return Outcome(
+        output.account,
+        output.request_id,
+        codec.decode_reply(output.reply) if output.reply else None,
+        codec.decode_events(output.events),
+    )
+
+
+def _is_passed_over(outcome: Outcome) -> bool:
+    if any(isinstance(event, EntrySkipped) for event in outcome.events):
+        return True
+    return (
+        isinstance(outcome.reply, Rejected)
+        and outcome.reply.code is RejectCode.MALFORMED
+        and not outcome.request_id
+    )
