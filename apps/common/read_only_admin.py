@@ -4,6 +4,7 @@ Money, prices and quantities are shown as exact decimals, from the integers that
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -15,6 +16,9 @@ from unfold.paginator import InfinitePaginator
 
 from apps.common.money import MICRO_DECIMALS
 from engine.values import text_from_scaled
+
+# Adding microseconds to it is exact; dividing them would go through a float.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -39,11 +43,12 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 def exact_column(
-    field: str, *, title: str, decimals: int | Callable[[Any], int] = MICRO_DECIMALS
+    field: str, *, title: str, decimals: int | Callable[[Any], int | None] = MICRO_DECIMALS
 ) -> Callable[[Model], str]:
     """Return a column that shows a scaled integer as decimal text, and sorts by the integer.
 
-    Units: `decimals` places behind the point, micro-USD if not given, or a function of the row.
+    Units: `decimals` places behind the point, micro-USD if not given, or a function of the row; where
+    that knows none, the integer is shown as it is and says so.
     """
 
     @admin.display(description=title, ordering=field)
@@ -52,8 +57,22 @@ def exact_column(
         if value is None:
             return "-"
         places = decimals if isinstance(decimals, int) else decimals(row)
-        return text_from_scaled(value, places)
+        return f"{value} (unscaled)" if places is None else text_from_scaled(value, places)
 
     # Django names the column in the page after the function.
     column.__name__ = f"{field}_exact"
+    return column
+
+
+def time_column(field: str, *, title: str) -> Callable[[Model], str]:
+    """Return a column that shows microseconds since 1970 as a time in UTC, to the microsecond."""
+
+    @admin.display(description=title, ordering=field)
+    def column(row: Model) -> str:
+        value = getattr(row, field)
+        if value is None:
+            return "-"
+        return f"{_EPOCH + timedelta(microseconds=value):%Y-%m-%d %H:%M:%S.%f}"
+
+    column.__name__ = f"{field}_time"
     return column

@@ -1,0 +1,214 @@
+"""The engine's refusals as every interface reports them: HTTP status, a sentence with the numbers, camelCase data.
+
+The engine speaks in integers; here they become the numbers that people know: prices and quantities with the instrument's
+decimals, money in USD, rates in per cent, ages in seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from string import Formatter
+from typing import Final
+
+from apps.common.errors import ServiceError
+from apps.common.money import PERCENT_DECIMALS_OF_PPM, number_from_micros, number_from_scaled
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+
+_SECONDS_DECIMALS: Final = 6
+
+# For each code, sentences from the most to the least telling; the first whose numbers are all known is used. Names are those of
+# the engine without their unit.
+_SENTENCES: Final[Mapping[RejectCode, tuple[str, ...]]] = {
+    RejectCode.MALFORMED: ("the command could not be read",),
+    RejectCode.EXISTS_WITH_DIFFERENT_CONTENT: (
+        "the request id {request_id} was used before for other content: send a new id",
+        "the request id was used before for other content: send a new id",
+    ),
+    RejectCode.EXPIRED: ("the command reached the engine after its deadline, so nothing was done",),
+    RejectCode.ACCOUNT_UNKNOWN: (
+        "there is no account {account} of yours",
+        "there is no such account",
+    ),
+    RejectCode.NOT_OWNER: ("there is no account {account} of yours", "there is no such account"),
+    RejectCode.ACCOUNT_EXISTS: ("account {account} exists already", "the account exists already"),
+    RejectCode.CASH_GAP: ("cash command {cash_seq} came before {cash_seq_expected}",),
+    RejectCode.CASH_ALREADY_DECIDED: ("cash command {cash_seq} was decided before",),
+    RejectCode.AMOUNT_INVALID: ("the amount {amount} USD cannot be posted",),
+    RejectCode.WITHDRAWABLE_INSUFFICIENT: (
+        "at most {withdrawable} USD can be withdrawn, wanted {amount} USD",
+    ),
+    RejectCode.PENDING_CASH_INSUFFICIENT: (
+        "{pending} USD wait for settlement, wanted {amount} USD",
+    ),
+    RejectCode.GROUP_UNKNOWN: ("there is no account group {group}",),
+    RejectCode.SYMBOL_UNKNOWN: ("the symbol {symbol} is not traded here",),
+    RejectCode.DEFINITION_INVALID: ("the definition is not valid: {fault}",),
+    RejectCode.ACCOUNT_SUSPENDED: ("account {account} is suspended",),
+    RejectCode.ACCOUNT_CLOSE_ONLY: ("account {account} may only close positions",),
+    RejectCode.STOP_OUT_PENDING: (
+        "account {account} is being stopped out and opens nothing until that has ended",
+    ),
+    RejectCode.CLOCK_AHEAD: (
+        "the log's clock is {ahead} s ahead (at most {ahead_max} s), so nothing is opened now",
+    ),
+    RejectCode.ORDER_UNKNOWN: ("there is no pending order {order_id} of yours",),
+    RejectCode.POSITION_UNKNOWN: ("there is no open order {position_id} of yours",),
+    RejectCode.POSITION_NOT_ISOLATED: ("position {position_id} has no margin of its own",),
+    RejectCode.CLOSE_BY_INVALID: (
+        "{position_id} and {other_position_id} are no opposite cross positions of one symbol",
+    ),
+    RejectCode.INSTRUMENT_HALTED: ("trading in {symbol} is halted",),
+    RejectCode.INSTRUMENT_CLOSE_ONLY: ("positions in {symbol} may only be closed",),
+    RejectCode.QUANTITY_INVALID: (
+        "quantity must be from {quantity_min} to {quantity_max} in steps of {quantity_step}, was {quantity}",
+        (
+            "quantity must be at most {open} and leave nothing or at least {quantity_min}, "
+            "in steps of {quantity_step}, was {quantity}"
+        ),
+        "the quantity is not valid, was {quantity}",
+    ),
+    RejectCode.LEVERAGE_INVALID: ("leverage must be from 1 to {leverage_max}, was {leverage}",),
+    RejectCode.ORDERS_LIMIT: ("an account holds at most {orders_max} pending orders",),
+    RejectCode.POSITIONS_LIMIT: ("an account holds at most {positions_max} positions",),
+    RejectCode.EXPIRY_INVALID: (
+        "a {order_type} order takes no time in force {time_in_force}",
+        "the end of the order does not fit: a gtd order needs one in the future, others take none",
+    ),
+    RejectCode.PRICE_SOURCE_MISMATCH: ("{symbol} takes {expected} prices, found {found} ones",),
+    RejectCode.QUOTE_INVALID: ("the quote is not valid",),
+    RejectCode.QUOTE_CROSSED: ("the quote is crossed",),
+    RejectCode.QUOTE_OUT_OF_ORDER: ("the quote is older than one before",),
+    RejectCode.QUOTE_STALE: (
+        "the last price of {symbol} is {quote_age} s old, at most {quote_age_max} s are allowed",
+        "{symbol} has no price yet",
+    ),
+    RejectCode.PRICE_INVALID: (
+        "the stop price {stop_price} has been passed already (bid {bid}, ask {ask})",
+        "a {order_type} order takes other prices than these",
+    ),
+    RejectCode.PRICE_MOVED: (
+        "the price is {price} now, expected {expected_price}: {slippage} % worse, allowed are {slippage_max} %",
+    ),
+    RejectCode.STOPS_INVALID: (
+        "stop loss and take profit must stand on the right side of {reference}, at least {stop_distance_min} away",
+    ),
+    RejectCode.LEVERAGE_ABOVE_TIER: (
+        "leverage must be at most {leverage_max} for {notional} USD in this symbol, was {leverage}",
+    ),
+    RejectCode.NOTIONAL_ABOVE_TIERS: (
+        "open notional in this symbol must be at most {notional_max} USD, would be {notional} USD",
+    ),
+    RejectCode.EXPOSURE_ACCOUNT: (
+        "open notional of an account in this symbol must be at most {notional_max} USD, would be {notional} USD",
+    ),
+    RejectCode.EXPOSURE_HOUSE: ("this symbol takes no larger position at the moment",),
+    RejectCode.FREE_MARGIN_INSUFFICIENT: (
+        "free margin must be at least {required} USD, was {free_margin} USD",
+    ),
+    RejectCode.WOULD_LIQUIDATE: (
+        "the position would be liquidated at once: its liquidation price is {liquidation}, the price {price}",
+    ),
+    RejectCode.MARGIN_NOT_RELEASABLE: (
+        "at most {available} USD of margin can be taken out, wanted {amount} USD",
+    ),
+}
+# Marks that stand for "none" in the engine's integers.
+_NONE_MARKS: Final[Mapping[str, int]] = {"quote_age_us": -1}
+
+_NOT_FOUND: Final = frozenset(
+    {
+        RejectCode.ACCOUNT_UNKNOWN,
+        # The same as for an unknown one, so that nobody learns which ids exist.
+        RejectCode.NOT_OWNER,
+        RejectCode.ORDER_UNKNOWN,
+        RejectCode.POSITION_UNKNOWN,
+    }
+)
+_CONFLICTS: Final = frozenset({RejectCode.EXISTS_WITH_DIFFERENT_CONTENT, RejectCode.ACCOUNT_EXISTS})
+
+
+@dataclass(frozen=True, slots=True)
+class Decimals:
+    """The decimals of the instrument that a refusal is about."""
+
+    price: int
+    quantity: int
+
+
+def refusal_error(
+    rejected: Rejected, *, request_id: str, decimals: Decimals | None = None
+) -> ServiceError:
+    """Return a refusal as an error of the contract; without decimals, prices and quantities are left out."""
+    code = rejected.code
+    numbers = _numbers(rejected.data, decimals)
+    message = next(
+        (
+            sentence.format_map({name: _text(value) for name, value in numbers.items()})
+            for sentence in _SENTENCES[code]
+            if _fields(sentence) <= numbers.keys()
+        ),
+        f"refused: {code.value}",
+    )
+    # A foreign account is reported as an unknown one, in the code too.
+    shown = RejectCode.ACCOUNT_UNKNOWN if code is RejectCode.NOT_OWNER else code
+    return ServiceError(
+        shown.value,
+        message,
+        http_status=http_status(code),
+        data={_camel(name): value for name, value in numbers.items()},
+        request_id=request_id,
+    )
+
+
+def http_status(code: RejectCode) -> int:
+    """Return the status that a refusal travels with."""
+    if code in _NOT_FOUND:
+        return 404
+    return 409 if code in _CONFLICTS else 400
+
+
+def _numbers(
+    data: Mapping[str, int | str], decimals: Decimals | None
+) -> dict[str, Decimal | int | str]:
+    numbers: dict[str, Decimal | int | str] = {}
+    for name, value in data.items():
+        if isinstance(value, str):
+            numbers[name] = value
+            continue
+        if _NONE_MARKS.get(name) == value:
+            continue
+        parts = name.split("_")
+        if "micros" in parts:
+            number: Decimal | int = number_from_micros(value)
+        elif "ppm" in parts:
+            number = number_from_scaled(value, PERCENT_DECIMALS_OF_PPM)
+        elif "us" in parts:
+            number = number_from_scaled(value, _SECONDS_DECIMALS)
+        elif "ticks" in parts or "units" in parts:
+            if decimals is None:
+                continue
+            scale = decimals.price if "ticks" in parts else decimals.quantity
+            number = number_from_scaled(value, scale)
+        else:
+            number = value
+        numbers["_".join(part for part in parts if part not in _UNITS)] = number
+    return numbers
+
+
+_UNITS: Final = frozenset({"micros", "ppm", "us", "ticks", "units"})
+
+
+def _fields(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+def _text(value: Decimal | int | str) -> str:
+    # People read 10 and not 10.000000; the data keeps all digits.
+    text = str(value)
+    return text.rstrip("0").rstrip(".") if isinstance(value, Decimal) and "." in text else text
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
