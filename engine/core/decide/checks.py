@@ -39,18 +39,24 @@ def find_account(state: State, command: AccountCommand) -> Account | Rejected:
     return account
 
 
-def check_may_open(work: Work, account: Account) -> Rejected | None:
-    """Refuse opens on accounts that may only reduce, and while the log's clock runs ahead (rule R5)."""
+def check_may_fill(account: Account) -> Rejected | None:
+    """Refuse opens on accounts that may only reduce; a pending order that fires meets this too (rule R5)."""
     if account.status is AccountStatus.SUSPENDED:
         return rejected(RejectCode.ACCOUNT_SUSPENDED, account=account.account)
     if account.status is AccountStatus.CLOSE_ONLY:
         return rejected(RejectCode.ACCOUNT_CLOSE_ONLY, account=account.account)
     if account.is_stop_out_pending:
         return rejected(RejectCode.STOP_OUT_PENDING, account=account.account)
-    ahead_us = work.entry_time_us - work.decided_at_us
-    if ahead_us > CLOCK_AHEAD_US_MAX:
-        return rejected(RejectCode.CLOCK_AHEAD, ahead_us=ahead_us, ahead_us_max=CLOCK_AHEAD_US_MAX)
     return None
+
+
+def check_may_open(work: Work, account: Account) -> Rejected | None:
+    """Refuse commands that open on such accounts, and while the log's clock runs ahead of the engine's (rule R5)."""
+    refusal = check_may_fill(account)
+    ahead_us = work.entry_time_us - work.decided_at_us
+    if refusal is None and ahead_us > CLOCK_AHEAD_US_MAX:
+        return rejected(RejectCode.CLOCK_AHEAD, ahead_us=ahead_us, ahead_us_max=CLOCK_AHEAD_US_MAX)
+    return refusal
 
 
 def check_may_reduce(account: Account, actor: Actor) -> Rejected | None:

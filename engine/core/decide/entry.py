@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.core.decide import (
     accounts,
+    amending,
     definitions,
     financing,
     isolated,
@@ -97,7 +98,7 @@ def _skip_entry(_: Work, __: cmd.SkipEntry) -> Accepted:
 _ACCOUNT_HANDLERS: dict[type, AccountHandler] = {
     cmd.PostCash: accounts.post_cash,
     cmd.PlaceOrder: orders.place_order,
-    cmd.ModifyOrder: pending.modify_order,
+    cmd.ModifyOrder: amending.modify_order,
     cmd.CancelOrder: pending.cancel_order,
     cmd.CancelAll: pending.cancel_all,
     cmd.ModifyPosition: positions.modify_position,

@@ -2,7 +2,7 @@
 
 from engine.core.arming import stands
 from engine.core.bands import QUEUES
-from engine.core.decide.checks import can_fill, check_may_open, check_mode_open
+from engine.core.decide.checks import can_fill, check_may_fill, check_mode_open
 from engine.core.decide.closing import close_position
 from engine.core.decide.opening import check_fill, open_position, opening_of, trailing_stop_loss
 from engine.core.decide.work import Work, receipt
@@ -145,7 +145,7 @@ def _fire_entry(
         return
     opening = opening_of(order)
     refusal = (
-        check_may_open(work, account)
+        check_may_fill(account)
         or check_mode_open(instrument)
         or check_fill(work, account, instrument, opening)
     )

@@ -237,16 +237,19 @@ def modify_position(
         stop_loss = trailing_stop_loss(
             is_long=position.is_long, closing_ticks=closing, trailing_ticks=trailing
         )
-    work.emit(
-        PositionModified(
-            account=account.account,
-            seq=account.seq + 1,
-            position_id=command.position_id,
-            stop_loss_ticks=stop_loss or None,
-            take_profit_ticks=_final(command.take_profit_ticks, position.take_profit_ticks) or None,
-            trailing_ticks=trailing or None,
+    take_profit = _final(command.take_profit_ticks, position.take_profit_ticks)
+    present = (position.stop_loss_ticks, position.take_profit_ticks, position.trailing_ticks)
+    if (stop_loss, take_profit, trailing) != present:
+        work.emit(
+            PositionModified(
+                account=account.account,
+                seq=account.seq + 1,
+                position_id=command.position_id,
+                stop_loss_ticks=stop_loss or None,
+                take_profit_ticks=take_profit or None,
+                trailing_ticks=trailing or None,
+            )
         )
-    )
     return Accepted()
 
 
