@@ -77,7 +77,7 @@ const instrumentFrom = (row) => ({
   base: row.base ?? row.symbol.replace(/USDT$/, ""),
   priceDecimals: Number(row.priceDecimals),
   quantityDecimals: Number(row.quantityDecimals),
-  quantityMin: row.quantityMin,
+  quantityMin: row.minQuantity,
   quantityStep: row.quantityStep,
   leverageMax: Number(row.maxLeverage),
 });
