@@ -6,6 +6,7 @@ reached; when there is none, it stays without quotes, and the state says so.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -66,12 +67,18 @@ class FeedService:
         publisher: Publisher,
         batch_ms: int,
         clock: Clock,
+        may_write_log: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Take the sources in order of preference, as a function of the instruments, and the way out."""
+        """Take the sources in order of preference, as a function of the instruments, and the way out.
+
+        `may_write_log` holds the log back until the engine knows the instruments: before that it would have to
+        record every quote as refused.
+        """
         self._sources_build = sources_build
         self._publisher = publisher
         self._batch_seconds = batch_ms / 1000
         self._clock = clock
+        self._may_write_log = may_write_log
         self._instruments: dict[str, InstrumentInfo] = {}
         self._feeders: list[_Feeder] = []
         self._serving: dict[str, _Feeder] = {}
@@ -82,7 +89,7 @@ class FeedService:
         self._is_stop_asked = False
 
     @classmethod
-    def from_settings(cls) -> Self:
+    def from_settings(cls, *, may_write_log: Callable[[], bool] = lambda: True) -> Self:
         """Build the feed that the settings describe."""
         clock = WallClock()
         return cls(
@@ -96,6 +103,7 @@ class FeedService:
             ),
             batch_ms=settings.FEED_BATCH_MS,
             clock=clock,
+            may_write_log=may_write_log,
         )
 
     async def run(self) -> None:
@@ -108,6 +116,8 @@ class FeedService:
         if self._is_stop_asked:
             return
         await self._prepare()
+        with contextlib.suppress(RedisError, OSError):
+            await self._keep_lease()
         loops: list[tuple[Callable[[], Awaitable[None]], float]] = [
             (self._keep_lease, _LEASE_SECONDS),
             (self._write_log, self._batch_seconds),
@@ -145,7 +155,8 @@ class FeedService:
         infos = await _read_instruments()
         self._instruments = {info.symbol: info for info in infos}
         sources = list(self._sources_build(self._instruments))
-        if await _pin_missing(infos, sources):
+        if found := await _classes_find(infos, sources):
+            await sync_to_async(_in_own_connection)(lambda: source_classes_pin(found))
             infos = await _read_instruments()
             self._instruments.update((info.symbol, info) for info in infos)
         self._feeders = [_Feeder(source, Guards(self._instruments)) for source in sources]
@@ -231,10 +242,14 @@ class FeedService:
             await self._clock.sleep(pause)
 
     async def _keep_lease(self) -> None:
-        await self._publisher.keep_lease()
+        try:
+            await self._publisher.keep_lease()
+        except (RedisError, OSError):
+            self._is_log_reachable = False
+            raise
 
     async def _write_log(self) -> None:
-        if not self._publisher.holds_lease:
+        if not (self._publisher.holds_lease and self._may_write_log()):
             return
         for feeder in self._feeders:
             if not feeder.for_log:
@@ -266,7 +281,9 @@ class FeedService:
             )
 
     async def _publish_status(self) -> None:
-        if self._publisher.holds_lease:
+        # A feed that waits for another one's lease says nothing; one that has lost the log says so.
+        has_lost_log = self._publisher.epoch > 0 and not self._is_log_reachable
+        if self._publisher.holds_lease or has_lost_log:
             await self._publisher.publish_status(self._status())
 
     def _status(self) -> FeedStatus:
@@ -302,21 +319,21 @@ def source_classes_decide() -> None:
 
     Blocks for some seconds on the first start with a venue in FEEDS and no network; returns at once when all are pinned.
     """
-    async_to_sync(_decide)()
-
-
-async def _decide() -> None:
-    infos = await _read_instruments()
+    infos = instruments_read()
     instruments = {info.symbol: info for info in infos}
-    await _pin_missing(infos, _sources_of_settings(instruments, WallClock()))
+    sources = _sources_of_settings(instruments, WallClock())
+    if found := async_to_sync(_classes_find)(infos, sources):
+        source_classes_pin(found)
 
 
-async def _pin_missing(infos: Sequence[InstrumentInfo], sources: Sequence[Source]) -> bool:
-    """Pin by the first source that can serve; return whether there was anything to pin."""
+async def _classes_find(
+    infos: Sequence[InstrumentInfo], sources: Sequence[Source]
+) -> dict[str, SourceClass]:
+    """Return, for each instrument without a class, that of the first source that can serve it."""
     missing = {info.symbol for info in infos if info.source_class is None}
-    class_by_symbol: dict[str, SourceClass] = {}
+    found: dict[str, SourceClass] = {}
     for source in sources:
-        if missing <= class_by_symbol.keys():
+        if missing <= found.keys():
             break
         try:
             covered = await source.open()
@@ -326,10 +343,8 @@ async def _pin_missing(infos: Sequence[InstrumentInfo], sources: Sequence[Source
             )
             continue
         for symbol in missing.intersection(covered):
-            class_by_symbol.setdefault(symbol, source.source_class)
-    if class_by_symbol:
-        await sync_to_async(_in_own_connection)(lambda: source_classes_pin(class_by_symbol))
-    return bool(class_by_symbol)
+            found.setdefault(symbol, source.source_class)
+    return found
 
 
 async def _read_instruments() -> tuple[InstrumentInfo, ...]:
