@@ -261,6 +261,15 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    # Numbers keep their exact digits in both directions.
+    "DEFAULT_RENDERER_CLASSES": [
+        "apps.common.exact_json.ExactJSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": [
+        "apps.common.exact_json.ExactJSONParser",
+        "rest_framework.parsers.FormParser",
+    ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "cryptocfd.exception_handler.exception_handler",
@@ -296,6 +305,8 @@ LOGGING = {
         "uvicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
         "uvicorn": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        # Every mistyped address would be a warning.
+        "django.request": {"level": "ERROR"},
         "rq.worker": {"level": "WARNING"},
         "django.server": {"level": "INFO"},
     },
