@@ -5,10 +5,11 @@ Money, prices and quantities are shown as exact decimals, from the integers that
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from typing_extensions import override
 from unfold.admin import ModelAdmin
@@ -76,3 +77,28 @@ def time_column(field: str, *, title: str) -> Callable[[Model], str]:
 
     column.__name__ = f"{field}_time"
     return column
+
+
+def value_filter(field: str, values: type[StrEnum], *, title: str) -> type[admin.SimpleListFilter]:
+    """Return a filter by one of the values that a column can have.
+
+    Django's own filter would read every row of the table to find them.
+    """
+    choices = tuple((value.value, value.value.replace("_", " ")) for value in values)
+
+    class ValueFilter(admin.SimpleListFilter):
+        parameter_name = field
+
+        @override
+        def lookups(
+            self, request: HttpRequest, model_admin: "admin.ModelAdmin[Any]"
+        ) -> tuple[tuple[str, str], ...]:
+            return choices
+
+        @override
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            value = self.value()
+            return queryset if value is None else queryset.filter(**{field: value})
+
+    ValueFilter.title = title
+    return ValueFilter
