@@ -169,6 +169,7 @@ def environment_load() -> Environment:
         "snapshot_keys",
         lambda: f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
     )
+    log_format = cast(Literal["text", "json"], _one_of(env, "LOG_FORMAT", ("text", "json")))
     return Environment(
         data_dir=data_dir,
         database_url=database_url or layout.database_url,
@@ -203,8 +204,11 @@ def environment_load() -> Environment:
         ),
         debug=_boolean(env, "DEBUG", default=False),
         database_pool=_boolean(env, "DATABASE_POOL", default=False),
-        log_format=cast("Literal['text', 'json']", _one_of(env, "LOG_FORMAT", ("text", "json"))),
-        log_level=(env.str("LOG_LEVEL", default="") or "INFO").upper(),
+        log_format=log_format,
+        # At a terminal the steps and the banner say what is well; a collector wants it all.
+        log_level=(
+            env.str("LOG_LEVEL", default="") or ("INFO" if log_format == "json" else "WARNING")
+        ).upper(),
         email_url=env.str("EMAIL_URL", default=""),
         email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
         login_limits_per_address=env.list(

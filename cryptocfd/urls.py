@@ -1,5 +1,7 @@
 """The HTTP routes: the apps' own lists are put together here, and nothing is handled here."""
 
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import (
@@ -13,6 +15,16 @@ from apps.market.urls import page_urlpatterns as market_pages
 from cryptocfd.health import urlpatterns as health_routes
 from cryptocfd.pages import page_urlpatterns as site_pages
 
+# Redoc writes its styles into the page and works in a worker made of text; no other page may.
+redoc = csp_replace(
+    {
+        "style-src": [SELF, UNSAFE_INLINE],
+        "script-src": [SELF],
+        "worker-src": ["blob:"],
+        "img-src": [SELF, "data:"],
+    }
+)
+
 urlpatterns = [
     *health_routes,
     path("api/v1/", include("apps.auth.urls")),
@@ -25,5 +37,10 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("api/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    path("api/redoc/", redoc(SpectacularRedocView.as_view(url_name="schema")), name="redoc"),
 ]
+
+handler400 = "cryptocfd.error_views.bad_request"
+handler403 = "cryptocfd.error_views.permission_denied"
+handler404 = "cryptocfd.error_views.page_not_found"
+handler500 = "cryptocfd.error_views.server_error"
