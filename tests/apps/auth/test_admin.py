@@ -1,5 +1,7 @@
 """The admin: who gets in, and that what only the engine may write is read-only for everybody (S-37)."""
 
+from decimal import Decimal
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
@@ -11,6 +13,9 @@ from django.urls import reverse
 from apps.auth import facade
 from apps.auth.models import User
 from apps.common.read_only_admin import ReadOnlyAdmin
+from apps.market.facade import catalogue_install, instrument_get
+from apps.market.models import Instrument
+from apps.trade.models import Position
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -167,3 +172,42 @@ def test_staff_who_may_change_users_cannot_raise_themselves(cast):
     bob = reverse("admin:accounts_user_change", args=[cast["bob"].pk])
     assert client.post(bob, {"name": "x"}).status_code == 403
     assert client.post(reverse("admin:auth_group_add"), {"name": "x"}).status_code == 403
+
+
+def test_money_prices_and_times_are_shown_to_the_last_digit(cast):
+    catalogue_install()
+    Position.objects.create(
+        position_id="1001-1",
+        account=1001,
+        symbol="BTCUSDT",
+        direction="long",
+        quantity_units=1,
+        open_units=1,
+        entry_price_ticks=1,
+        leverage=10,
+        margin_mode="cross",
+        margin_micros=9_007_199_254_740_993,
+        commission_micros=1,
+        pnl_micros=-1,
+        swap_micros=0,
+        liquidation_ticks=0,
+        opened_at_us=1_767_225_599_999_999,
+    )
+    instrument = instrument_get("BTCUSDT")
+    smallest = f"{Decimal(1).scaleb(-instrument.price_decimals):f}"
+    client = client_of(cast["bob"])
+
+    page = client.get(reverse("admin:trade_position_changelist"), {"state": "open"})
+    detail = client.get(reverse("admin:trade_position_change", args=["1001-1"]))
+    closed = client.get(reverse("admin:trade_position_changelist"), {"state": "closed"})
+    specification = client.get(
+        reverse("admin:market_instrument_change", args=[Instrument.objects.latest("id").pk])
+    )
+
+    for html in (page.content.decode(), detail.content.decode()):
+        assert "9007199254.740993" in html
+        assert "-0.000001" in html
+        assert smallest in html
+        assert "2025-12-31 23:59:59.999999" in html
+    assert "1001-1" not in closed.content.decode()
+    assert specification.status_code == 200
