@@ -34,6 +34,7 @@ from engine.runtime.ports import (
     Published,
     Query,
     SnapshotStore,
+    StateMachine,
     probe_nothing,
 )
 from engine.runtime.recovery import recover
@@ -143,6 +144,11 @@ class Runner:
         return self._status.health(
             now_us=self._clock.now_us(), input_added=self._status.position.applied
         )
+
+    @property
+    def machine(self) -> StateMachine:
+        """Return the state machine; for tests and tools, between two rounds."""
+        return self._live().machine
 
     def _halt(self, reason: str, state: EngineState) -> None:
         self._status.reason = reason
