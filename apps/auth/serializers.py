@@ -13,6 +13,12 @@ class LoginSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
 
 
+class LoginSentSerializer(serializers.Serializer[Any]):
+    """What everybody is told who wants to sign in."""
+
+    message = serializers.CharField()
+
+
 class VerifyQuerySerializer(serializers.Serializer[Any]):
     """The link's token and, where the link needs it, the code of the same mail."""
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -16,6 +15,7 @@ from typing_extensions import override
 from apps.auth.choices import LinkOrigin
 from apps.auth.serializers import (
     ClientSessionSerializer,
+    LoginSentSerializer,
     LoginSerializer,
     UserStatusSerializer,
     VerifyQuerySerializer,
@@ -34,6 +34,7 @@ from apps.auth.views.edge import (
 )
 from apps.auth.views.pages import VerifyPage
 from apps.common.envelope import success
+from apps.common.openapi import enveloped
 
 _SENT = "If this address can receive mail, a sign-in link and a code are on their way."
 
@@ -46,7 +47,7 @@ class LoginView(APIView):
 
     @extend_schema(
         request=LoginSerializer,
-        responses={200: OpenApiTypes.OBJECT},
+        responses=enveloped(LoginSentSerializer, failures=(400, 429, 503)),
         description="The answer is the same for every address, known or not. The link works once, for ten minutes.",
     )
     def post(self, request: Request) -> Response:
@@ -63,7 +64,7 @@ class LoginView(APIView):
                 ip=client_ip(request),
             )
         )
-        response = Response(success({"message": _SENT}))
+        response = Response(success(LoginSentSerializer({"message": _SENT}).data))
         nonce_set(response, nonce)
         return response
 
@@ -88,7 +89,7 @@ class VerifyView(APIView):
                 "code", str, description="The code of the mail, if a browser asked for the link."
             ),
         ],
-        responses=ClientSessionSerializer,
+        responses=enveloped(ClientSessionSerializer, failures=(400, 403, 410)),
     )
     def get(self, request: Request) -> Response:
         query = VerifyQuerySerializer(data=request.query_params)
@@ -106,7 +107,7 @@ class VerifyView(APIView):
 class VerifyUserView(APIView):
     """Tell whether the sender is signed in, as whom, and until when."""
 
-    @extend_schema(request=None, responses=UserStatusSerializer)
+    @extend_schema(request=None, responses=enveloped(UserStatusSerializer, failures=(401,)))
     def post(self, request: Request) -> Response:
         answer = UserStatusSerializer(
             {
