@@ -140,6 +140,11 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 
+document.addEventListener("click", (event) => {
+  const menu = document.querySelector("details.menu");
+  if (!menu.contains(event.target)) menu.open = false;
+});
+
 // --- start -----------------------------------------------------------------------------------------------------------
 
 const subscribe = socketOpen({

@@ -35,7 +35,7 @@ function suggestedQuantity(known, priceTicks) {
 
 const placeholder = computed(() => {
   const ticks = instrument.value && toUnits(fillPrice.value, instrument.value.priceDecimals);
-  return ticks ? suggestedQuantity(instrument.value, ticks) : "";
+  return ticks ? `for example ${suggestedQuantity(instrument.value, ticks)}` : "";
 });
 
 /** What stops the order from being sent, in words; empty if nothing does. The server has the last word on the rest. */
