@@ -52,7 +52,7 @@ def seen_by_oracle(oracle: Oracle, a: Account) -> dict[str, Any]:
         "status": a.status,
         "group": a.terms.group,
         "margin_mode": a.mode,
-        "leverage_cap": a.cap,
+        "leverage_cap": min(a.cap, a.terms.leverage_cap),
         "margin_call_level_bps": a.terms.margin_call_level_bps,
         "stop_out_level_bps": a.terms.stop_out_level_bps,
         "is_margin_call": a.call,
@@ -140,7 +140,7 @@ class Comparison:
         self.entries.append((entry_id, message, outcome, decided_at_us))
         events = [] if outcome is None else [plain(e) for e in outcome.events]
         assert events == expected, difference(events, expected)
-        assert reply_of(outcome and outcome.reply) == reply_of(reply)
+        assert reply_of(outcome and outcome.reply) == reply_of(reply), f"{outcome}, oracle {reply}"
         assert (outcome is None) == (reply is None and not expected)
         if isinstance(reply, Rejected):
             assert {name for name, _ in events} <= ALLOWED_BESIDE_REFUSAL
@@ -169,7 +169,12 @@ class Comparison:
 
     def compare_account(self, account: int) -> None:
         expected = seen_by_oracle(self.oracle, self.oracle.accounts[account])
-        assert seen_by_engine(self.machine, account, expected) == expected
+        found = seen_by_engine(self.machine, account, expected)
+        assert found == expected, f"account {account}: " + "; ".join(
+            f"{name}: engine {found[name]}, oracle {expected[name]}"
+            for name in expected
+            if found[name] != expected[name]
+        )
 
     def finish(self) -> None:
         """Compare every account, and replay what was recorded."""

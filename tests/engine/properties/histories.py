@@ -68,7 +68,7 @@ def tiers(*, steep: bool = False) -> tuple[Tier, ...]:
     rates = (4_000, 10_000, 25_000, 100_000) if not steep else (5_000, 20_000, 50_000, 250_000)
     rows, amount, before = [], 0, (0, 0)
     for cap, leverage, rate in zip(
-        (5_000, 20_000, 100_000, 2_000_000), (100, 50, 20, 5), rates, strict=True
+        (5_000, 20_000, 60_000, 110_000), (100, 50, 20, 5), rates, strict=True
     ):
         amount += before[0] * (rate - before[1])
         rows.append(Tier(cap * USD, leverage, rate, amount))
@@ -97,7 +97,7 @@ def instrument(symbol: str, price: int, quantity: int, **changes: Any) -> Instru
 
 
 INSTRUMENTS = (
-    instrument("BTCUSDT", 1, 2, exposure_account_micros_max=400_000 * USD),
+    instrument("BTCUSDT", 1, 2, exposure_account_micros_max=100_000 * USD),
     # A price of two digits: thresholds of many orders fall on the same tick.
     instrument(
         "TINYUSDT", 0, 2, quantity_min_units=10, quantity_step_units=5, swap_short_ppm=-9_000_000
@@ -137,7 +137,7 @@ class Storyteller:
         oracle: Oracle,
         *,
         accounts: Sequence[int] = (1, 2, 3, 10),
-        house_cap_usd: int = 300_000,
+        house_cap_usd: int = 60_000,
     ) -> None:
         self.chooser = chooser
         self.oracle = oracle
@@ -146,6 +146,8 @@ class Storyteller:
         self.ms = START_MS
         self.sequence = 0
         self.was_long_gap = False
+        # 0 mild; 1 storms: gaps and few stops; 2 dark: quotes go missing, markets halt; 3 crowded: many small orders.
+        self.weather = chooser.integer(0, 3)
         self.feed_sequence = 0
         self.requests = 0
         self.sent: list[c.AnyCommand] = []
@@ -263,8 +265,8 @@ class Storyteller:
         i = self.oracle.instruments[symbol]
         bid = i.bid or PRICES[symbol]
         spread = self.integer(0, 2) + (bid * self.integer(0, 4)) // 5_000
-        kind = self.integer(0, 99)
-        targets = self.thresholds(symbol) if kind >= 60 else []
+        kind = self.integer(50 if self.weather == 1 else 0, 99)
+        targets = self.thresholds(symbol) if 50 <= kind < 80 else []
         if targets:
             bid = self.pick(targets) + self.integer(-1, 1) - (spread if self.chance(50) else 0)
         elif kind < 40:
@@ -278,7 +280,8 @@ class Storyteller:
         return symbol, bid, bid + spread
 
     def quotes(self) -> c.UpdateQuotes:
-        symbols = [s for s in PRICES if self.was_long_gap or not self.chance(40)] or ["BTCUSDT"]
+        missing = 60 if self.weather == 2 else 0 if self.was_long_gap else 40
+        symbols = [s for s in PRICES if not self.chance(missing)] or ["BTCUSDT"]
         if self.chance(30):
             symbols.reverse()
         if self.chance(3):
@@ -318,6 +321,8 @@ class Storyteller:
     def stops(self, sign: int, price: int) -> dict[str, int]:
         """Return stop loss, take profit and trailing distance, mostly on their right sides."""
         wanted: dict[str, int] = {}
+        if self.weather in (1, 2) and self.chance(80):
+            return {}
         if self.chance(35):
             wanted["stop_loss_ticks"] = price - sign * self.distance(price)
         if self.chance(35):
@@ -333,7 +338,8 @@ class Storyteller:
         i = self.oracle.instruments[symbol]
         equity, used = self.oracle.figures(a)
         room = max(0, equity - used) * leverage // (price * i.k)
-        units = room * self.pick((5, 30, 60, 90, 97, 99, 110)) // 100
+        shares = (1, 2, 5, 20) if self.weather == 3 else (5, 30, 60, 90, 97, 99, 110)
+        units = room * self.pick(shares) // 100
         step = i.spec.quantity_step_units
         units = max(units // step * step, i.spec.quantity_min_units)
         return units + 1 if self.chance(2) else units
@@ -394,7 +400,7 @@ class Storyteller:
             side=side,
             leverage=leverage,
             quantity_units=self.size(a, i.spec.symbol, price, min(leverage, 100)),
-            margin_mode=self.pick((None, MarginMode.CROSS, MarginMode.ISOLATED)),
+            margin_mode=self.pick((None, None, MarginMode.CROSS, MarginMode.ISOLATED)),
             **fields,
             **self.stops(sign, reference),
             **self.frame(a),
@@ -558,6 +564,7 @@ class Storyteller:
         a = self.account()
         frame = {**self.frame(a), "actor": Actor.OPERATOR, "user_id": 0}
         kind = 4 if a.status != "active" else self.integer(0, 5)
+        kind = 3 if self.weather == 2 and self.chance(60) else kind
         if kind == 0:
             return c.SetAccountGroup(group=self.pick([*GROUPS]).name, **frame)
         if kind == 1:
@@ -600,7 +607,7 @@ class Storyteller:
                 {"stop_distance_ticks": self.integer(0, 9)},
                 {"quote_age_us_max": self.pick((1_000_000, 5_000_000, 30_000_000))},
                 {"swap_long_ppm": self.pick((-10_000_000, -5, 0, 90_000))},
-                {"exposure_account_micros_max": self.pick((0, 3_000, 400_000)) * USD},
+                {"exposure_account_micros_max": self.pick((0, 3_000, 100_000)) * USD},
                 {"price_decimals": 2},
                 {},
             )

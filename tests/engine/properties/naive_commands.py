@@ -12,7 +12,7 @@ from msgspec import UNSET
 from engine.messages import commands as c
 from engine.messages.definitions import InstrumentSpec, Terms
 from engine.messages.replies import Accepted, AnyReply, Duplicate, Rejected
-from engine.values import text_from_entry_id
+from engine.values import entry_time_us, text_from_entry_id
 from tests.engine.properties.naive_model import MILLION, NaiveModel
 from tests.engine.properties.naive_state import Account, Instrument, Order, Position, terms_of
 
@@ -40,6 +40,10 @@ class Oracle(NaiveModel):
                 else refused("EXISTS_WITH_DIFFERENT_CONTENT")
             )
         if has_window:
+            oldest = entry_time_us(entry_id) - DAY_US
+            self.answered = {
+                k: v for k, v in self.answered.items() if entry_time_us(v[1]) >= oldest
+            }
             self.answered[key] = digest, entry_id
         try:
             is_late = m.actor == "client" and m.deadline_us and self.decided_at > m.deadline_us
@@ -63,9 +67,12 @@ class Oracle(NaiveModel):
 
     def opener(self, m: c.AccountCommand) -> Account:
         a = self.active(m)
-        need(not (code := self.account_code(a)), code)
-        need(self.now <= self.decided_at + 5 * MILLION, "CLOCK_AHEAD")
+        need(not (code := self.opening_code(a)), code)
         return a
+
+    def opening_code(self, a: Account) -> str:
+        is_ahead = self.now > self.decided_at + 5 * MILLION
+        return self.account_code(a) or ("CLOCK_AHEAD" if is_ahead else "")
 
     def position(self, a: Account, position_id: str) -> Position:
         found = [p for k, p in a.positions.items() if f"{a.id}-{k}" == position_id]
@@ -233,9 +240,11 @@ class Oracle(NaiveModel):
         o.trail = given(m.trailing_ticks, o.trail)
         self.check_stops(i.spec, o.sign, o.own_price, o.sl, o.tp, o.trail)
         fills = self.is_marketable(o)
-        need(not fills or not (code := self.account_code(a) or self.fired_code(a, o)), code)
+        if fills:
+            need(not (code := self.opening_code(a) or self.fired_code(a, o)), code)
         a.orders[o.k] = o
-        self.emit(a, "OrderModified", **self.order_fields(a, o))
+        if o != old:
+            self.emit(a, "OrderModified", **self.order_fields(a, o))
         if fills:
             self.open(a, o)
 
@@ -262,12 +271,14 @@ class Oracle(NaiveModel):
             given(x, None) for x in (m.stop_loss_ticks, m.take_profit_ticks, m.trailing_ticks)
         ]
         self.check_stops(self.instruments[p.symbol].spec, p.sign, closing, *changes)
+        before = (p.sl, p.tp, p.trail)
         p.sl, p.tp = given(m.stop_loss_ticks, p.sl), given(m.take_profit_ticks, p.tp)
         p.trail = given(m.trailing_ticks, p.trail)
         if p.trail and p.sl is None:
             p.sl = max(1, closing - p.sign * p.trail)
-        self.emit(a, "PositionModified", position_id=m.position_id, stop_loss_ticks=p.sl,
-                  take_profit_ticks=p.tp, trailing_ticks=p.trail)  # fmt: skip
+        if (p.sl, p.tp, p.trail) != before:
+            self.emit(a, "PositionModified", position_id=m.position_id, stop_loss_ticks=p.sl,
+                      take_profit_ticks=p.tp, trailing_ticks=p.trail)  # fmt: skip
 
     def close_position(self, m: c.ClosePosition) -> None:
         a = self.active(m, reduces=True)
@@ -367,13 +378,15 @@ class Oracle(NaiveModel):
 
     def set_account_status(self, m: c.SetAccountStatus) -> None:
         a = self.account_of(m)
-        a.status = m.status
-        self.emit(a, "AccountStatusChanged", status=m.status)
+        if a.status != m.status:
+            a.status = m.status
+            self.emit(a, "AccountStatusChanged", status=m.status)
 
     def set_account_leverage_cap(self, m: c.SetAccountLeverageCap) -> None:
         a = self.account_of(m)
-        a.cap = m.leverage_cap
-        self.emit(a, "AccountLeverageCapChanged", leverage_cap=a.cap)
+        if a.cap != m.leverage_cap:
+            a.cap = m.leverage_cap
+            self.emit(a, "AccountLeverageCapChanged", leverage_cap=a.cap)
 
     def take_terms(self, a: Account, terms: Terms, symbol: str | None = None) -> None:
         changed_terms, a.terms, changed = a.terms != terms, terms, []
@@ -381,7 +394,7 @@ class Oracle(NaiveModel):
             if symbol in (None, p.symbol) and (lp := self.liquidation(a, p)) != p.lp:
                 p.lp = lp
                 changed.append((f"{a.id}-{k}", lp))
-        if changed_terms or changed or symbol is None:
+        if changed_terms or changed:
             self.emit(a, "AccountTermsChanged", terms=terms, liquidations=tuple(changed))
 
     def set_account_group(self, m: c.SetAccountGroup) -> None:

@@ -356,11 +356,8 @@ class NaiveModel:
             a.call = True
             self.emit(a, "MarginCallRaised", equity_micros=equity, used_margin_micros=used,
                       margin_level_bps=equity * 10_000 // used)  # fmt: skip
-        if used and equity * 10_000 <= stop * used:
-            if a.id in self.may_stop_out:
-                self.stop_out(a)
-        elif used:
-            self.resume(a)
+        if a.id in self.may_stop_out and used and equity * 10_000 <= stop * used:
+            self.stop_out(a)
         equity, used = self.figures(a)
         if a.call and (not used or equity * 10_000 >= (call + 500) * used):
             a.call = False
