@@ -29,6 +29,8 @@ urlpatterns = [
     *health_routes,
     path("api/v1/", include("apps.auth.urls")),
     path("api/v1/", include("apps.market.urls")),
+    path("api/v1/", include("apps.profile.urls")),
+    path("api/v1/", include("apps.trade.urls")),
     # Before the admin, whose last route takes every address below its own; sign-in replaces some of them.
     path("", include(auth_pages)),
     path("", include(site_pages)),

@@ -7,7 +7,7 @@ from typing import Final
 
 from django.db.models import Max
 
-from apps.trade.models import Account, ClosedTrade, JournalEntry, ProjectorOffset
+from apps.trade.models import Account, ClosedTrade, JournalEntry, Position, ProjectorOffset
 
 FIRST_LAYOUT: Final = 1
 
@@ -35,3 +35,9 @@ def account_seq(*, account_id: int) -> int:
         Account.objects.filter(account=account_id).values_list("seq", flat=True).first()
     )
     return seq or 0
+
+
+def position_symbol(*, position_id: str) -> str | None:
+    """Return the symbol of a position, open or closed; None if it has not been projected."""
+    rows = Position.objects.filter(position_id=position_id).values_list("symbol", flat=True)
+    return rows.first()

@@ -1,0 +1,83 @@
+"""Numbers of requests -> the engine's integers, and back: every conversion of this app stands here.
+
+Units of what comes in: decimal text in the instrument's own price and quantity, leverage whole, slippage in per cent.
+"""
+
+from decimal import Decimal
+
+from apps.common.errors import ServiceError
+from apps.common.money import PERCENT_DECIMALS_OF_PPM, number_from_scaled
+from apps.common.refusals import Decimals
+from apps.market.facade import InstrumentInfo
+from engine.messages.rejects import RejectCode
+from engine.values import SAFE_INTEGER_MAX, scaled_from_text
+
+_SLIPPAGE_PPM_MAX = 1_000_000
+
+
+def decimals_of(instrument: InstrumentInfo) -> Decimals:
+    """Return how an instrument's numbers are scaled."""
+    return Decimals(price=instrument.price_decimals, quantity=instrument.quantity_decimals)
+
+
+def quantity_units(instrument: InstrumentInfo, text: str) -> int:
+    """Convert a quantity; errors: ServiceError QUANTITY_INVALID."""
+    return _positive("quantity", text, instrument.quantity_decimals, RejectCode.QUANTITY_INVALID)
+
+
+def price_ticks(instrument: InstrumentInfo, name: str, text: str | None) -> int | None:
+    """Convert the price of that field; None stays None. Errors: ServiceError PRICE_INVALID."""
+    if text is None:
+        return None
+    return _positive(name, text, instrument.price_decimals, RejectCode.PRICE_INVALID)
+
+
+def stop_ticks(instrument: InstrumentInfo, name: str, text: str | None) -> int | None:
+    """Convert a stop loss, take profit or trailing distance. Errors: ServiceError STOPS_INVALID."""
+    if text is None:
+        return None
+    return _positive(name, text, instrument.price_decimals, RejectCode.STOPS_INVALID)
+
+
+def leverage_whole(text: str) -> int:
+    """Convert a leverage; errors: ServiceError LEVERAGE_INVALID."""
+    return _positive("leverage", text, 0, RejectCode.LEVERAGE_INVALID)
+
+
+def slippage_ppm(text: str | None) -> int | None:
+    """Convert per cent to ppm; errors: ServiceError PRICE_INVALID."""
+    if text is None:
+        return None
+    ppm = _scaled("slippage", text, PERCENT_DECIMALS_OF_PPM, RejectCode.PRICE_INVALID)
+    if not 0 <= ppm <= _SLIPPAGE_PPM_MAX:
+        raise _invalid("slippage", RejectCode.PRICE_INVALID, f"must be from 0 to 100 %, was {text}")
+    return ppm
+
+
+def price_number(instrument: InstrumentInfo, ticks: int | None) -> Decimal | None:
+    """Return a price as a number; None and 0, the engine's marks for "none", become None."""
+    return number_from_scaled(ticks, instrument.price_decimals) if ticks else None
+
+
+def quantity_number(instrument: InstrumentInfo, units: int) -> Decimal:
+    """Return a quantity as a number."""
+    return number_from_scaled(units, instrument.quantity_decimals)
+
+
+def _positive(name: str, text: str, decimals: int, code: RejectCode) -> int:
+    value = _scaled(name, text, decimals, code)
+    if not 1 <= value <= SAFE_INTEGER_MAX:
+        size = "above 0" if value < 1 else "smaller"
+        raise _invalid(name, code, f"must be {size}, was {text}")
+    return value
+
+
+def _scaled(name: str, text: str, decimals: int, code: RejectCode) -> int:
+    try:
+        return scaled_from_text(text, decimals)
+    except ValueError as error:
+        raise _invalid(name, code, f"is not valid: {error}") from error
+
+
+def _invalid(name: str, code: RejectCode, why: str) -> ServiceError:
+    return ServiceError(code.value, f"{name} {why}", data={"field": name})
