@@ -1,7 +1,6 @@
 """The embedded servers: start, adoption after a crash, refusals; as root and as an ordinary user."""
 
 import os
-import pwd
 import shutil
 import signal
 import stat
@@ -18,6 +17,7 @@ from redis import Redis
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.embedded.processes import is_alive, wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
+from tests.integration.ordinary_user import ACCOUNT, becoming_ordinary
 
 pytestmark = pytest.mark.integration
 
@@ -205,28 +205,17 @@ def test_a_full_disk_is_one_sentence(data_dir: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_runs_everything_from_the_wheels() -> None:
-    # The checkout and the interpreter may lie in folders that only root can enter: the capability opens those and
-    # changes nothing else about an ordinary user.
-    account = pwd.getpwnam("nobody")
-    becoming = (
-        "setpriv",
-        f"--reuid={account.pw_uid}",
-        f"--regid={account.pw_gid}",
-        "--clear-groups",
-        "--inh-caps=+dac_override",
-        "--ambient-caps=+dac_override",
-    )
     directory = Path(tempfile.mkdtemp(prefix="cryptocfd-ordinary-"))
-    os.chown(directory, account.pw_uid, account.pw_gid)
+    os.chown(directory, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
 
     try:
-        finished = python(START_AND_REPORT, str(directory / "data"), prefix=becoming)
+        finished = python(START_AND_REPORT, str(directory / "data"), prefix=becoming_ordinary())
         owner = (directory / "data" / "postgres" / "data").stat().st_uid
     finally:
         shutil.rmtree(directory)
 
     assert finished.stdout.strip() == "cryptocfd", finished.stderr
-    assert owner == account.pw_uid
+    assert owner == ACCOUNT.pw_uid
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a second user")

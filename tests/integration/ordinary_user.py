@@ -1,0 +1,38 @@
+"""Lets tests that run as root do something as an ordinary user."""
+
+import pwd
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ACCOUNT = pwd.getpwnam("nobody")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@cache
+def becoming_ordinary() -> tuple[str, ...]:
+    """The command prefix under which an ordinary user can run this checkout with this interpreter.
+
+    Either may lie in a folder that only root can enter; a capability then opens folders, and nothing else changes.
+    """
+    identity = (
+        "setpriv",
+        f"--reuid={ACCOUNT.pw_uid}",
+        f"--regid={ACCOUNT.pw_gid}",
+        "--clear-groups",
+    )
+    for capability in ("", "dac_read_search", "dac_override"):
+        wanted = (f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}")
+        prefix = (*identity, *(wanted if capability else ()))
+        tried = subprocess.run(
+            [*prefix, sys.executable, "-c", "import psycopg, cryptocfd.env"],
+            cwd="/",
+            env={"PYTHONPATH": str(_REPOSITORY)},
+            capture_output=True,
+            check=False,
+        )
+        if tried.returncode == 0:
+            return prefix
+    message = "no way was found to run this checkout as an ordinary user"
+    raise AssertionError(message)

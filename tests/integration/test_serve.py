@@ -1,0 +1,263 @@
+"""`serve` as a person runs it: starts, stops, crashes, and the sentences when it cannot start."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cryptocfd.embedded.processes import is_alive, wait_until
+from cryptocfd.embedded.servers import EmbeddedServers
+from tests.integration.ordinary_user import ACCOUNT, becoming_ordinary
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MANAGE = REPOSITORY / "manage.py"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Serving:
+    """One run of `manage.py serve` and what it has printed."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *arguments: str,
+        port: int | None = None,
+        cwd: Path = REPOSITORY,
+        prefix: tuple[str, ...] = (),
+        **environment: str,
+    ) -> None:
+        self.port = port or free_port()
+        self.output = Path(tempfile.mkstemp(prefix="serve-")[1])
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        with self.output.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [*prefix, sys.executable, str(MANAGE), *(arguments or ("serve",))],
+                cwd=cwd,
+                env=kept
+                | {
+                    "DATA_DIR": str(data_dir),
+                    "PORT": str(self.port),
+                    "FEEDS": "simulator:seed=7",
+                    "PYTHONUNBUFFERED": "1",
+                }
+                | environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def until(self, words: str, *, seconds: float = 90) -> "Serving":
+        wait_until(lambda: words in self.text or self.process.poll() is not None, seconds=seconds)
+        assert words in self.text, self.text
+        return self
+
+    def get(self, path: str) -> dict:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return json.load(answer)
+
+    def end(self, number: int = signal.SIGINT) -> float:
+        """Send the signal as a terminal does, to the whole group; return the seconds until the end."""
+        began = time.monotonic()
+        os.killpg(self.process.pid, number)
+        self.process.wait(30)
+        return time.monotonic() - began
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+        self.output.unlink()
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="serve test "))
+    yield directory
+    servers = EmbeddedServers(directory)
+    # Takes over what a failed test has left running, and ends it.
+    servers.start()
+    servers.stop()
+    servers.data_remove()
+
+
+@pytest.fixture
+def serving() -> Iterator[type[Serving]]:
+    runs: list[Serving] = []
+
+    def start(*arguments: object, **options: object) -> Serving:
+        runs.append(Serving(*arguments, **options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.close()
+
+
+def test_first_start_stop_by_ctrl_c_and_a_second_start_within_five_seconds(
+    data_dir: Path, serving, tmp_path: Path
+) -> None:
+    first = serving(data_dir).until("Stop ")
+    ready = first.get("/readyz")
+    first_stop = first.end()
+
+    began = time.monotonic()
+    second = serving(data_dir, cwd=tmp_path).until("web listens on")
+    second_start = time.monotonic() - began
+    second.until("Stop ")
+    second_stop = second.end(signal.SIGTERM)
+
+    assert ready["status"] == "ready", ready
+    assert re.search(r"Sign in as alice +http://localhost:\d+/\S+token=\S+", first.text)
+    assert f"Data              {data_dir}" in first.text
+    assert "simulator (simulated, 123 instruments)" in first.text
+    assert (first.process.returncode, second.process.returncode) == (0, 0)
+    assert first.text.rstrip().endswith("Stopped.")
+    assert (first_stop < 5, second_stop < 5) == (True, True), (first_stop, second_stop)
+    assert second_start < 5
+    assert "migrated" not in second.text
+    assert not EmbeddedServers(data_dir).layout.run_dir.exists()
+
+
+def test_killed_it_leaves_servers_that_the_next_start_takes_over(data_dir: Path, serving) -> None:
+    killed = serving(data_dir).until("instruments and accounts are known")
+    killed.process.kill()
+    killed.process.wait(10)
+    left_behind = int((data_dir / "valkey-log" / "valkey.pid").read_text())
+    was_alive = is_alive(left_behind)
+
+    again = serving(data_dir).until("Stop ")
+    ready = again.get("/readyz")
+    again.end()
+
+    assert was_alive
+    assert again.text.count("found running and taken over") == 3
+    assert ready["status"] == "ready", ready
+    assert not is_alive(left_behind)
+
+
+def test_login_prints_a_link_that_works_once_while_it_runs(data_dir: Path, serving) -> None:
+    run = serving(data_dir).until("Stop ")
+
+    link = serving(data_dir, "login", "charlie@example.com", port=run.port)
+    link.process.wait(30)
+    run.end()
+    after = serving(data_dir, "login", port=run.port)
+    after.process.wait(30)
+
+    assert re.fullmatch(rf"http://localhost:{run.port}/\S+token=\S+\s*", link.text)
+    assert "The platform is not running: start it by `make run`" in after.text
+    assert "Traceback" not in after.text
+
+
+def test_a_busy_port_is_one_sentence(data_dir: Path, serving) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = serving(data_dir, port=port)
+        run.process.wait(30)
+
+    assert run.process.returncode == 1
+    assert run.text.startswith(f"CryptoCFD: Port {port} on 127.0.0.1 is in use")
+    assert f"make run PORT={port + 1}" in run.text
+    assert run.text.count("\n") == 1
+
+
+def test_a_second_serve_on_the_same_data_is_one_sentence(data_dir: Path, serving) -> None:
+    first = serving(data_dir).until("Stop ")
+
+    second = serving(data_dir)
+    second.process.wait(30)
+    first.end()
+
+    assert second.process.returncode == 1
+    assert f"(process {first.process.pid}) already uses {data_dir}" in second.text
+    assert second.text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"PORT": "eighty"}, "PORT must be a whole number from 1 to 65535, but is 'eighty'."),
+        ({"LOG_FSYNC": "never"}, "LOG_FSYNC must be one of always, everysec, but is 'never'."),
+        ({"HOST": "203.0.113.1"}, "HOST=203.0.113.1 is not an address of this machine"),
+        ({"DATA_DIR": "/proc/nowhere"}, "/proc/nowhere"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_sentence(
+    serving, tmp_path: Path, environment: dict[str, str], sentence: str
+) -> None:
+    run = serving(tmp_path, **environment)
+    run.process.wait(30)
+
+    assert run.process.returncode == 1
+    assert sentence in run.text
+    assert run.text.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_can_serve(serving) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="serve-user-"))
+    os.chown(directory, ACCOUNT.pw_uid, ACCOUNT.pw_gid)
+
+    try:
+        run = serving(directory / "data", prefix=becoming_ordinary()).until("Stop ")
+        ready = run.get("/readyz")
+        run.end()
+    finally:
+        shutil.rmtree(directory)
+
+    assert ready["status"] == "ready", ready
+    assert run.process.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_is_not_writable_is_one_sentence() -> None:
+    # Becomes an ordinary user after its imports, so it needs no right to read them.
+    foreign = Path(tempfile.mkdtemp(prefix="serve-root-"))
+    code = (
+        "import os, sys; from pathlib import Path; from cryptocfd.env import data_dir_ensure\n"
+        f"os.setgroups([]); os.setgid({ACCOUNT.pw_gid}); os.setuid({ACCOUNT.pw_uid})\n"
+        "try: data_dir_ensure(Path(sys.argv[1]))\n"
+        "except Exception as error: print(error)"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(foreign / "data")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    foreign.rmdir()
+
+    assert told.startswith(f"{foreign / 'data'} is not writable for this user: change its owner")
+
+
+def test_daphne_serves_the_same(data_dir: Path, serving) -> None:
+    run = serving(data_dir, ASGI_SERVER="daphne").until("Stop ")
+    ready = run.get("/readyz")
+    seconds = run.end()
+
+    assert ready["status"] == "ready", ready
+    assert run.process.returncode == 0
+    assert seconds < 5
