@@ -8,6 +8,8 @@ from pathlib import Path
 
 ACCOUNT = pwd.getpwnam("nobody")
 _REPOSITORY = Path(__file__).resolve().parents[2]
+# The same interpreter must come up, with everything that it can import.
+_PROBE = f"import sys, redis, psycopg, cryptocfd.env; sys.exit(sys.version != {sys.version!r})"
 
 
 @cache
@@ -26,7 +28,7 @@ def becoming_ordinary() -> tuple[str, ...]:
         wanted = (f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}")
         prefix = (*identity, *(wanted if capability else ()))
         tried = subprocess.run(
-            [*prefix, sys.executable, "-c", "import psycopg, cryptocfd.env"],
+            [*prefix, sys.executable, "-c", _PROBE],
             cwd="/",
             env={"PYTHONPATH": str(_REPOSITORY)},
             capture_output=True,
