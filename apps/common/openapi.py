@@ -1,13 +1,15 @@
 """How answers of the REST contract are described: the envelope around a shape, and the failures beside it."""
 
+import functools
 from typing import Any
 
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
 
+@functools.cache
 def _failure() -> serializers.Serializer[Any]:
-    # Inline, since a class cannot have a field named `data`.
+    # Inline, since a class cannot have a field named `data`; once, since the schema takes one shape per name.
     return inline_serializer(
         name="Failure",
         fields={
