@@ -17,6 +17,8 @@ class HaltCode(StrEnum):
     # The output stream is ahead of the checkpoint, or the recorded chain does not end in its hash.
     OUTPUT_AHEAD = "OUTPUT_AHEAD"
     CHAIN_BROKEN = "CHAIN_BROKEN"
+    # The log has lost what this very process had committed.
+    LOG_REWOUND = "LOG_REWOUND"
     # A snapshot knows more than the log.
     SNAPSHOT_AHEAD = "SNAPSHOT_AHEAD"
     LOG_EMPTY = "LOG_EMPTY"

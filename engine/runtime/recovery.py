@@ -51,14 +51,24 @@ def recover(
     log: Log,
     snapshots: SnapshotStore,
     machines: MachineFactory,
+    committed: Position,
     probe: Probe,
 ) -> Recovered:
     """Build the state at the checkpoint; the epoch must have been raised before, so that nobody moves it meanwhile.
+
+    ``committed`` is what this process has seen committed; a log that stands before it was wiped or rewound.
 
     Errors: HaltError for everything that cannot be proved, LogUnavailableError.
     """
     checkpoint = log.checkpoint()
     goal = Position() if checkpoint is None else checkpoint.position
+    if goal.entry_id < committed.entry_id:
+        raise HaltError(
+            HaltCode.LOG_REWOUND,
+            f"the checkpoint stands at {text_from_entry_id(goal.entry_id)}, but this engine had "
+            f"committed {text_from_entry_id(committed.entry_id)}: the log was wiped, or restored "
+            "from an older copy. Restore it from a newer one.",
+        )
     _require_streams(log, goal)
 
     machine, position, header = _restored(log, snapshots, machines, goal)

@@ -207,6 +207,7 @@ class Runner:
             log=self._log,
             snapshots=self._snapshots,
             machines=self._machines,
+            committed=self._status.position,
             probe=self._probe,
         )
         self._settle_memory()
