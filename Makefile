@@ -89,7 +89,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 migrations: $(VENV)/.dev
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
 openapi: $(VENV)/.dev
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file $(VENV)/openapi.yaml

@@ -6,10 +6,11 @@ Pages of one app (mail links, devices) live in that app. Nothing is asked of the
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
 from django.views.generic import TemplateView
+from typing_extensions import override
 
 from cryptocfd.env import BASE_DIR
 
@@ -23,7 +24,8 @@ class LandingPage(TemplateView):
 
     template_name = "pages/landing.html"
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    @override
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.user.is_authenticated:
             return redirect("terminal", symbol=FIRST_SYMBOL)
         return super().get(request, *args, **kwargs)
@@ -32,6 +34,7 @@ class LandingPage(TemplateView):
 class TerminalPage(LoginRequiredMixin, TemplateView):
     template_name = "pages/terminal.html"
 
+    @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         # static/terminal/app.js reads this once, from the element `boot`.
         boot = {"symbol": kwargs["symbol"].upper()}
@@ -41,6 +44,7 @@ class TerminalPage(LoginRequiredMixin, TemplateView):
 class LicencesPage(TemplateView):
     template_name = "pages/licences.html"
 
+    @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         texts = {file.stem: file.read_text() for file in sorted(LICENCES_DIR.glob("*.txt"))}
         return super().get_context_data(**kwargs, texts=texts)
