@@ -9,12 +9,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from apps.trade.projector import Projector, output_from_journal
 from django.conf import settings
 
 from apps.common.engine_gateway import EngineGateway, gateway_install
 from apps.market.facade import FeedService, price_stream_start, price_stream_stop
 from apps.profile.tasks import CashRelay
+from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config
