@@ -32,7 +32,11 @@ def decode_message(raw: bytes) -> AnyMessage:
 
     Errors: MalformedError for anything that is not exactly one known message.
     """
-    return _message_decoder.decode(raw)
+    try:
+        return _message_decoder.decode(raw)
+    except (UnicodeDecodeError, RecursionError) as error:
+        # The decoder lets bad UTF-8 and bottomless nesting through as other errors, and one such entry would halt a shard.
+        raise MalformedError(str(error)) from error
 
 
 def decode_reply(raw: bytes) -> AnyReply:

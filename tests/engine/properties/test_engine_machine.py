@@ -103,7 +103,7 @@ class First:
     """Decides nothing: always the lowest."""
 
     def integer(self, low: int, high: int) -> int:
-        return low
+        return min(low, high)
 
 
 TestEngineMachine = EngineMachine.TestCase
