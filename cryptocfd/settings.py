@@ -248,6 +248,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Back office",
     "SITE_URL": LOGIN_REDIRECT_URL,
     "SITE_ICON": "/static/img/logo.svg",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/logo.svg"}],
     "SHOW_HISTORY": True,
     "SIDEBAR": {"show_search": True, "show_all_applications": True},
 }

@@ -8,6 +8,8 @@ from django import forms
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
 from apps.auth.choices import LinkOrigin
@@ -75,7 +77,7 @@ def _refused(request: HttpRequest, error: LinkError) -> HttpResponse:
     return render(request, "auth/refused.html", {"error": error}, status=error.http_status)
 
 
-@no_trace
+@method_decorator(never_cache, name="dispatch")
 class SignInPage(View):
     """Asks for the address, also without scripts; who is signed in goes on to where they wanted."""
 
@@ -112,7 +114,7 @@ class SignInPage(View):
         return response
 
 
-@no_trace
+@method_decorator(never_cache, name="dispatch")
 class CodePage(View):
     """Where the asking browser waits for its mail and may type the code."""
 
