@@ -3,6 +3,7 @@
 Nothing here writes. The cache is filled by a blocking read: whoever lives on an event loop fills it first (price_stream_start).
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def instruments_refresh() -> None:
 
 
 def instruments_forget() -> None:
-    """Empty the process cache; the next reader fills it."""
+    """Let the next reader in a thread renew the process cache."""
     _cache.clear()
 
 
@@ -147,32 +148,46 @@ def _info(row: Instrument) -> InstrumentInfo:
 
 
 class _InstrumentCache:
-    """All instruments of this process; replaced as a whole, so readers need no lock."""
+    """All instruments of this process; replaced as a whole, so readers need no lock.
+
+    Event loops cannot read the database: there a forgotten list serves on until the next reader in a thread has renewed it.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._is_fresh = False
         self._all: tuple[InstrumentInfo, ...] = ()
         self._by_symbol: Mapping[str, InstrumentInfo] = MappingProxyType({})
 
     def all(self) -> tuple[InstrumentInfo, ...]:
-        if not self._all:
-            self.fill()
+        self._renew()
         return self._all
 
     def by_symbol(self) -> Mapping[str, InstrumentInfo]:
-        if not self._all:
-            self.fill()
+        self._renew()
         return self._by_symbol
 
     def fill(self) -> None:
         with self._lock:
             self._all = instruments_read()
             self._by_symbol = MappingProxyType({info.symbol: info for info in self._all})
+            # An empty table is about to be filled, so it is read again.
+            self._is_fresh = bool(self._all)
 
     def clear(self) -> None:
-        with self._lock:
-            self._all = ()
-            self._by_symbol = MappingProxyType({})
+        self._is_fresh = False
+
+    def _renew(self) -> None:
+        if not self._is_fresh and not (self._all and _is_on_event_loop()):
+            self.fill()
+
+
+def _is_on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 _cache = _InstrumentCache()
