@@ -86,7 +86,8 @@ class Machine:
         elif isinstance(message, Tick):
             decide_tick(work)
         elif message is None:
-            return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), ())
+            decide_tick(work)
+            return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
         else:
             reply = decide_command(work, message, digest)
             remember(self.state, message, digest, entry_id, reply)
