@@ -55,11 +55,12 @@ class Bootstrap:
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
-                self._define()
+                has_instruments = self._define()
                 self._accounts_seed()
-                if self._answered:
+                # On a first start there are none until the feed has found out which source serves them.
+                if has_instruments:
                     self.done.set()
-                pause = _WATCH_SECONDS
+                pause = _WATCH_SECONDS if has_instruments else _RETRY_SECONDS
             except (ServiceError, OperationalError, RedisError) as error:
                 logger.debug("the bootstrap waits", extra={"error": repr(error)})
                 pause = _RETRY_SECONDS
@@ -70,13 +71,17 @@ class Bootstrap:
         """End run()."""
         self._stopping.set()
 
-    def _define(self) -> None:
-        """Send what the engine has not answered yet; groups first, since accounts are opened with one."""
-        instruments = definition_commands(shards=settings.ENGINE_SHARDS)
+    def _define(self) -> bool:
+        """Send what the engine has not answered yet; groups first, since accounts are opened with one.
+
+        Returns whether there is any instrument to trade.
+        """
+        instruments = list(definition_commands(shards=settings.ENGINE_SHARDS))
         everything: list[AnyCommand] = [*group_commands(), *instruments]
         commands = [one for one in everything if one.request_id not in self._answered]
         for start in range(0, len(commands), _AT_ONCE):
             self._gateway.run(self._send_all(commands[start : start + _AT_ONCE]))
+        return bool(instruments)
 
     def _accounts_seed(self) -> None:
         if not self._are_accounts_seeded:
