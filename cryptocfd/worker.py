@@ -5,9 +5,12 @@ import threading
 from typing import Any
 
 import django_rq
+from django.db import close_old_connections
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.executions import Execution
+from rq.job import Job
 from rq.timeouts import TimerDeathPenalty
 from typing_extensions import override
 
@@ -35,6 +38,15 @@ class ThreadWorker(SimpleWorker):
     @override
     def _install_signal_handlers(self) -> None:
         """Leave the signals to the process, which stops its parts in order."""
+
+    @override
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
+        """Run one job; no request begins or ends here, so its database connection is given back by hand."""
+        close_old_connections()
+        try:
+            return super().perform_job(job, queue, execution)
+        finally:
+            close_old_connections()
 
     @override
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
