@@ -53,7 +53,7 @@ class UserAdmin(ModelAdmin):
     ordering = ("-id",)
     fields = ("email", "name", "is_active", *_RIGHTS, "joined_at", "last_login")
     readonly_fields = ("joined_at", "last_login")
-    filter_horizontal = ("groups",)
+    autocomplete_fields = ("groups",)
     actions = ("sign_out_everywhere",)
 
     @admin.action(description="Sign out everywhere", permissions=["change"])
