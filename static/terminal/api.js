@@ -105,7 +105,8 @@ const closedFrom = (row) => ({
   entry: row.entryPrice,
   exit: row.closePrice,
   pnl: row.pnl,
-  reason: row.closeReason ?? "",
+  commission: row.commission,
+  reason: row.closeReason,
   closedAt: row.closedAt,
 });
 

@@ -5,10 +5,10 @@ import { render } from "preact";
 import { AccountBar, Connection, Views } from "./account.js";
 import { Refusal, balanceGet, closedGet, instrumentsGet, orderCreate, positionClose, positionsGet } from "./api.js";
 import { ChartHead, chartMount } from "./chart.js";
-import { MONEY_DECIMALS, grouped, price, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, grouped, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { socketOpen } from "./socket.js";
-import { accountApply, ask, bid, bidMove, feedApply, instrument, instruments, link, pricesApply, side, spread, symbol, view } from "./store.js";
+import { accountApply, ask, bid, bidMove, closed, feedApply, instrument, instruments, link, pricesApply, side, spread, symbol, view } from "./store.js";
 import { Tables } from "./tables.js";
 import { Ticket, ticketReset } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
@@ -24,12 +24,15 @@ let refreshing = null;
 let isRefreshWanted = false;
 
 async function accountFetch() {
-  const [own, openRows, closedRows] = await Promise.all([balanceGet(), positionsGet(), closedGet()]);
-  accountApply({ balanceText: own.balance, openRows, closedRows });
+  // The history waits for the projector; the money at stake must not wait with it.
+  const closedRows = closedGet();
+  const [own, openRows] = await Promise.all([balanceGet(), positionsGet()]);
+  accountApply({ balanceText: own.balance, openRows });
   if (own.accountId && own.accountId !== accountId) {
     accountId = own.accountId;
     subscribe([`account:${accountId}`]);
   }
+  closed.value = await closedRows;
 }
 
 /** Ask for the account's state. Wishes that come while one is under way are answered by one more, made after it. */
@@ -72,8 +75,9 @@ async function order(wish) {
 async function close(position) {
   try {
     const done = await positionClose(position.id);
-    const pnl = signedMoney(toUnits(done.pnl, MONEY_DECIMALS) ?? 0n);
-    toast("good", `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`, `Result ${pnl} USD`);
+    const [pnl, commission] = [done.pnl, done.commission].map((text) => toUnits(text, MONEY_DECIMALS) ?? 0n);
+    const fee = commission ? `, commission ${money(commission)} USD` : "";
+    toast("good", `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`, `Result ${signedMoney(pnl)} USD${fee}`);
     await accountRefresh();
   } catch (error) {
     explain("Not closed", error);

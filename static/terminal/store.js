@@ -91,12 +91,11 @@ function positionLive(row) {
 }
 
 /** Replace what the account holds by what the server has just said. */
-export function accountApply({ balanceText, openRows, closedRows }) {
+export function accountApply({ balanceText, openRows }) {
   batch(() => {
     balance.value = toUnits(balanceText, MONEY_DECIMALS);
     const isKnown = (row) => instruments.value.has(row.symbol);
     positions.value = openRows.filter(isKnown).map(positionLive);
-    closed.value = closedRows;
   });
 }
 

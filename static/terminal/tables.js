@@ -61,10 +61,13 @@ function Positions({ onClose }) {
 
 const REASONS = {
   client: "you",
+  operator: "the back office",
   stop_loss: "stop loss",
   take_profit: "take profit",
   stop_out: "stop-out",
   liquidation: "liquidation",
+  close_by: "an opposite position",
+  reverse: "reversal",
 };
 
 function ClosedRow({ row }) {
@@ -75,6 +78,7 @@ function ClosedRow({ row }) {
     <td class="number" data-label="Entry">${price(row.entry)}</td>
     <td class="number" data-label="Exit">${price(row.exit)}</td>
     <td class="number strong ${tone(pnl)}" data-label="P&L">${signedMoney(pnl)}</td>
+    <td class="number muted" data-label="Commission">${money(toUnits(row.commission, MONEY_DECIMALS) ?? 0n)}</td>
     <td data-label="Closed by">${REASONS[row.reason] ?? row.reason}</td>
     <td class="number muted" data-label="Closed">${clock(row.closedAt)}</td>
   </tr>`;
@@ -85,7 +89,7 @@ function History() {
   return html`<table class="rows">
     <thead><tr>
       <th scope="col">Position</th><th scope="col">Quantity</th><th scope="col">Entry</th><th scope="col">Exit</th>
-      <th scope="col">P&L, USD</th><th scope="col">Closed by</th><th scope="col">Closed</th>
+      <th scope="col">P&L, USD</th><th scope="col">Commission</th><th scope="col">Closed by</th><th scope="col">Closed</th>
     </tr></thead>
     <tbody>${closed.value.map((row) => html`<${ClosedRow} key=${`${row.id} ${row.closedAt}`} row=${row} />`)}</tbody>
   </table>`;
