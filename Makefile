@@ -38,12 +38,12 @@ $(BIN)/python:
 # A stamp per lock file: nothing is installed again until the lock changes.
 $(VENV)/.run: requirements.txt | $(BIN)/python
 	@echo "Installing what the platform needs; this takes a minute once."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt | $(VENV)/.run
 	@echo "Installing what the checks and tests need; this takes a minute once."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 # --- use --------------------------------------------------------------------------------------------------------------
