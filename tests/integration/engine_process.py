@@ -1,0 +1,68 @@
+"""The engine as a process of its own that kills itself at a named point: for tests only.
+
+Run as ``python -m tests.integration.engine_process <configuration.json> [<point> <hit>]``.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from engine.adapters.compose import build_runner
+from engine.config import EngineConfig, SnapshotKey
+from engine.runtime.ports import Probe
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(config: EngineConfig, folder: Path, *, crash: tuple[str, int] | None = None) -> Any:
+    """Start such a process, and return it."""
+    path = folder / "engine.json"
+    fields = {name: getattr(config, name) for name in EngineConfig.__slots__}
+    fields["snapshot_dir"] = str(config.snapshot_dir)
+    fields["snapshot_keys"] = [[key.key_id, key.secret.hex()] for key in config.snapshot_keys]
+    path.write_text(json.dumps(fields))
+    arguments = [] if crash is None else [crash[0], str(crash[1])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.engine_process", str(path), *arguments],
+        cwd=REPOSITORY,
+    )
+
+
+def _killer(point: str, hit: int) -> Probe:
+    lock = threading.Lock()
+    left = [hit]
+
+    def probe(met: str) -> None:
+        if met != point:
+            return
+        with lock:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return probe
+
+
+def main() -> None:
+    fields = json.loads(Path(sys.argv[1]).read_text())
+    fields["snapshot_dir"] = Path(fields["snapshot_dir"])
+    fields["snapshot_keys"] = tuple(
+        SnapshotKey(key_id=key_id, secret=bytes.fromhex(secret))
+        for key_id, secret in fields["snapshot_keys"]
+    )
+    config = EngineConfig(**fields)
+    if len(sys.argv) > 2:
+        runner = build_runner(config, probe=_killer(sys.argv[2], int(sys.argv[3])))
+    else:
+        runner = build_runner(config)
+    signal.signal(signal.SIGTERM, lambda *_: runner.request_stop())
+    runner.run()
+
+
+if __name__ == "__main__":
+    main()
