@@ -19,7 +19,9 @@ function cellOf(symbol) {
     cell = item.appendChild(document.createElement("span"));
     cells.set(symbol, cell);
     // In our order, whichever price comes first.
-    list.replaceChildren(...SYMBOLS.filter((known) => cells.has(known)).map((known) => cells.get(known).parentElement));
+    list.replaceChildren(
+      ...SYMBOLS.filter((known) => cells.has(known)).map((known) => cells.get(known).parentElement),
+    );
   }
   return cell;
 }
@@ -32,7 +34,8 @@ function show([symbol, bid]) {
   const before = Number(cell.dataset.bid ?? bid);
   const letter = cell.className.endsWith("a") ? "b" : "a";
   // Compared as numbers: this only picks a colour.
-  cell.className = before === Number(bid) ? "number" : `number flash ${Number(bid) > before ? "up" : "down"}-${letter}`;
+  cell.className =
+    before === Number(bid) ? "number" : `number flash ${Number(bid) > before ? "up" : "down"}-${letter}`;
   cell.dataset.bid = bid;
   cell.textContent = text;
   strip.hidden = false;

@@ -6,8 +6,7 @@ import { html } from "./html.js";
 import { feed, figures, link, positions } from "./store.js";
 
 const DASH = "\u2013";
-const shown = (pick, format = money) =>
-  computed(() => (figures.value ? format(pick(figures.value)) : DASH));
+const shown = (pick, format = money) => computed(() => (figures.value ? format(pick(figures.value)) : DASH));
 
 const level = computed(() => {
   const now = figures.value;
@@ -29,18 +28,54 @@ export function tone(micros) {
 }
 
 const FIGURES = [
-  ["balance", "Balance", shown((f) => f.balance), "", "Settled money: deposits, closed results and fees. Open positions do not change it."],
-  ["pnl", "Open P&L", shown((f) => f.pnl, signedMoney), pnlTone, "Sum over open positions: (closing price − entry) × quantity, the other way round for shorts."],
-  ["equity", "Equity", shown((f) => f.equity), "", "Balance + open P&L: what the account is worth if everything closes now."],
-  ["used", "Used margin", shown((f) => f.used), "", "Sum over positions: entry price × quantity ÷ leverage. Locked until they close."],
+  [
+    "balance",
+    "Balance",
+    shown((f) => f.balance),
+    "",
+    "Settled money: deposits, closed results and fees. Open positions do not change it.",
+  ],
+  [
+    "pnl",
+    "Open P&L",
+    shown((f) => f.pnl, signedMoney),
+    pnlTone,
+    "Sum over open positions: (closing price − entry) × quantity, the other way round for shorts.",
+  ],
+  [
+    "equity",
+    "Equity",
+    shown((f) => f.equity),
+    "",
+    "Balance + open P&L: what the account is worth if everything closes now.",
+  ],
+  [
+    "used",
+    "Used margin",
+    shown((f) => f.used),
+    "",
+    "Sum over positions: entry price × quantity ÷ leverage. Locked until they close.",
+  ],
   ["free", "Free margin", shown((f) => f.free), "", "Equity − used margin: what new orders may lock."],
-  ["level", "Margin level", level, levelTone, "Equity ÷ used margin. 100% is a margin call, at 50% positions are closed."],
+  [
+    "level",
+    "Margin level",
+    level,
+    levelTone,
+    "Equity ÷ used margin. 100% is a margin call, at 50% positions are closed.",
+  ],
 ];
 
 export function AccountBar() {
   return html`<dl class="figures">
     ${FIGURES.map(
-      ([id, name, text, className, formula]) => html`<div class="figure" key=${id} data-figure=${id} tabindex="0" aria-describedby="formula-${id}">
+      ([
+        id,
+        name,
+        text,
+        className,
+        formula,
+      ]) => html`<div class="figure" key=${id} data-figure=${id} tabindex="0" aria-describedby="formula-${id}">
         <dt>${name}</dt>
         <dd class=${className}>${text}${id === "level" ? "" : html`<small> USD</small>`}</dd>
         <span class="formula" role="tooltip" id="formula-${id}">${formula}</span>

@@ -3,12 +3,35 @@
 import { computed, effect } from "@preact/signals";
 import { render } from "preact";
 import { AccountBar, Connection, Views } from "./account.js";
-import { Refusal, balanceGet, closedGet, instrumentsGet, orderCreate, positionClose, positionsGet } from "./api.js";
+import {
+  Refusal,
+  balanceGet,
+  closedGet,
+  instrumentsGet,
+  orderCreate,
+  positionClose,
+  positionsGet,
+} from "./api.js";
 import { ChartHead, chartMount } from "./chart.js";
 import { MONEY_DECIMALS, grouped, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { socketOpen } from "./socket.js";
-import { accountApply, ask, bid, bidMove, closed, feedApply, instrument, instruments, link, pricesApply, side, spread, symbol, view } from "./store.js";
+import {
+  accountApply,
+  ask,
+  bid,
+  bidMove,
+  closed,
+  feedApply,
+  instrument,
+  instruments,
+  link,
+  pricesApply,
+  side,
+  spread,
+  symbol,
+  view,
+} from "./store.js";
 import { Tables } from "./tables.js";
 import { Ticket, ticketReset } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
@@ -23,16 +46,17 @@ let accountId = null;
 let refreshing = null;
 let isRefreshWanted = false;
 
-async function accountFetch() {
-  // The history waits for the projector; the money at stake must not wait with it.
-  const closedRows = closedGet();
+async function stakesFetch() {
   const [own, openRows] = await Promise.all([balanceGet(), positionsGet()]);
   accountApply({ balanceText: own.balance, openRows });
   if (own.accountId && own.accountId !== accountId) {
     accountId = own.accountId;
     subscribe([`account:${accountId}`]);
   }
-  closed.value = await closedRows;
+}
+
+async function historyFetch() {
+  closed.value = await closedGet();
 }
 
 /** Ask for the account's state. Wishes that come while one is under way are answered by one more, made after it. */
@@ -42,7 +66,8 @@ function accountRefresh() {
     try {
       while (isRefreshWanted) {
         isRefreshWanted = false;
-        await accountFetch();
+        // Side by side: the history waits for the projector, and the money at stake must not wait with it.
+        await Promise.all([stakesFetch(), historyFetch()]);
       }
     } catch (error) {
       explain("The account could not be read", error);
@@ -77,7 +102,11 @@ async function close(position) {
     const done = await positionClose(position.id);
     const [pnl, commission] = [done.pnl, done.commission].map((text) => toUnits(text, MONEY_DECIMALS) ?? 0n);
     const fee = commission ? `, commission ${money(commission)} USD` : "";
-    toast("good", `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`, `Result ${signedMoney(pnl)} USD${fee}`);
+    toast(
+      "good",
+      `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`,
+      `Result ${signedMoney(pnl)} USD${fee}`,
+    );
     await accountRefresh();
   } catch (error) {
     explain("Not closed", error);

@@ -1,7 +1,7 @@
 // Candles built from quotes as they arrive. Pure: no DOM, no signals, tested by Node.
 //
-// Prices are JavaScript numbers here and nowhere else: a bar is a picture, and the chart library draws numbers. No money
-// is computed from one.
+// Prices are JavaScript numbers here and nowhere else: a bar is a picture, and the chart library draws numbers.
+// No money is computed from one.
 
 const BARS_MAX = 7200;
 

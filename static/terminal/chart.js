@@ -1,4 +1,4 @@
-// The chart of one symbol: candles of the bid built from the quotes that arrive, the ask, and the lines of open positions.
+// The chart of one symbol: candles of the bid built from the quotes that arrive, the ask, and lines of open positions.
 
 import { effect, signal } from "@preact/signals";
 import { CandlestickSeries, CrosshairMode, LineStyle, createChart } from "lightweight-charts";
@@ -21,7 +21,10 @@ const toLocalSeconds = (time) => time - new Date(time * 1000).getTimezoneOffset(
 function recordingOf(name, onBar) {
   let recording = recordings.get(name);
   if (!recording) {
-    recording = { startedAt: new Date().toISOString(), bars: new Map(INTERVALS.map(([seconds]) => [seconds, new BarSeries(seconds)])) };
+    recording = {
+      startedAt: new Date().toISOString(),
+      bars: new Map(INTERVALS.map(([seconds]) => [seconds, new BarSeries(seconds)])),
+    };
     recordings.set(name, recording);
     const quote = quoteOf(name);
     effect(() => {
@@ -50,18 +53,36 @@ function themeOptions() {
 
 function seriesColours() {
   const [up, down] = [colour("--gain"), colour("--loss")];
-  return { upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down };
+  return {
+    upColor: up,
+    downColor: down,
+    borderUpColor: up,
+    borderDownColor: down,
+    wickUpColor: up,
+    wickDownColor: down,
+  };
 }
 
 /** Return the lines that a position draws: where it began and where it would end. */
 function positionLines(position) {
-  const entry = { price: Number(position.entry), color: colour("--accent"), title: `${position.direction} ${trimZeros(position.quantity)}` };
+  const entry = {
+    price: Number(position.entry),
+    color: colour("--accent"),
+    title: `${position.direction} ${trimZeros(position.quantity)}`,
+  };
   const stops = [
     [position.stopLoss, "--loss", "stop loss"],
     [position.takeProfit, "--gain", "take profit"],
   ];
-  const ends = stops.filter(([at]) => at).map(([at, name, title]) => ({ price: Number(at), color: colour(name), title }));
-  return [entry, ...ends].map((line) => ({ ...line, lineWidth: 1, lineStyle: LineStyle.Dashed, axisLabelVisible: true }));
+  const ends = stops
+    .filter(([at]) => at)
+    .map(([at, name, title]) => ({ price: Number(at), color: colour(name), title }));
+  return [entry, ...ends].map((line) => ({
+    ...line,
+    lineWidth: 1,
+    lineStyle: LineStyle.Dashed,
+    axisLabelVisible: true,
+  }));
 }
 
 /** Draw into `element` and follow the store. */
@@ -76,7 +97,15 @@ export function chartMount(element) {
   });
   chart.applyOptions(themeOptions());
   const series = chart.addSeries(CandlestickSeries, { ...seriesColours(), priceLineWidth: 1 });
-  const askLine = series.createPriceLine({ price: 0, color: colour("--muted"), lineWidth: 1, lineStyle: LineStyle.Dotted, lineVisible: false, axisLabelVisible: false, title: "ask" });
+  const askLine = series.createPriceLine({
+    price: 0,
+    color: colour("--muted"),
+    lineWidth: 1,
+    lineStyle: LineStyle.Dotted,
+    lineVisible: false,
+    axisLabelVisible: false,
+    title: "ask",
+  });
   let lines = [];
 
   const onBar = (name, seconds, bar) => {
@@ -118,7 +147,16 @@ export function ChartHead() {
   return html`
     <div class="intervals" role="group" aria-label="Interval">
       ${INTERVALS.map(
-        ([seconds, name]) => html`<button key=${name} type="button" class="tab" aria-pressed=${interval.value === seconds} onClick=${() => (interval.value = seconds)}>${name}</button>`,
+        ([seconds, name]) =>
+          html`<button
+            key=${name}
+            type="button"
+            class="tab"
+            aria-pressed=${interval.value === seconds}
+            onClick=${() => (interval.value = seconds)}
+          >
+            ${name}
+          </button>`,
       )}
     </div>
     <span class="muted chart-note">Live bid since ${startedAt}</span>

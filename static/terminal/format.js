@@ -41,7 +41,7 @@ export function grouped(text) {
 /** Divide whole numbers, rounding towards minus infinity. */
 export function floorDivide(dividend, divisor) {
   const quotient = dividend / divisor;
-  const isBelow = dividend % divisor !== 0n && (dividend < 0n) !== (divisor < 0n);
+  const isBelow = dividend % divisor !== 0n && dividend < 0n !== divisor < 0n;
   return isBelow ? quotient - 1n : quotient;
 }
 

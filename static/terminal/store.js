@@ -117,5 +117,12 @@ export const figures = computed(() => {
   }
   // Isolated positions live on their own margin: it and their result stay out of what the others may use.
   const crossEquity = balance.value - isolated + crossPnl;
-  return { balance: balance.value, pnl, equity: balance.value + pnl, used, free: crossEquity - used, crossEquity };
+  return {
+    balance: balance.value,
+    pnl,
+    equity: balance.value + pnl,
+    used,
+    free: crossEquity - used,
+    crossEquity,
+  };
 });

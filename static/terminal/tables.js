@@ -31,7 +31,11 @@ function PositionRow({ position, onClose }) {
     closing.value = new Set([...closing.value].filter((id) => id !== position.id));
   };
   return html`<tr data-position=${position.id}>
-    <th scope="row"><a href="/trade/${position.symbol}">${position.symbol}</a> <${Direction} direction=${position.direction} /><span class="times">${position.leverage}×</span></th>
+    <th scope="row">
+      <a href="/trade/${position.symbol}">${position.symbol}</a>
+      <${Direction} direction=${position.direction} />
+      <span class="times">${position.leverage}×</span>
+    </th>
     <td class="number" data-label="Quantity">${trimZeros(position.quantity)}</td>
     <td class="number" data-label="Entry">${price(position.entry)}</td>
     <td class="number" data-label="Now">${current}</td>
@@ -41,13 +45,16 @@ function PositionRow({ position, onClose }) {
     <td class=${className} data-label="P&L" data-pnl>${text}</td>
     <td class="number muted" data-label="of margin">${share}</td>
     <td class="act"><button class="button small" type="button" disabled=${isClosing} onClick=${close}
-      aria-label="Close ${position.symbol} ${position.direction} ${trimZeros(position.quantity)}">${isClosing ? "Closing…" : "Close"}</button></td>
+      aria-label="Close ${position.symbol} ${position.direction} ${trimZeros(position.quantity)}"
+    >${isClosing ? "Closing…" : "Close"}</button></td>
   </tr>`;
 }
 
 function Positions({ onClose }) {
   if (positions.value.length === 0) {
-    return html`<p class="empty">No open position. What you buy or sell appears here, with its result changing as prices do.</p>`;
+    return html`<p class="empty">
+      No open position. What you buy or sell appears here, with its result changing as prices do.
+    </p>`;
   }
   return html`<table class="rows">
     <thead><tr>
@@ -55,7 +62,12 @@ function Positions({ onClose }) {
       <th scope="col">Margin</th><th scope="col">Stop loss</th><th scope="col">Take profit</th>
       <th scope="col">P&L, USD</th><th scope="col">of margin</th><td></td>
     </tr></thead>
-    <tbody>${positions.value.map((position) => html`<${PositionRow} key=${`${position.id} ${position.quantity}`} position=${position} onClose=${onClose} />`)}</tbody>
+    <tbody>
+      ${positions.value.map((position) => {
+        const key = `${position.id} ${position.quantity}`;
+        return html`<${PositionRow} key=${key} position=${position} onClose=${onClose} />`;
+      })}
+    </tbody>
   </table>`;
 }
 
@@ -89,7 +101,8 @@ function History() {
   return html`<table class="rows">
     <thead><tr>
       <th scope="col">Position</th><th scope="col">Quantity</th><th scope="col">Entry</th><th scope="col">Exit</th>
-      <th scope="col">P&L, USD</th><th scope="col">Commission</th><th scope="col">Closed by</th><th scope="col">Closed</th>
+      <th scope="col">P&L, USD</th><th scope="col">Commission</th><th scope="col">Closed by</th>
+      <th scope="col">Closed</th>
     </tr></thead>
     <tbody>${closed.value.map((row) => html`<${ClosedRow} key=${`${row.id} ${row.closedAt}`} row=${row} />`)}</tbody>
   </table>`;
@@ -99,11 +112,14 @@ export function Tables({ onClose }) {
   return html`
     <div class="panel-head" role="group" aria-label="Tables">
       ${TABS.map(
-        ([id, name]) => html`<button key=${id} class="tab" type="button" aria-pressed=${tab.value === id} onClick=${() => (tab.value = id)}
+        ([
+          id,
+          name,
+        ]) => html`<button key=${id} class="tab" type="button" aria-pressed=${tab.value === id} onClick=${() => (tab.value = id)}
         >${name}${id === "open" && html` <span class="count">${positions.value.length}</span>`}</button>`,
       )}
     </div>
-    <div class="table-scroll" tabindex="0" role="region" aria-label=${tab.value === "open" ? "Open positions" : "Closed positions"}>
+    <div class="table-scroll" tabindex="0" role="region" aria-label=${`${tab.value} positions`}>
       ${tab.value === "open" ? html`<${Positions} onClose=${onClose} />` : html`<${History} />`}
     </div>
   `;

@@ -52,7 +52,10 @@ const obstacle = computed(() => {
   if (!/^\d+$/.test(leverage.value) || leverage.value < 1 || leverage.value > known.leverageMax) {
     return `Leverage is a whole number from 1 to ${known.leverageMax}`;
   }
-  for (const [name, text] of [["Stop loss", stopLoss.value], ["Take profit", takeProfit.value]]) {
+  for (const [name, text] of [
+    ["Stop loss", stopLoss.value],
+    ["Take profit", takeProfit.value],
+  ]) {
     if (text.trim() && toUnits(text, known.priceDecimals) === null) {
       return `${name} is a price with at most ${known.priceDecimals} decimals`;
     }
@@ -76,22 +79,31 @@ const estimate = computed(() => {
 const estimated = (name) => computed(() => (estimate.value ? money(estimate.value[name]) : "\u2013"));
 const [valueText, marginText, costText] = ["value", "margin", "spread"].map(estimated);
 const freeText = computed(() => (figures.value ? money(figures.value.free) : "\u2013"));
-const isBeyond = computed(() => Boolean(estimate.value && figures.value && estimate.value.margin > figures.value.free));
+const isBeyond = computed(() =>
+  Boolean(estimate.value && figures.value && estimate.value.margin > figures.value.free),
+);
 
 const bidText = computed(() => price(bid.value));
 const askText = computed(() => price(ask.value));
 const spreadText = computed(() => price(spread.value));
 const sellClass = computed(() => `number flash ${bidMove.value}`);
 function SideButton({ name, label, text, className }) {
-  return html`<button type="button" class="side ${name}" aria-pressed=${side.value === name} onClick=${() => (side.value = name)}
-    aria-keyshortcuts=${name[0]}><span>${label}</span><b class=${className}>${text}</b></button>`;
+  return html`<button
+    type="button" class="side ${name}" aria-keyshortcuts=${name[0]}
+    aria-pressed=${side.value === name} onClick=${() => (side.value = name)}
+  ><span>${label}</span><b class=${className}>${text}</b></button>`;
 }
 
 function Field({ id, label, value, unit, hint }) {
   return html`<div class="field">
     <label for=${id}>${label}</label>
-    <div class="input"><input id=${id} class="number" inputmode="decimal" autocomplete="off" placeholder=${hint} value=${value}
-      onInput=${(event) => (value.value = event.target.value.replace(",", "."))} /><span aria-hidden="true">${unit}</span></div>
+    <div class="input">
+      <input
+        id=${id} class="number" inputmode="decimal" autocomplete="off" placeholder=${hint} value=${value}
+        onInput=${(event) => (value.value = event.target.value.replace(",", "."))}
+      />
+      <span aria-hidden="true">${unit}</span>
+    </div>
   </div>`;
 }
 
@@ -102,8 +114,16 @@ function Leverage({ leverageMax }) {
   return html`<div class="field">
     <label for="leverage">Leverage</label>
     <div class="leverage">
-      <input type="range" min="1" max=${leverageMax} step="1" value=${leverage} style=${{ "--share": share }} onInput=${change} aria-label="Leverage slider" />
-      <div class="input"><input id="leverage" class="number" inputmode="numeric" autocomplete="off" value=${leverage} onInput=${change} /><span aria-hidden="true">×</span></div>
+      <input
+        type="range" min="1" max=${leverageMax} step="1" aria-label="Leverage slider"
+        value=${leverage} style=${{ "--share": share }} onInput=${change}
+      />
+      <div class="input">
+        <input
+          id="leverage" class="number" inputmode="numeric" autocomplete="off" value=${leverage} onInput=${change}
+        />
+        <span aria-hidden="true">×</span>
+      </div>
     </div>
   </div>`;
 }

@@ -8,8 +8,7 @@ import { instruments, quoteOf, symbol } from "./store.js";
 
 const search = signal("");
 const wanted = computed(() => search.value.trim().toUpperCase());
-const matches = (row) =>
-  row.symbol.includes(wanted.value) || row.name.toUpperCase().includes(wanted.value);
+const matches = (row) => row.symbol.includes(wanted.value) || row.name.toUpperCase().includes(wanted.value);
 const isEmpty = computed(() => ![...instruments.value.values()].some(matches));
 
 function step(event) {

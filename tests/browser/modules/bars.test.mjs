@@ -7,7 +7,13 @@ import { BarSeries } from "../../../static/terminal/bars.js";
 test("quotes of one second make one bar, the next second opens where it closed", () => {
   const series = new BarSeries(1);
 
-  for (const [price, ms] of [[10, 5000], [12, 5200], [9, 5900], [11, 6000]]) series.add(price, ms);
+  for (const [price, ms] of [
+    [10, 5000],
+    [12, 5200],
+    [9, 5900],
+    [11, 6000],
+  ])
+    series.add(price, ms);
 
   assert.deepEqual(series.bars, [
     { time: 5, open: 10, high: 12, low: 9, close: 9 },

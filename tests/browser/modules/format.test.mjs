@@ -83,8 +83,16 @@ test("profit and margin are exact to the micro", () => {
 });
 
 test("numbers of JSON keep every digit", () => {
-  const parsed = parseExact('{"a": 10000.123456789012345, "b": [-0.1, 3], "c": "x \\"1.5\\" y", "d": null, "e12": true}');
-  assert.deepEqual(parsed, { a: "10000.123456789012345", b: ["-0.1", "3"], c: 'x "1.5" y', d: null, e12: true });
+  const parsed = parseExact(
+    '{"a": 10000.123456789012345, "b": [-0.1, 3], "c": "x \\"1.5\\" y", "d": null, "e12": true}',
+  );
+  assert.deepEqual(parsed, {
+    a: "10000.123456789012345",
+    b: ["-0.1", "3"],
+    c: 'x "1.5" y',
+    d: null,
+    e12: true,
+  });
 });
 
 test("an instant shows its day only if it is not today", () => {
