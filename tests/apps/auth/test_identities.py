@@ -74,9 +74,10 @@ def test_verify_user_knows_a_browser_by_its_session(visitor, post_form):
     post_form(visitor, facade.login_link_create("alice@example.com").url, "/auth/verify")
     csrf = visitor.cookies[django_settings.CSRF_COOKIE_NAME].value
 
-    headers = {"accept": "application/json"}
-    with_csrf = visitor.post(VERIFY_USER, headers={**headers, "x-csrftoken": csrf})
-    without = visitor.post(VERIFY_USER, headers=headers)
+    json = {"content_type": "application/json", "headers": {"accept": "application/json"}}
+    without = visitor.post(VERIFY_USER, {}, **json)
+    json["headers"]["x-csrftoken"] = csrf
+    with_csrf = visitor.post(VERIFY_USER, {}, **json)
 
     assert with_csrf.json()["data"]["user"]["email"] == "alice@example.com"
     assert without.status_code == 403
