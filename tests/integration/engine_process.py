@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.adapters.compose import build_runner
+from engine.adapters.process import run_to_exit
 from engine.config import EngineConfig, SnapshotKey
 from engine.runtime.ports import Probe
 
@@ -60,8 +61,7 @@ def main() -> None:
         runner = build_runner(config, probe=_killer(sys.argv[2], int(sys.argv[3])))
     else:
         runner = build_runner(config)
-    signal.signal(signal.SIGTERM, lambda *_: runner.request_stop())
-    runner.run()
+    sys.exit(run_to_exit(runner))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
 from engine.messages import codec, streams
 from engine.messages.replies import Accepted
+from engine.runtime.errors import EXIT_TRY_LATER
 from engine.runtime.ports import Position, probe_nothing
 from engine.runtime.recovery import recover
 from tests.integration import engine_process
@@ -94,7 +95,7 @@ def test_an_engine_that_slept_through_its_succession_is_fenced(config, hand, tmp
     sent.append(hand.append(deposit(ACCOUNT, 3, 1)))
     hand.output_at(sent[1])
 
-    assert sleeper.wait(20) == 1
+    assert sleeper.wait(20) == EXIT_TRY_LATER
     assert {hand.output_at(entry_id)[streams.OUT_EPOCH] for entry_id in sent} == {b"2"}
     successor.terminate()
     assert successor.wait(20) == 0
