@@ -11,6 +11,7 @@ import re
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -119,7 +120,8 @@ class SnapshotFiles:
                 "A snapshot could not be written; the one before stays.",
                 extra={"snapshot": name, "reason": str(error)},
             )
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     def _sealed(self, header: SnapshotHeader, body: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)

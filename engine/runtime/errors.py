@@ -1,6 +1,14 @@
 """Why an engine stops or waits. Each halt names its reason, and its message says what an operator can do."""
 
 from enum import StrEnum
+from typing import Final
+
+# Exit codes of a process whose engine halted, by sysexits.h: try again later (another engine is in charge, or the log is
+# away); an operator has to set
+# something right; our own code or the log contradicts itself.
+EXIT_TRY_LATER: Final = 75
+EXIT_CONFIGURATION: Final = 78
+EXIT_CONTRADICTION: Final = 70
 
 
 class HaltCode(StrEnum):
@@ -36,6 +44,17 @@ class HaltError(Exception):
     def __init__(self, code: HaltCode, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+    @property
+    def exit_code(self) -> int:
+        """Return what the process should end with."""
+        match self.code:
+            case HaltCode.FENCED | HaltCode.LEASE_HELD | HaltCode.LOG_LOST:
+                return EXIT_TRY_LATER
+            case HaltCode.LOG_EMPTY | HaltCode.SNAPSHOT_AHEAD | HaltCode.SNAPSHOTS_UNUSABLE:
+                return EXIT_CONFIGURATION
+            case _:
+                return EXIT_CONTRADICTION
 
 
 class LogUnavailableError(Exception):
