@@ -34,7 +34,7 @@ from tests.engine.properties.naive_state import Account, Order, Position
 USD = 1_000_000
 # 2023-11-14, a minute before midnight UTC: day orders end and rollovers pass early in each history.
 START_MS = 1_700_006_340_000
-LEVERAGES = (1, 2, 5, 10, 20, 50, 100)
+LEVERAGES = (1, 2, 3, 7, 10, 30, 50, 100)
 
 
 class Chooser(Protocol):
@@ -86,7 +86,7 @@ def instrument(symbol: str, price: int, quantity: int, **changes: Any) -> Instru
         "quantity_decimals": quantity,
         "quantity_min_units": 1,
         "quantity_step_units": 1,
-        "quantity_max_units": 1_000_000,
+        "quantity_max_units": 10_000_000,
         "stop_distance_ticks": 0,
         "tiers": tiers(),
         "swap_long_ppm": -190_000,
@@ -103,7 +103,7 @@ INSTRUMENTS = (
         "TINYUSDT", 0, 2, quantity_min_units=10, quantity_step_units=5, swap_short_ppm=-9_000_000
     ),
     instrument(
-        "DOGEUSDT", 5, 0, quantity_min_units=50, quantity_step_units=50, stop_distance_ticks=7
+        "DOGEUSDT", 5, 1, quantity_min_units=15, quantity_step_units=5, stop_distance_ticks=7
     ),
 )
 PRICES = {"BTCUSDT": 600_000, "TINYUSDT": 60, "DOGEUSDT": 10_000}
@@ -146,8 +146,9 @@ class Storyteller:
         self.ms = START_MS
         self.sequence = 0
         self.was_long_gap = False
-        # 0 mild; 1 storms: gaps and few stops; 2 dark: quotes go missing, markets halt; 3 crowded: many small orders.
-        self.weather = chooser.integer(0, 3)
+        # 0 mild; 1 storms: gaps and few stops; 2 dark: quotes go missing, markets halt; 3 crowded: many small orders;
+        # 4 a herd: everyone is long on borrowed money.
+        self.weather = chooser.integer(0, 4)
         self.feed_sequence = 0
         self.requests = 0
         self.sent: list[c.AnyCommand] = []
@@ -258,14 +259,31 @@ class Storyteller:
                 found += [p.sl, p.tp, p.lp, p.entry] if p.symbol == symbol else []
             for o in a.orders.values():
                 found += [o.price, o.stop] if o.symbol == symbol else []
-        return [level for level in found if level]
+            found += self.critical(a, symbol)
+        return [
+            level for level in found if level and PRICES[symbol] // 8 < level < PRICES[symbol] * 6
+        ]
+
+    def critical(self, a: Account, symbol: str) -> list[int]:
+        """Return the bids at which an account reaches one of its levels if only this symbol moves."""
+        i = self.oracle.instruments[symbol]
+        cross = [p for p in a.positions.values() if p.mode == "cross" and p.symbol == symbol]
+        net = sum(p.sign * p.qty for p in cross)
+        if not net:
+            return []
+        equity, used = self.oracle.figures(a)
+        call, stop = a.terms.margin_call_level_bps, a.terms.stop_out_level_bps
+        per_tick = 10_000 * i.k * net
+        return [
+            i.bid + (bps * used - equity * 10_000) // per_tick for bps in (call, stop, call + 500)
+        ]
 
     def moved(self, symbol: str) -> tuple[str, int, int]:
         """Return the next price of a symbol: a step, a gap, or exactly a threshold."""
         i = self.oracle.instruments[symbol]
         bid = i.bid or PRICES[symbol]
         spread = self.integer(0, 2) + (bid * self.integer(0, 4)) // 5_000
-        kind = self.integer(50 if self.weather == 1 else 0, 99)
+        kind = self.integer(50 if self.weather in (1, 2) else 0, 99)
         targets = self.thresholds(symbol) if 50 <= kind < 80 else []
         if targets:
             bid = self.pick(targets) + self.integer(-1, 1) - (spread if self.chance(50) else 0)
@@ -321,7 +339,7 @@ class Storyteller:
     def stops(self, sign: int, price: int) -> dict[str, int]:
         """Return stop loss, take profit and trailing distance, mostly on their right sides."""
         wanted: dict[str, int] = {}
-        if self.weather in (1, 2) and self.chance(80):
+        if self.weather in (1, 2, 4) and self.chance(80):
             return {}
         if self.chance(35):
             wanted["stop_loss_ticks"] = price - sign * self.distance(price)
@@ -339,6 +357,7 @@ class Storyteller:
         equity, used = self.oracle.figures(a)
         room = max(0, equity - used) * leverage // (price * i.k)
         shares = (1, 2, 5, 20) if self.weather == 3 else (5, 30, 60, 90, 97, 99, 110)
+        shares = (20, 40) if self.weather == 2 else shares
         units = room * self.pick(shares) // 100
         step = i.spec.quantity_step_units
         units = max(units // step * step, i.spec.quantity_min_units)
@@ -363,7 +382,7 @@ class Storyteller:
         a = self.account()
         symbol = self.pick(list(PRICES)) if not self.chance(1) else "NOSUCH"
         i = self.oracle.instruments.get(symbol) or self.oracle.instruments["BTCUSDT"]
-        side = self.pick((Side.BUY, Side.SELL))
+        side = Side.BUY if self.weather == 4 and self.chance(80) else self.pick(tuple(Side))
         sign = 1 if side is Side.BUY else -1
         leverage = self.pick(LEVERAGES) if not self.chance(2) else 101
         price = i.opening(sign) or PRICES[i.spec.symbol]

@@ -376,10 +376,9 @@ class NaiveModel:
             equity, used = self.figures(a)
             self.emit(a, "StopOutResumed", equity_micros=equity, used_margin_micros=used)
 
-    def is_below(self, a: Account, fee: int = 0, released: int = 0) -> bool:
+    def is_below(self, a: Account) -> bool:
         equity, used = self.figures(a)
-        used -= released
-        return used > 0 and (equity - fee) * 10_000 <= a.terms.stop_out_level_bps * used
+        return used > 0 and equity * 10_000 <= a.terms.stop_out_level_bps * used
 
     def closable(self, a: Account) -> list[Position]:
         cross = [p for _, p in sorted(a.positions.items()) if p.mode == "cross"]
@@ -410,10 +409,18 @@ class NaiveModel:
             self.emit(a, "StopOutPending", equity_micros=equity, used_margin_micros=used)
 
     def slice_of(self, a: Account, p: Position) -> int:
+        """Try every step from the smallest on."""
         i = self.instruments[p.symbol]
-        for qty in range(i.spec.quantity_step_units, p.qty, i.spec.quantity_step_units):
-            fee = self.commission(a, qty * self.closing(p) * i.k)
-            if not self.is_below(a, fee, floor(Fraction(p.margin * qty, p.qty))):
+        equity, used = self.figures(a)
+        value, step, stop = (
+            self.closing(p) * i.k,
+            i.spec.quantity_step_units,
+            a.terms.stop_out_level_bps,
+        )
+        for qty in range(step, p.qty, step):
+            fee = -(-qty * value * a.terms.commission_ppm // MILLION)
+            left = used - p.margin * qty // p.qty
+            if not left or (equity - fee) * 10_000 > stop * left:
                 return qty if p.qty - qty >= i.spec.quantity_min_units else p.qty
         return p.qty
 
