@@ -53,6 +53,9 @@ class Environment:
     log_fsync: Literal["always", "everysec"]
     # After this time the outcome of an order counts as unknown (HTTP 408).
     order_timeout_ms: int
+    # What one WebSocket may send, and how many of them one user may have in one process.
+    socket_messages_per_second: int
+    sockets_per_user: int
     # Whether a fresh database gets alice, bob and charlie; only embedded ones do by themselves.
     seed_demo: bool
     # Money of a new demo account, whole units of the account's currency as text.
@@ -194,6 +197,8 @@ def environment_load() -> Environment:
             "Literal['always', 'everysec']", _one_of(env, "LOG_FSYNC", ("always", "everysec"))
         ),
         order_timeout_ms=_integer(env, "ORDER_TIMEOUT_MS", 3000, 100, 60_000),
+        socket_messages_per_second=_integer(env, "SOCKET_MESSAGES_PER_SECOND", 20, 1, 1_000_000),
+        sockets_per_user=_integer(env, "SOCKETS_PER_USER", 5, 1, 1_000_000),
         seed_demo=_boolean(env, "SEED_DEMO", default=not database_url),
         demo_balance=env.str("DEMO_BALANCE", default="") or "10000",
         secret_key=secret_key,

@@ -1,5 +1,5 @@
 """The WebSocket routes, composed from those of the apps."""
 
-from django.urls import URLPattern
+from apps.trade.routing import websocket_urlpatterns as trade_sockets
 
-websocket_urlpatterns: list[URLPattern] = []
+websocket_urlpatterns = [*trade_sockets]

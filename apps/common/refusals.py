@@ -12,6 +12,7 @@ from typing import Final
 
 from apps.common.errors import ServiceError
 from apps.common.money import PERCENT_DECIMALS_OF_PPM, number_from_micros, number_from_scaled
+from apps.common.names import camel_case
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 
@@ -186,7 +187,8 @@ def _numbers(
         elif "us" in parts:
             number = number_from_scaled(value, _SECONDS_DECIMALS)
         elif "ticks" in parts or "units" in parts:
-            if decimals is None:
+            # No price and no quantity is 0: the engine says "none" by it.
+            if decimals is None or not value:
                 continue
             scale = decimals.price if "ticks" in parts else decimals.quantity
             number = number_from_scaled(value, scale)
@@ -210,5 +212,5 @@ def _text(value: Decimal | int | str) -> str:
 
 
 def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.capitalize, rest))
+    # In the contract an open position is the order that opened it.
+    return camel_case(name.replace("position_id", "order_id"))

@@ -76,7 +76,8 @@ def _scaled(name: str, text: str, decimals: int, code: RejectCode) -> int:
     try:
         return scaled_from_text(text, decimals)
     except ValueError as error:
-        raise _invalid(name, code, f"is not valid: {error}") from error
+        why = f"is not valid: {error}" if decimals else f"must be a whole number, was {text}"
+        raise _invalid(name, code, why) from error
 
 
 def _invalid(name: str, code: RejectCode, why: str) -> ServiceError:

@@ -81,7 +81,7 @@ async def positions_open(*, account: AccountInfo, limit: int, offset: int) -> di
     view = await profile.account_view(account)
     newest_first = sorted(view.positions, key=_age, reverse=True)
     return {
-        "message": [_open_shape(view, p) for p in newest_first[offset : offset + limit]],
+        "message": [open_shape(view, p) for p in newest_first[offset : offset + limit]],
         "total": len(newest_first),
         "asOf": view.as_of,
     }
@@ -147,7 +147,8 @@ def _closed_shape(
     }
 
 
-def _open_shape(view: AccountView, position: PositionView) -> dict[str, object]:
+def open_shape(view: AccountView, position: PositionView) -> dict[str, object]:
+    """Return an open order in the contract's shape."""
     instrument = market.instrument_get(position.symbol)
     return {
         "orderId": position.position_id,

@@ -1,0 +1,5 @@
+"""The WebSocket of the platform: one connection for prices, account events and orders (docs/asyncapi.yaml)."""
+
+from apps.trade.consumers.socket import TradingSocket
+
+__all__ = ["TradingSocket"]

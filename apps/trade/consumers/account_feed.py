@@ -1,0 +1,120 @@
+"""One account's events on one socket: a snapshot first, then every event after it, in order and without a gap."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from apps.common.engine_gateway import engine_gateway
+from apps.common.errors import ServiceError
+from apps.common.outputs import Output
+from apps.profile import facade as profile
+from apps.profile.facade import AccountInfo
+from apps.trade.consumers.limits import EVENTS_WAITING_MAX
+from apps.trade.services.snapshots import account_snapshot, event_shape
+from engine.messages.events import AccountEvent
+
+_RESET_RETRY_S = 0.5
+
+# Sends one frame; sets what the socket shall be closed with.
+SendFrame = Callable[[dict[str, object]], Awaitable[None]]
+
+
+class AccountFeed:
+    """Follows one account for one socket.
+
+    1. Live events are buffered from the very beginning.
+    2. The snapshot names the last event that it contains.
+    3. Of the buffer, what comes after that is sent; then the live ones.
+    After a gap in the stream all of it happens again, with `reset`.
+    """
+
+    def __init__(
+        self, account: AccountInfo, send: SendFrame, on_overflow: Callable[[], None]
+    ) -> None:
+        self._account = account
+        self._send = send
+        self._on_overflow = on_overflow
+        # None: a gap.
+        self._waiting: asyncio.Queue[Output | None] = asyncio.Queue(EVENTS_WAITING_MAX)
+        self._symbols: dict[str, str] = {}
+        self._seq = 0
+        self._unsubscribe = engine_gateway().subscribe_account(account.id, self._heard)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, *, is_resume: bool) -> None:
+        """Send the snapshot and go on with events.
+
+        Errors: EngineBusyError, AccountUnknownError; then nothing is followed.
+        """
+        try:
+            await self._snapshot(is_reset=is_resume)
+        except BaseException:
+            self._unsubscribe()
+            raise
+        self._task = asyncio.create_task(self._pump())
+
+    def close(self) -> None:
+        """Follow the account no longer."""
+        self._unsubscribe()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _heard(self, output: Output | None) -> None:
+        try:
+            self._waiting.put_nowait(output)
+        except asyncio.QueueFull:
+            # Events are never dropped silently: the client comes back and takes a new snapshot.
+            self.close()
+            self._on_overflow()
+
+    async def _pump(self) -> None:
+        while True:
+            output = await self._waiting.get()
+            if output is None:
+                await self._reset()
+                continue
+            for event in output.events:
+                if isinstance(event, AccountEvent) and event.account == self._account.id:
+                    await self._tell(event, output)
+
+    async def _tell(self, event: AccountEvent, output: Output) -> None:
+        if event.seq <= self._seq:
+            return
+        self._seq = event.seq
+        symbol = getattr(event, "symbol", None)
+        entity = getattr(event, "position_id", None) or getattr(event, "order_id", None)
+        if symbol and entity:
+            self._symbols[entity] = symbol
+        shape = event_shape(event, self._symbols)
+        await self._send(
+            {
+                "ch": "account",
+                "id": self._account.id,
+                "seq": event.seq,
+                "d": shape | {"asOf": output.output_id},
+            }
+        )
+        if getattr(event, "remaining_units", None) == 0 and entity:
+            self._symbols.pop(entity, None)
+
+    async def _reset(self) -> None:
+        while True:
+            with contextlib.suppress(ServiceError):
+                await self._snapshot(is_reset=True)
+                return
+            await asyncio.sleep(_RESET_RETRY_S)
+
+    async def _snapshot(self, *, is_reset: bool) -> None:
+        view = await profile.account_view(self._account)
+        self._seq = view.seq
+        self._symbols = {p.position_id: p.symbol for p in view.positions}
+        self._symbols |= {o.order_id: o.symbol for o in view.orders}
+        frame: dict[str, object] = {
+            "ch": "account",
+            "id": view.account,
+            "seq": view.seq,
+            "snapshot": account_snapshot(view),
+        }
+        if is_reset:
+            frame["reset"] = True
+        await self._send(frame)

@@ -1,0 +1,388 @@
+"""One socket: reads messages, checks who speaks, hands operations to the services, writes frames.
+
+An ASGI application of its own instead of a Channels consumer: no task or layer stands between a message and its service.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import DatabaseError
+from rest_framework.exceptions import ValidationError
+from rest_framework.serializers import Serializer
+
+from apps.auth.facade import AuthenticatedUser, session_user, token_user
+from apps.common.envelope import service_failure, success
+from apps.common.errors import ServiceError
+from apps.common.exact_json import json_decode, json_encode
+from apps.market.facade import Subscription, instrument_get, prices_subscribe
+from apps.profile.facade import account_for_async
+from apps.trade.consumers import limits
+from apps.trade.consumers.account_feed import AccountFeed
+from apps.trade.consumers.origins import headers_of, session_key_of
+from apps.trade.serializers import OrderCloseSerializer, OrderCreateSerializer, order_arguments
+from apps.trade.services.orders import order_create
+from apps.trade.services.positions import position_close
+from engine.values import MarginMode, Side
+
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Handler = Callable[["TradingSocket", Message], Awaitable[object]]
+
+
+class TradingSocket:
+    """One client's connection."""
+
+    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._headers = headers_of(scope)
+        self._receive = receive
+        self._asgi_send = send
+        self._user: AuthenticatedUser | None = None
+        # Asks again who is there; None before anybody has proved it.
+        self._identify: Callable[[], Awaitable[AuthenticatedUser | None]] | None = None
+        self._rate = limits.MessageRate(settings.SOCKET_MESSAGES_PER_SECOND, self._loop.time())
+        self._prices: Subscription | None = None
+        # None: all symbols.
+        self._symbols: set[str] | None = set()
+        self._accounts: dict[int, AccountFeed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._is_closed = False
+
+    @classmethod
+    async def serve(cls, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection; the ASGI application."""
+        if (await receive())["type"] == "websocket.connect":
+            await cls(scope, receive, send).run()
+
+    async def run(self) -> None:
+        """Serve until one side ends it."""
+        await self._asgi_send({"type": "websocket.accept"})
+        try:
+            if key := session_key_of(self._headers):
+                await self._signed_in(lambda: session_user(key))
+            self._background(self._watch())
+            while (message := await self._receive())["type"] == "websocket.receive":
+                await self._message(message)
+        finally:
+            self._end()
+
+    # --- frames out -------------------------------------------------------------------------------------------------
+
+    async def _text(self, text: str) -> None:
+        if not self._is_closed:
+            await self._asgi_send({"type": "websocket.send", "text": text})
+
+    async def _frame(self, frame: dict[str, object]) -> None:
+        await self._text(json_encode(frame).decode())
+
+    async def _close(self, code: int) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            await self._asgi_send({"type": "websocket.close", "code": code})
+
+    # --- messages in ------------------------------------------------------------------------------------------------
+
+    async def _message(self, message: Message) -> None:
+        raw = message.get("text") or message.get("bytes") or ""
+        if len(raw) > limits.MESSAGE_BYTES_MAX:
+            await self._close(limits.CLOSE_TOO_LARGE)
+            return
+        if not self._rate.take(self._loop.time()):
+            await self._too_fast()
+            return
+        try:
+            request = json_decode(raw)
+        except ValueError as error:
+            await self._error(None, ServiceError("MALFORMED", f"a message must be JSON: {error}"))
+            return
+        if not isinstance(request, dict):
+            await self._error(None, ServiceError("MALFORMED", "a message must be a JSON object"))
+            return
+        await self._request(request)
+
+    async def _request(self, request: Message) -> None:
+        op = request.get("op")
+        handler = _HANDLERS.get(op) if isinstance(op, str) else None
+        if handler is None:
+            known = ", ".join(sorted(_HANDLERS))
+            error = ServiceError("OP_UNKNOWN", f"op must be one of {known}, was {str(op)[:40]!r}")
+            await self._error(request, error)
+        elif op in _TRADING:
+            # Orders wait for the engine; meanwhile the socket goes on listening.
+            if self._in_flight >= limits.IN_FLIGHT_MAX:
+                text = f"at most {limits.IN_FLIGHT_MAX} operations of one socket may wait for their answers"
+                await self._error(request, ServiceError("RATE_LIMITED", text, http_status=429))
+                return
+            self._in_flight += 1
+            self._background(self._answer_in_flight(handler, request))
+        else:
+            await self._answer(handler, request)
+
+    async def _answer_in_flight(self, handler: Handler, request: Message) -> None:
+        try:
+            await self._answer(handler, request)
+        finally:
+            self._in_flight -= 1
+
+    async def _answer(self, handler: Handler, request: Message) -> None:
+        try:
+            data = await handler(self, request)
+        except ServiceError as error:
+            await self._error(request, error)
+        except ValidationError as error:
+            await self._error(request, _invalid(error))
+        except Exception:
+            # The outermost loop of one request: our bug must not end the client's other business.
+            logger.exception("an operation failed", extra={"op": request.get("op")})
+            text = (
+                "something failed on our side; nothing is known about the outcome of this request"
+            )
+            await self._error(request, ServiceError("INTERNAL", text, http_status=500))
+        else:
+            if data is not None:
+                await self._frame(_reply(request) | success(data))
+
+    async def _error(self, request: Message | None, error: ServiceError) -> None:
+        await self._frame(_reply(request) | service_failure(error))
+
+    async def _too_fast(self) -> None:
+        if self._rate.refused > limits.REFUSALS_MAX:
+            await self._close(limits.CLOSE_TOO_MANY)
+            return
+        text = f"at most {settings.SOCKET_MESSAGES_PER_SECOND} messages a second are read; this one was not"
+        await self._error(None, ServiceError("RATE_LIMITED", text, http_status=429))
+
+    # --- who is there -----------------------------------------------------------------------------------------------
+
+    async def _signed_in(
+        self, identify: Callable[[], Awaitable[AuthenticatedUser | None]]
+    ) -> AuthenticatedUser | None:
+        user = await identify()
+        if user is None or (self._user is not None and self._user.id != user.id):
+            return None
+        if self._user is None:
+            if limits.sockets_by_user[user.id] >= settings.SOCKETS_PER_USER:
+                raise ServiceError(
+                    "RATE_LIMITED",
+                    f"a user may have at most {settings.SOCKETS_PER_USER} sockets",
+                    http_status=429,
+                )
+            limits.sockets_by_user[user.id] += 1
+        self._user, self._identify = user, identify
+        return user
+
+    async def _watch(self) -> None:
+        """Close the socket of a visitor who does not sign in, and of a user whose session has ended."""
+        await asyncio.sleep(limits.AUTH_SECONDS if self._user is None else 0)
+        while await self._is_signed_in():  # noqa: ASYNC110 - nothing tells of a session that ends elsewhere.
+            await asyncio.sleep(limits.RECHECK_SECONDS)
+        await self._close(limits.CLOSE_UNAUTHORISED)
+
+    async def _is_signed_in(self) -> bool:
+        try:
+            return self._identify is not None and await self._identify() is not None
+        except DatabaseError as error:
+            # While nobody can tell, prices and events go on; operations ask for themselves and are refused.
+            logger.warning("a session could not be checked", extra={"error": repr(error)})
+            return True
+
+    async def _user_now(self) -> AuthenticatedUser:
+        user = await self._identify() if self._identify is not None else None
+        if user is None:
+            raise ServiceError(
+                "NOT_AUTHENTICATED", 'sign in first: {"op":"auth","token":...}', http_status=401
+            )
+        return user
+
+    # --- operations -------------------------------------------------------------------------------------------------
+
+    async def _auth(self, request: Message) -> object:
+        token = request.get("token")
+        if not isinstance(token, str):
+            raise ServiceError("INVALID", "token: expected an access token")
+        user = await self._signed_in(lambda: token_user(token))
+        if user is None:
+            raise ServiceError(
+                "NOT_AUTHENTICATED", "the access token is wrong or has ended", http_status=401
+            )
+        return {"userId": user.id}
+
+    async def _ping(self, request: Message) -> object:
+        await self._frame({"ch": "pong", "t": request.get("t")})
+        return None
+
+    async def _ack(self, request: Message) -> object:
+        frame = request.get("frame")
+        if not isinstance(frame, int) or isinstance(frame, bool):
+            raise ServiceError("INVALID", "frame: expected the number of a frame")
+        if self._prices is not None:
+            self._prices.ack(frame)
+        return None
+
+    async def _subscribe(self, request: Message) -> object:
+        channels = _channels(request)
+        after = request.get("after")
+        for channel in channels:
+            kind, _, rest = channel.partition(":")
+            if kind == "prices":
+                self._prices_add(rest)
+            else:
+                resumed = isinstance(after, dict) and rest in after
+                await self._account_add(rest, is_resume=resumed)
+        return {"channels": channels}
+
+    async def _unsubscribe(self, request: Message) -> object:
+        channels = _channels(request)
+        for channel in channels:
+            kind, _, rest = channel.partition(":")
+            if kind == "prices":
+                self._prices_remove(rest)
+            elif rest.isdigit() and (feed := self._accounts.pop(int(rest), None)):
+                feed.close()
+        return {"channels": channels}
+
+    def _prices_add(self, symbols: str) -> None:
+        if symbols == "*":
+            self._symbols = None
+        elif self._symbols is not None:
+            self._symbols |= {instrument_get(text).symbol for text in symbols.split(",")}
+        if self._prices is None:
+            self._prices = prices_subscribe(self._text, self._symbols, on_stalled=self._stalled)
+        else:
+            self._prices.update(self._symbols)
+
+    def _prices_remove(self, symbols: str) -> None:
+        if symbols == "*" or self._symbols is None:
+            self._symbols = set()
+        else:
+            self._symbols -= {instrument_get(text).symbol for text in symbols.split(",")}
+        if self._prices is not None:
+            self._prices.update(self._symbols)
+
+    async def _stalled(self) -> None:
+        await self._close(limits.CLOSE_TOO_SLOW)
+
+    async def _account_add(self, text: str, *, is_resume: bool) -> None:
+        user = await self._user_now()
+        if not (text.isascii() and text.isdigit() and len(text) <= 13):
+            raise ServiceError("INVALID", "expected a channel such as account:1001")
+        account = await account_for_async(user.id, int(text))
+        if account.id in self._accounts:
+            return
+        feed = AccountFeed(
+            account,
+            self._frame,
+            on_overflow=lambda: self._background(self._close(limits.CLOSE_TOO_SLOW)),
+        )
+        self._accounts[account.id] = feed
+        try:
+            await feed.start(is_resume=is_resume)
+        except BaseException:
+            self._accounts.pop(account.id, None)
+            raise
+
+    async def _order_create(self, request: Message) -> object:
+        user = await self._user_now()
+        data = _validated(OrderCreateSerializer, request)
+        mode = data.get("marginMode")
+        return await order_create(
+            user_id=user.id,
+            account=await account_for_async(user.id, data.get("accountId")),
+            request_id=data.get("clientOrderId") or uuid4().hex,
+            side=Side(data["type"]),
+            margin_mode=MarginMode(mode) if mode else None,
+            **order_arguments(data),
+        )
+
+    async def _order_close(self, request: Message) -> object:
+        user = await self._user_now()
+        data = _validated(OrderCloseSerializer, request)
+        return await position_close(
+            user_id=user.id,
+            account_id=data.get("accountId"),
+            request_id=data.get("clientOrderId") or uuid4().hex,
+            order_id=data["orderId"],
+            quantity=data.get("quantity"),
+        )
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _background(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _end(self) -> None:
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        for feed in self._accounts.values():
+            feed.close()
+        if self._prices is not None:
+            self._prices.close()
+        if self._user is not None:
+            limits.sockets_by_user[self._user.id] -= 1
+
+
+_TRADING = frozenset({"order.create", "order.close"})
+_HANDLERS: dict[str, Handler] = {
+    "auth": TradingSocket._auth,  # noqa: SLF001 - its own class.
+    "ping": TradingSocket._ping,  # noqa: SLF001 - as above.
+    "ack": TradingSocket._ack,  # noqa: SLF001 - as above.
+    "subscribe": TradingSocket._subscribe,  # noqa: SLF001 - as above.
+    "unsubscribe": TradingSocket._unsubscribe,  # noqa: SLF001 - as above.
+    "order.create": TradingSocket._order_create,  # noqa: SLF001 - as above.
+    "order.close": TradingSocket._order_close,  # noqa: SLF001 - as above.
+}
+
+
+def _reply(request: Message | None) -> dict[str, object]:
+    frame: dict[str, object] = {"ch": "reply"}
+    for name in ("id", "op"):
+        value = (request or {}).get(name)
+        # Echoed so that clients can match answers; anything else than a short name or number is not.
+        if isinstance(value, str | int) and len(str(value)) <= 64:
+            frame[name] = value
+    return frame
+
+
+def _channels(request: Message) -> list[str]:
+    channels: Any = request.get("channels")
+    is_list = isinstance(channels, list) and all(isinstance(c, str) for c in channels)
+    if not is_list or not 1 <= len(channels) <= limits.SUBSCRIPTIONS_MAX:
+        raise ServiceError(
+            "INVALID", f"channels: expected a list of 1 to {limits.SUBSCRIPTIONS_MAX} names"
+        )
+    for channel in channels:
+        if not channel.startswith(("prices:", "account:")):
+            raise ServiceError(
+                "CHANNEL_UNKNOWN",
+                f"expected a channel such as prices:BTCUSDT, prices:* or account:1001, was {channel[:40]!r}",
+            )
+    return list(channels)
+
+
+def _validated(shape: type[Serializer[Any]], request: Message) -> dict[str, Any]:
+    data = {name: value for name, value in request.items() if name not in ("op", "id")}
+    serializer = shape(data=data)
+    serializer.is_valid(raise_exception=True)
+    validated: dict[str, Any] = serializer.validated_data
+    return validated
+
+
+def _invalid(error: ValidationError) -> ServiceError:
+    detail: Any = error.detail
+    fields = {
+        str(name): " ".join(map(str, texts if isinstance(texts, list) else [texts]))
+        for name, texts in detail.items()
+    }
+    name, text = next(iter(fields.items()))
+    return ServiceError("INVALID", f"{name}: {text}", data={"fields": fields})
