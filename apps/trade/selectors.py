@@ -5,9 +5,16 @@ What must be current (balance, open positions) is asked of the engine instead.
 
 from typing import Final
 
-from django.db.models import Max
+from django.db.models import Max, Sum
 
-from apps.trade.models import Account, ClosedTrade, JournalEntry, Position, ProjectorOffset
+from apps.trade.models import (
+    Account,
+    ClosedTrade,
+    JournalEntry,
+    LedgerEntry,
+    Position,
+    ProjectorOffset,
+)
 
 FIRST_LAYOUT: Final = 1
 
@@ -41,3 +48,26 @@ def position_symbol(*, position_id: str) -> str | None:
     """Return the symbol of a position, open or closed; None if it has not been projected."""
     rows = Position.objects.filter(position_id=position_id).values_list("symbol", flat=True)
     return rows.first()
+
+
+def ledger_faults() -> list[str]:
+    """Return what does not add up, in sentences; empty when all is well.
+
+    Each posting group and each book sum to zero; the entries of a client sum to the balance of the account.
+    """
+    groups = LedgerEntry.objects.values("layout", "shard", "n", "event_index")
+    uneven = groups.annotate(total=Sum("amount_micros")).exclude(total=0).order_by("n")[:10]
+    faults = [f"the postings of output {row['n']} sum to {row['total']}" for row in uneven]
+    clients = dict(
+        LedgerEntry.objects.filter(ledger__contains=":client:")
+        .values_list("ledger")
+        .annotate(total=Sum("amount_micros"))
+        .order_by("ledger")
+    )
+    for account in Account.objects.order_by("account").iterator():
+        ledger = f"{account.kind}:client:{account.account}"
+        total = clients.pop(ledger, 0)
+        if total != account.balance_micros:
+            faults.append(f"{ledger} sums to {total}, its balance is {account.balance_micros}")
+    faults += [f"{ledger} belongs to no account" for ledger in clients]
+    return faults

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from apps.common.outputs import Output
-from apps.trade.projector.journal import copy_rows
+from apps.trade.services.projection.journal import copy_rows
 from engine.messages.events import AccountEvent
 
 _LEDGER_COPY: Final = """

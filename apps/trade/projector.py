@@ -1,4 +1,6 @@
-"""The projector's loop: read a batch of outputs, prove that it follows, write everything and the offset in one transaction.
+"""The projector, the only writer of this app's tables: it reads outputs only, from its own offset row.
+
+Its loop: read a batch of outputs, prove that it follows, write everything and the offset in one transaction.
 
 Lost connections are waited out. An output that does not follow from the one before stops the projector: nothing unproven
 gets into the journal.
@@ -21,13 +23,15 @@ from apps.market import facade as market
 from apps.profile import facade as profile
 from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
-from apps.trade.projector.journal import journal_append
-from apps.trade.projector.ledger import ledger_append
-from apps.trade.projector.read_models import read_models_apply
+from apps.trade.services.projection.journal import journal_append, output_from_journal
+from apps.trade.services.projection.ledger import ledger_append
+from apps.trade.services.projection.read_models import read_models_apply
 from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.events import CashPosted, CashRefused, TradingModeSet
 from engine.messages.streams import consumers_key, output_stream
 from engine.values import check, text_from_entry_id
+
+__all__ = ["Projector", "output_from_journal"]
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 from apps.common.outputs import Output
 from apps.trade.choices import OrderState
 from apps.trade.models import Account, ClosedTrade, Fill, Order, Position
-from apps.trade.projector.rows import BatchRows
+from apps.trade.services.projection.rows import BatchRows
 from engine.messages import events as ev
 from engine.values import AccountStatus, Direction, Side, TimeInForce, check
 
