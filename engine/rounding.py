@@ -1,4 +1,4 @@
-"""The only module that divides. What the client owes rounds up, what we owe the client rounds down."""
+"""The only module that divides (rule N2). What the client owes rounds up, what we owe the client rounds down."""
 
 
 def ceil_div(numerator: int, denominator: int) -> int:

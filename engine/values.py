@@ -1,7 +1,7 @@
 """The engine's vocabulary of small values: enumerations, limits, and exact text <-> integer conversion.
 
 Units everywhere: prices in ticks of 10^-price_decimals, quantities in units of 10^-quantity_decimals, money in
-micro-USD, time in microseconds UTC, rates in ppm, levels in basis points. No float, no Decimal.
+micro-USD, time in microseconds UTC, rates in ppm, levels in basis points. No float, no Decimal (rule N1).
 """
 
 import re

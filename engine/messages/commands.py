@@ -277,7 +277,7 @@ class SkipEntry(DefinitionCommand, frozen=True, gc=False, tag=True, kw_only=True
     entry_id: Annotated[str, Meta(min_length=3, max_length=40)]
 
 
-class Quote(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Quote(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """Bid and ask of one instrument at one instant."""
 
     symbol: str
@@ -288,7 +288,9 @@ class Quote(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ts_us: Count
 
 
-class UpdateQuotes(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True):
+class UpdateQuotes(
+    msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True, forbid_unknown_fields=True
+):
     """One feed's conflated quotes. Not deduplicated by request id but by (feed_epoch, sequence)."""
 
     # Name of the source, such as "binance".
@@ -300,7 +302,7 @@ class UpdateQuotes(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True
     quotes: tuple[Quote, ...]
 
 
-class Tick(msgspec.Struct, frozen=True, gc=False, tag=True):
+class Tick(msgspec.Struct, frozen=True, gc=False, tag=True, forbid_unknown_fields=True):
     """Time passes; appended by the active engine after 250 ms without an entry."""
 
 

@@ -351,7 +351,7 @@ class TradingModeSet(Event, frozen=True, gc=False, tag=True, kw_only=True):
 
 
 class PriceSourceSet(Event, frozen=True, gc=False, tag=True, kw_only=True):
-    """An instrument takes prices of this class; its last quote does not count any more."""
+    """An instrument takes prices of this class; its last quote values, but cannot fill any more."""
 
     symbol: str
     source_class: SourceClass

@@ -1,0 +1,120 @@
+"""Rules C1-C4, C6, M5: partial closes, close all, close by, reversals."""
+
+from tests.engine.scenarios.story import Story
+
+BEGIN = """
+    account 1 10000.00
+    quote BTCUSDT 60000.0 60010.0
+    """
+
+
+def test_partial_close_frees_its_share_rounded_down() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.003 x7 -> PositionOpened margin=25.718572
+        close P quantity=0.001 -> PositionClosed quantity=0.001 remaining=0.002 margin=17.145715 pnl=-0.01
+        close P quantity=0.001 -> PositionClosed remaining=0.001 margin=8.572858
+        close P -> PositionClosed remaining=0 margin=0
+        state 1 used_margin=0
+        close P -> POSITION_UNKNOWN
+        """)
+
+
+def test_parts_must_leave_the_minimum_and_keep_the_step() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.005 x10
+        close P quantity=0.00105 -> QUANTITY_INVALID
+        close P quantity=0.006 -> QUANTITY_INVALID open_units=0.005
+        instrument BTCUSDT version=2 quantity_min_units=200
+        close P quantity=0.004 -> QUANTITY_INVALID quantity_min_units=0.002
+        close P quantity=0.003 -> PositionClosed remaining=0.002
+        close P quantity=0.002 -> PositionClosed remaining=0
+        """)
+
+
+def test_close_all_passes_filters_and_names_what_cannot_fill() -> None:
+    story = (
+        Story()
+        .tell(BEGIN)
+        .tell("""
+        quote ETHUSDT 3000.00 3000.10
+        open A 1 BTCUSDT buy 0.01 x100
+        open B 1 BTCUSDT sell 0.01 x100
+        open C 1 ETHUSDT buy 0.10 x100
+        quote BTCUSDT 60100.0 60110.0
+        closeall 1 symbol=NOPE -> SYMBOL_UNKNOWN
+        closeall 1 symbol=BTCUSDT profit=winners -> PositionClosed position_id=A
+        closeall 1 direction=long profit=winners -> nothing
+        closeall 1 direction=short profit=losers -> PositionClosed position_id=B
+        open D 1 BTCUSDT buy 0.01 x100
+        mode halted ETHUSDT
+        """)
+    )
+    outcome = story.send("CloseAll", account=1)
+
+    assert outcome is not None
+    assert outcome.reply is not None
+    assert outcome.reply.passed_over == (story.ids["C"],)
+    assert [event.position_id for event in outcome.events] == [story.ids["D"]]
+    assert outcome.events[0].close_reason == "operator"
+
+
+def test_close_by_uses_the_older_entry_price_without_commission() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.03 x10
+        quote BTCUSDT 60500.0 60510.0
+        open B 1 BTCUSDT sell 0.02 x10
+        open C 1 BTCUSDT sell 0.02 x10 mode=isolated
+        quote ETHUSDT 3000.00 3000.10
+        open D 1 ETHUSDT sell 0.10 x10
+        closeby A C -> CLOSE_BY_INVALID
+        closeby A D -> CLOSE_BY_INVALID
+        closeby A A -> CLOSE_BY_INVALID
+        closeby A 1-99 -> POSITION_UNKNOWN
+        closeby 1-99 A -> POSITION_UNKNOWN
+        mode halted BTCUSDT
+        closeby B A -> PositionClosed position_id=A price=60010.0 pnl=0 commission=0 remaining=0.01; PositionClosed position_id=B price=60010.0 pnl=9.80 commission=0 remaining=0
+        position A quantity=0.01 entry_price=60010.0 margin=60.01
+        """)
+
+
+def test_reverse_closes_and_opens_the_opposite() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.10 x100 sl=59000.0
+        reverse A B -> PositionClosed position_id=A close_reason=reverse price=60000.0; PositionOpened direction=short price=60000.0 leverage=100 stop_loss=none
+        reverse B C -> PositionClosed position_id=B price=60010.0; PositionOpened direction=long
+        """)
+
+
+def test_reverse_is_both_or_neither() -> None:
+    Story().tell("""
+        account 1 70.00
+        quote BTCUSDT 60000.0 60010.0
+        open A 1 BTCUSDT buy 0.10 x100
+        state 1 free_margin=6.5896
+        quote BTCUSDT 60000.0 60100.0
+        reverse A B -> FREE_MARGIN_INSUFFICIENT free_margin_micros=64.1996
+        position A quantity=0.10
+        mode close_only BTCUSDT
+        reverse A B -> INSTRUMENT_CLOSE_ONLY
+        mode open
+        cap 1 50
+        reverse A B -> LEVERAGE_INVALID leverage_max=50
+        reverse 1-99 B -> POSITION_UNKNOWN
+        """)
+
+
+def test_reverse_of_an_isolated_position_counts_its_margin_back() -> None:
+    Story().tell("""
+        account 1 700.00
+        quote BTCUSDT 60000.0 60010.0
+        open A 1 BTCUSDT buy 0.10 x10 mode=isolated -> PositionOpened margin=600.10
+        reverse A B -> PositionClosed pnl=-1.00; PositionOpened margin_mode=isolated margin=600.00
+        """)
+
+
+def test_hedged_legs_both_pay_full_margin() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.10 x100
+        open B 1 BTCUSDT sell 0.10 x100
+        state 1 used_margin=120.01
+        """)

@@ -1,0 +1,101 @@
+"""Rule M7: overnight financing."""
+
+from tests.engine.scenarios.story import Story
+
+# The story starts on day 19 675 (2023-11-14); its next rollover is day 19 676.
+BEGIN = """
+    account 1 1000.00
+    quote BTCUSDT 60000.0 60010.0
+    """
+
+
+def test_long_pays_and_short_receives_once_per_rollover() -> None:
+    # 6 000.00 * 10 % / 360 = 1.666667 up; 6 001.00 * 3.6 % / 360 = 0.6001.
+    Story().tell(BEGIN).tell("""
+        open L 1 BTCUSDT buy 0.10 x100
+        open S 1 BTCUSDT sell 0.10 x100
+        wait 6400000
+        swap BTCUSDT day=19676 -> SwapCharged position_id=L amount=-1.666667; SwapCharged position_id=S amount=0.6001
+        swap BTCUSDT day=19676 -> nothing
+        position L swap=-1.666667
+        open N 1 BTCUSDT buy 0.10 x100 -> QUOTE_STALE
+        swap BTCUSDT day=19677 nights=3 -> SwapCharged position_id=L amount=-5.00 nights=3; SwapCharged amount=1.8003
+        swap NOPE day=19677 -> SYMBOL_UNKNOWN
+        """)
+
+
+def test_position_opened_after_the_rollover_is_not_charged() -> None:
+    Story().tell(BEGIN).tell("""
+        open L 1 BTCUSDT buy 0.10 x100
+        swap BTCUSDT day=19675 -> nothing
+        """)
+
+
+def test_symbol_without_a_rate_gives_no_event() -> None:
+    Story().tell(BEGIN).tell("""
+        open L 1 BTCUSDT buy 0.10 x100
+        instrument BTCUSDT version=2 swap_long_ppm=0
+        wait 6400000
+        swap BTCUSDT day=19676 -> nothing
+        """)
+
+
+def test_swap_of_an_isolated_position_moves_its_margin_and_liquidation_price() -> None:
+    Story().tell(BEGIN).tell("""
+        open I 1 BTCUSDT buy 0.10 x10 mode=isolated -> PositionOpened liquidation=54247.6
+        wait 6400000
+        swap BTCUSDT day=19676 nights=30 -> SwapCharged amount=-50.00 margin=550.10 liquidation=54749.8
+        state 1 isolated_margin=550.10 balance=947.5996
+        """)
+
+
+def test_exhausted_margin_is_liquidation_in_the_same_entry() -> None:
+    # 100 % a year for 30 nights is 500.00 on 6 000.00; the margin is 60.01 at 1:100.
+    Story().tell(BEGIN).tell("""
+        open I 1 BTCUSDT buy 0.10 x100 mode=isolated
+        instrument BTCUSDT version=2 swap_long_ppm=-1000000
+        wait 6400000
+        quote BTCUSDT 60000.0 60010.0
+        swap BTCUSDT day=19676 nights=30 -> SwapCharged amount=-500.00 insured=439.99 margin=0; PositionClosed close_reason=liquidation insured=3.40
+        state 1 isolated_margin=0 balance=937.5896
+        """)
+
+
+def test_swap_can_call_and_stop_out() -> None:
+    Story().tell("""
+        account 1 70.00
+        quote BTCUSDT 60000.0 60010.0
+        open L 1 BTCUSDT buy 0.10 x100
+        instrument BTCUSDT version=2 swap_long_ppm=-1000000
+        wait 6400000
+        quote BTCUSDT 60000.0 60010.0
+        swap BTCUSDT day=19676 nights=1 -> SwapCharged amount=-16.666667; MarginCallRaised
+        wait 86400000
+        quote BTCUSDT 60000.0 60010.0
+        swap BTCUSDT day=19677 nights=2 -> SwapCharged; StopOutStarted; PositionClosed close_reason=stop_out; MarginCallCleared
+        """)
+
+
+def test_pages_by_account_until_there_is_no_next() -> None:
+    story = Story().tell("quote BTCUSDT 60000.0 60010.0")
+    for account in range(1, 351):
+        story.tell(f"""
+            account {account} 1000.00
+            quote BTCUSDT 60000.0 60010.0
+            open P{account} {account} BTCUSDT buy 0.10 x100
+            """)
+    story.tell("wait 6400000")
+
+    first = story.send("ChargeSwap", source="test", symbol="BTCUSDT", rollover_day=19676, nights=1)
+    assert first is not None
+    assert (len(first.events), first.reply.next_account) == (300, 300)
+    second = story.send(
+        "ChargeSwap",
+        source="test",
+        symbol="BTCUSDT",
+        rollover_day=19676,
+        nights=1,
+        after_account=first.reply.next_account,
+    )
+    assert second is not None
+    assert (len(second.events), second.reply.next_account) == (50, 0)

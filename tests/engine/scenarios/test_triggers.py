@@ -1,0 +1,138 @@
+"""Rules T1-T5, R11, C5: stops, trailing stops, and the order in which prices fire them."""
+
+from tests.engine.scenarios.story import Story
+
+BEGIN = """
+    account 1 10000.00
+    quote BTCUSDT 60000.0 60010.0
+    """
+
+
+def test_stops_fire_at_equality_on_their_own_side() -> None:
+    Story().tell(BEGIN).tell("""
+        open L 1 BTCUSDT buy 0.10 x100 sl=59900.0 tp=60100.0
+        open S 1 BTCUSDT sell 0.10 x100 sl=60200.0 tp=59800.0
+        quote BTCUSDT 59900.1 59910.1 -> nothing
+        quote BTCUSDT 59900.0 59910.0 -> PositionClosed position_id=L close_reason=stop_loss price=59900.0
+        quote BTCUSDT 59790.0 59800.0 -> PositionClosed position_id=S close_reason=take_profit price=59800.0
+        """)
+
+
+def test_stop_loss_of_a_short_watches_the_ask() -> None:
+    Story().tell(BEGIN).tell("""
+        open S 1 BTCUSDT sell 0.10 x100 sl=60100.0
+        quote BTCUSDT 60089.0 60099.9 -> nothing
+        quote BTCUSDT 60080.0 60100.0 -> PositionClosed close_reason=stop_loss price=60100.0
+        """)
+
+
+def test_gap_hurts_stops_and_helps_targets() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.10 x100 sl=59900.0
+        open B 1 BTCUSDT sell 0.10 x100 tp=59800.0
+        quote BTCUSDT 59000.0 59010.0 -> PositionClosed position_id=A price=59000.0; PositionClosed position_id=B price=59010.0
+        """)
+
+
+def test_stops_must_stand_on_the_right_side_at_the_minimum_distance() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.10 x100 sl=60000.0 -> STOPS_INVALID reference_ticks=60000.0
+        open P 1 BTCUSDT buy 0.10 x100 tp=60000.0 -> STOPS_INVALID
+        open P 1 BTCUSDT sell 0.10 x100 sl=60010.0 -> STOPS_INVALID
+        open P 1 BTCUSDT buy 0.10 x100 trail=60000.0 -> STOPS_INVALID
+        open P 1 BTCUSDT buy 0.10 x100 limit price=59000.0 sl=59000.0 -> STOPS_INVALID reference_ticks=59000.0
+        open P 1 BTCUSDT sell 0.10 x100 stop stop=59000.0 tp=59000.1 -> STOPS_INVALID
+        instrument BTCUSDT version=2 stop_distance_ticks=100
+        open P 1 BTCUSDT buy 0.10 x100 sl=59990.1 -> STOPS_INVALID stop_distance_ticks_min=10.0
+        open P 1 BTCUSDT buy 0.10 x100 trail=9.9 -> STOPS_INVALID
+        open P 1 BTCUSDT buy 0.10 x100 sl=59990.0 tp=60010.0 -> PositionOpened
+        """)
+
+
+def test_only_changed_stops_are_judged_again() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.10 x100 sl=59990.0
+        instrument BTCUSDT version=2 stop_distance_ticks=500
+        stops P tp=60040.0 -> STOPS_INVALID
+        stops P tp=60100.0 -> PositionModified stop_loss=59990.0 take_profit=60100.0
+        stops P sl=none -> PositionModified stop_loss=none take_profit=60100.0
+        stops P tp=60100.0 -> nothing
+        stops 1-99 sl=1.0 -> POSITION_UNKNOWN
+        """)
+
+
+def test_trailing_stop_follows_in_the_clients_favour_only() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.10 x100 trail=500.0 -> PositionOpened stop_loss=59500.0 trailing=500.0
+        quote BTCUSDT 60009.9 60019.9 -> nothing
+        quote BTCUSDT 60010.0 60020.0 -> TrailingStopMoved stop_loss=59510.0
+        quote BTCUSDT 59600.0 59610.0 -> nothing
+        quote BTCUSDT 60500.0 60510.0 -> TrailingStopMoved stop_loss=60000.0
+        quote BTCUSDT 60000.0 60010.0 -> PositionClosed close_reason=stop_loss
+        """)
+
+
+def test_trailing_stop_of_a_short() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT sell 0.10 x100 trail=5.0 sl=60100.0 -> PositionOpened stop_loss=60100.0; TrailingStopMoved stop_loss=60015.0
+        quote BTCUSDT 59999.9 60009.9 -> TrailingStopMoved stop_loss=60014.9
+        stops P trail=none -> PositionModified stop_loss=60014.9 trailing=none
+        stops P sl=none trail=20.0 -> PositionModified stop_loss=60029.9
+        quote BTCUSDT 60019.9 60029.9 -> PositionClosed
+        """)
+
+
+def test_a_trailing_stop_so_wide_that_it_leaves_no_price() -> None:
+    Story().tell("""
+        account 1 10000.00
+        quote BTCUSDT 60000.0 60010.0
+        open P 1 BTCUSDT buy 0.10 x100 limit price=59000.0 trail=58999.0
+        quote BTCUSDT 300.0 310.0 -> PositionOpened stop_loss=0.1
+        """)
+
+
+def test_nearest_trigger_fires_first_then_id() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.01 x100 sl=59800.0
+        open B 1 BTCUSDT buy 0.01 x100 sl=59900.0
+        open C 1 BTCUSDT buy 0.01 x100 sl=59900.0
+        open D 1 BTCUSDT buy 0.01 x100 limit price=59850.0
+        quote BTCUSDT 59000.0 59010.0 -> PositionClosed position_id=B; PositionClosed position_id=C; PositionClosed position_id=A; PositionOpened position_id=D
+        """)
+
+
+def test_queues_fire_in_their_order() -> None:
+    # Bid falls (a stop), bid rises (nothing), ask falls (a short's target), then instruments in the entry's order.
+    Story().tell("""
+        account 1 10000.00
+        quote BTCUSDT 60000.0 60010.0 ETHUSDT 3000.00 3000.10
+        open A 1 BTCUSDT sell 0.01 x100 tp=59900.0
+        open B 1 BTCUSDT buy 0.01 x100 sl=59000.0
+        open C 1 ETHUSDT buy 0.10 x100 sl=2900.00
+        quote ETHUSDT 2800.00 2800.10 BTCUSDT 58000.0 58010.0 -> PositionClosed position_id=C; PositionClosed position_id=B; PositionClosed position_id=A
+        """)
+
+
+def test_halted_instruments_wait_for_the_first_quote_after() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.01 x100 sl=59900.0
+        open B 1 BTCUSDT buy 0.01 x100 limit price=59850.0
+        mode halted BTCUSDT -> TradingModeSet trading_mode=halted
+        mode halted BTCUSDT -> nothing
+        quote BTCUSDT 59800.0 59810.0 -> nothing
+        mode open -> TradingModeSet trading_mode=open
+        quote BTCUSDT 59840.0 59850.0 -> PositionClosed position_id=A price=59840.0; PositionOpened position_id=B
+        """)
+
+
+def test_changed_and_removed_triggers_never_fire() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.01 x100 sl=59900.0
+        stops A sl=59800.0
+        stops A sl=59900.0
+        stops A sl=59700.0
+        open B 1 BTCUSDT buy 0.01 x100 limit price=59950.0
+        cancel B
+        quote BTCUSDT 59750.0 59760.0 -> nothing
+        quote BTCUSDT 59700.0 59710.0 -> PositionClosed
+        """)
