@@ -72,8 +72,7 @@ def arm(
 ) -> None:
     """Queue one trigger; a queue that is more than half stale is compacted on the way."""
     queues = instrument.queues
-    queues.arm(queue, price_ticks, account, k, kind)
-    if queues.is_mostly_stale(queue):
+    if queues.arm(queue, price_ticks, account, k, kind):
         standing = [key for key in queues.dump(queue) if stands(state, instrument, queue, key)]
         queues.load(queue, standing)
 

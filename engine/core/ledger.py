@@ -12,7 +12,7 @@ _CLIENT = ":client:"
 
 def client_ledger(kind: AccountKind, account: int) -> str:
     """Return the ledger account of a client's balance."""
-    return f"{kind.value}{_CLIENT}{account}"
+    return kind + _CLIENT + str(account)
 
 
 def fill_postings(
@@ -23,15 +23,18 @@ def fill_postings(
     Units: micro-USD; commission and insured amounts are not negative.
     Source: docs/ENGINE.md, rule G2.
     """
-    book = account.kind.value
+    book = account.kind
     client = pnl_micros - commission_micros + insured_micros
-    rows = (
-        (client_ledger(account.kind, account.account), client),
-        (f"{book}:house:pnl", -pnl_micros),
-        (f"{book}:house:commission", commission_micros),
-        (f"{book}:house:insurance", -insured_micros),
-    )
-    return tuple(Posting(name, amount) for name, amount in rows if amount)
+    postings = []
+    if client:
+        postings.append(Posting(client_ledger(book, account.account), client))
+    if pnl_micros:
+        postings.append(Posting(book + ":house:pnl", -pnl_micros))
+    if commission_micros:
+        postings.append(Posting(book + ":house:commission", commission_micros))
+    if insured_micros:
+        postings.append(Posting(book + ":house:insurance", -insured_micros))
+    return tuple(postings)
 
 
 def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> tuple[Posting, ...]:
@@ -84,7 +87,7 @@ def post(
     Errors: InvariantError for a group that does not sum to zero, names another client or book, or misses the balance.
     """
     total = 0
-    prefix = f"{account.kind.value}:"
+    prefix = account.kind + ":"
     own = client_ledger(account.kind, account.account)
     for posting in postings:
         total += posting.amount_micros

@@ -2,7 +2,7 @@
 
 from engine.core.arming import arm, stands
 from engine.core.bands import Exposure, band_prices
-from engine.core.figures import figures
+from engine.core.figures import Figures, figures
 from engine.core.margin import BPS, RECOVERY_BPS
 from engine.core.state import Account, State
 from engine.core.triggers import BAND, trigger_parts
@@ -12,8 +12,8 @@ _QUEUE_BITS = 2
 _QUEUE_MASK = 3
 
 
-def rearm(state: State, account: Account) -> None:
-    """Replace an account's bands by those of its present figures.
+def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
+    """Replace an account's bands by those of its present figures (None: to be found).
 
     1. The cushion over the next level that matters: the call level, or the stop-out level once the call is raised.
     2. A cushion above zero gives bands; without one the account is watched: checked at each accepted quote of its symbols.
@@ -24,7 +24,7 @@ def rearm(state: State, account: Account) -> None:
     bands: dict[int, int] = {}
     watched: tuple[int, ...] = ()
     if held:
-        sums = figures(state, account)
+        sums = sums or figures(state, account)
         terms = account.terms
         level = terms.stop_out_level_bps if account.is_margin_call else terms.margin_call_level_bps
         cushion = sums.cross_equity * BPS - level * sums.used_margin
@@ -58,18 +58,21 @@ def exposures(state: State, account: Account) -> list[Exposure]:
 
 
 def _replace_bands(state: State, account_id: int, bands: dict[int, int]) -> None:
-    before = state.bands.get(account_id, {})
+    before = state.bands.get(account_id)
     # The new bands stand before any is queued: queueing may compact, and compacting asks the state.
     if bands:
         state.bands[account_id] = bands
-    else:
-        state.bands.pop(account_id, None)
+    elif before is not None:
+        del state.bands[account_id]
+    if before is None:
+        before = {}
+    instruments = state.instruments
     for slot, price_ticks in before.items():
         if bands.get(slot) != price_ticks:
-            state.instruments[slot >> _QUEUE_BITS].queues.disarm(slot & _QUEUE_MASK)
+            instruments[slot >> _QUEUE_BITS].queues.disarm(slot & _QUEUE_MASK)
     for slot, price_ticks in bands.items():
         if before.get(slot) != price_ticks:
-            instrument = state.instruments[slot >> _QUEUE_BITS]
+            instrument = instruments[slot >> _QUEUE_BITS]
             arm(state, instrument, slot & _QUEUE_MASK, price_ticks, account_id, 0, BAND)
 
 

@@ -37,21 +37,17 @@ TRAILING = 4
 BAND = 5
 
 
-def is_falling(queue: int) -> bool:
-    """Return whether a queue waits for its price to fall."""
-    return queue in (BID_FALLS, ASK_FALLS)
-
-
 def trigger_key(queue: int, price_ticks: int, account: int, k: int, kind: int) -> int:
     """Return the heap key of a trigger."""
-    distance = PRICE_MAX - price_ticks if is_falling(queue) else price_ticks
+    # Queues that wait for a rise have odd numbers.
+    distance = price_ticks if queue & 1 else PRICE_MAX - price_ticks
     return ((distance << _ACCOUNT_BITS | account) << _K_BITS | k) << _KIND_BITS | kind
 
 
 def trigger_parts(queue: int, key: int) -> tuple[int, int, int, int]:
     """Return (price in ticks, account, k, kind) of a heap key."""
     distance = key >> _ID_BITS
-    price_ticks = PRICE_MAX - distance if is_falling(queue) else distance
+    price_ticks = distance if queue & 1 else PRICE_MAX - distance
     account = key >> (_KIND_BITS + _K_BITS) & _ACCOUNT_MASK
     return price_ticks, account, key >> _KIND_BITS & _K_MASK, key & _KIND_MASK
 
@@ -67,9 +63,11 @@ class TriggerQueues:
         # Stale entries per heap; an estimate that decides only when to compact.
         self.stale = [0, 0, 0, 0]
 
-    def arm(self, queue: int, price_ticks: int, account: int, k: int, kind: int) -> None:
-        """Add a trigger."""
-        heappush(self.heaps[queue], trigger_key(queue, price_ticks, account, k, kind))
+    def arm(self, queue: int, price_ticks: int, account: int, k: int, kind: int) -> bool:
+        """Add a trigger; return whether the queue is worth compacting now."""
+        heap = self.heaps[queue]
+        heappush(heap, trigger_key(queue, price_ticks, account, k, kind))
+        return self.stale[queue] * 2 > len(heap) > _COMPACT_MIN
 
     def disarm(self, queue: int) -> None:
         """Note that one entry of a queue became stale."""
@@ -87,8 +85,8 @@ class TriggerQueues:
 
     def pop_reached(self, queue: int, bid_ticks: int, ask_ticks: int) -> int:
         """Take the first entry that a quote reaches, stale or not; -1 when there is none."""
-        price_ticks = bid_ticks if queue in (BID_FALLS, BID_RISES) else ask_ticks
-        reach = PRICE_MAX - price_ticks if is_falling(queue) else price_ticks
+        price_ticks = bid_ticks if queue <= BID_RISES else ask_ticks
+        reach = price_ticks if queue & 1 else PRICE_MAX - price_ticks
         heap = self.heaps[queue]
         if heap[0] < (reach + 1) << _ID_BITS:
             # A valid entry is counted stale by its own effect, a stale one already was.
@@ -100,10 +98,6 @@ class TriggerQueues:
         """Return an entry that was taken but must wait."""
         self.stale[queue] += 1
         heappush(self.heaps[queue], key)
-
-    def is_mostly_stale(self, queue: int) -> bool:
-        """Return whether more than half of a queue is stale and it is worth compacting."""
-        return self.stale[queue] * 2 > len(self.heaps[queue]) > _COMPACT_MIN
 
     def dump(self, queue: int) -> list[int]:
         """Return the entries of a queue in order."""

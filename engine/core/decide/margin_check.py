@@ -29,14 +29,14 @@ def check_margins(work: Work, cause: Instrument | None) -> None:
     """
     for account_id in sorted(work.touched):
         account = work.state.accounts[account_id]
-        _check_margin(work, account, cause, may_stop_out=work.touched[account_id])
-        rearm(work.state, account)
+        sums = _check_margin(work, account, cause, may_stop_out=work.touched[account_id])
+        rearm(work.state, account, sums)
 
 
 def _check_margin(
     work: Work, account: Account, cause: Instrument | None, *, may_stop_out: bool
-) -> None:
-    """Raise or clear the call, stop out, resume, and cover what a flat account owes.
+) -> Figures:
+    """Raise or clear the call, stop out, resume, cover what a flat account owes, and return the figures it ends with.
 
     A gap through both levels gives both events. A stop-out starts only from a fresh quote, cash, swap or close.
     """
@@ -70,7 +70,7 @@ def _check_margin(
                 used_margin_micros=sums.used_margin,
             )
         )
-    _cover_negative_balance(work, account)
+    return _cover_negative_balance(work, account, sums)
 
 
 def _raise_call(work: Work, account: Account, sums: Figures, cause: Instrument | None) -> None:
@@ -192,14 +192,13 @@ def _close(work: Work, account: Account, position: Position, units: int) -> None
     )
 
 
-def _cover_negative_balance(work: Work, account: Account) -> None:
-    """Let the insurance account pay what an account without cross positions owes (rule L6)."""
-    sums = figures(work.state, account)
-    if sums.used_margin or any(position.is_cross for position in account.positions.values()):
-        return
+def _cover_negative_balance(work: Work, account: Account, sums: Figures) -> Figures:
+    """Let the insurance account pay what an account without cross positions owes; return the figures then (rule L6)."""
     shortfall = sums.isolated_margin - account.balance_micros
     if shortfall <= 0 or not account.terms.negative_balance_protection:
-        return
+        return sums
+    if any(position.is_cross for position in account.positions.values()):
+        return sums
     work.emit(
         NegativeBalanceCovered(
             account=account.account,
@@ -209,3 +208,4 @@ def _cover_negative_balance(work: Work, account: Account) -> None:
             postings=insurance_postings(account, shortfall),
         )
     )
+    return figures(work.state, account)
