@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from engine.core.decide.checks import find_account, leverage_cap
 from engine.core.decide.opening import Cost, Opening, check_opening, opening_cost
-from engine.core.decide.orders import check_order, opening_of_command
+from engine.core.decide.orders import check_order, fills_at_once, opening_of_command
 from engine.core.decide.work import Work, rejected
 from engine.core.figures import Figures, closing_ticks, figures, gross_notional, unrealised_micros
 from engine.core.margin import (
@@ -198,7 +198,9 @@ def _preview(
     work = Work(state, entry_time_us=state.now_us, decided_at_us=state.now_us)
     opening = opening_of_command(account, command)
     refusal = check_order(work, account, instrument, command, opening)
-    own_ticks = command.price_ticks or command.stop_price_ticks or 0
+    # A waiting order is shown at its own price; what fills at once costs what the market asks.
+    waits_at_ticks = command.price_ticks or command.stop_price_ticks or 0
+    own_ticks = 0 if fills_at_once(instrument, command) else waits_at_ticks
     cost = opening_cost(account, instrument, opening, own_ticks)
     impact = _impact(state, account, instrument, opening, cost)
     tiers = instrument.spec.tiers
