@@ -5,9 +5,10 @@ later, and never delays the log.
 """
 
 import logging
-import os
 import select
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, cast
 
 import msgspec
@@ -123,9 +124,10 @@ class RedisInbox:
     def __init__(self, config: EngineConfig, log: RedisLog, clock: Clock) -> None:
         self._log = log
         self._queries = _Queries(config, clock)
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
-        os.set_blocking(self._wake_read, False)
+        # Sockets and not a pipe: a closed one knows that it is, where a number may be another file's by then.
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.settimeout(0)
+        self._wake_write.settimeout(0)
 
     def wait(self, after: int, limit: int, timeout_us: int) -> Arrivals:
         """Return as soon as entries with id > after or queries are there, or wake() was called, or the time is over."""
@@ -136,23 +138,18 @@ class RedisInbox:
         if queries_fd is not None and self._queries.has_reply():
             ready.add(queries_fd)
         poller = select.poll()
-        for descriptor in (self._log.fileno(), queries_fd, self._wake_read):
+        wake_fd = self._wake_read.fileno()
+        for descriptor in (self._log.fileno(), queries_fd, wake_fd):
             if descriptor is not None:
                 poller.register(descriptor, select.POLLIN)
         ready.update(fd for fd, _ in poller.poll(0 if ready else timeout_us // 1_000))
-        if self._wake_read in ready:
-            self._drain_wake()
+        if wake_fd in ready:
+            self._wake_read.recv(4096)
         queries: Sequence[Query] = (
             self._queries.take() if queries_fd is not None and queries_fd in ready else ()
         )
         entries = self._log.take() if self._log.fileno() in ready else ()
         return Arrivals(entries, queries)
-
-    def _drain_wake(self) -> None:
-        try:
-            os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            return
 
     def answer(self, query: Query, view: AnyView) -> None:
         """Gather an answer; flush() sends it."""
@@ -164,14 +161,13 @@ class RedisInbox:
 
     def wake(self) -> None:
         """End a wait() in another thread; safe in a signal handler."""
-        try:
-            os.write(self._wake_write, b"!")
-        except (BlockingIOError, OSError):
-            return
+        # Full means that a wake-up is waiting already, closed that there is nobody to wake.
+        with suppress(OSError):
+            self._wake_write.send(b"!")
 
     def close(self) -> None:
         """Give up the connections, those of the log too."""
         self._queries.close()
         self._log.close()
-        for descriptor in (self._wake_read, self._wake_write):
-            os.close(descriptor)
+        self._wake_read.close()
+        self._wake_write.close()

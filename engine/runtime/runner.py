@@ -20,8 +20,6 @@ from engine.messages.health import EngineHealth, EngineState
 from engine.runtime.errors import HaltCode, HaltError, LogUnavailableError, RecoveryNeededError
 from engine.runtime.heartbeat import Beating
 from engine.runtime.ports import (
-    Batch,
-    Checkpoint,
     Clock,
     Inbox,
     InputEntry,
@@ -29,14 +27,13 @@ from engine.runtime.ports import (
     Log,
     MachineFactory,
     Output,
-    Position,
     Probe,
-    Published,
     Query,
     SnapshotStore,
     StateMachine,
     probe_nothing,
 )
+from engine.runtime.publisher import Publisher, StopRequested
 from engine.runtime.recovery import recover
 from engine.runtime.shard import Shard
 from engine.runtime.snapshots import SnapshotSchedule, header_of
@@ -47,18 +44,13 @@ _logger = logging.getLogger(__name__)
 
 # How long one wait may last; ticks of time end it sooner.
 _WAIT_US: Final = 1_000_000
-# Pause before the log is tried again: doubled with each failure, up to a second.
-_BACKOFF_US: Final = 20_000
-_BACKOFF_US_MAX: Final = 1_000_000
+# How often a lease that another engine holds is looked at.
+_LEASE_POLL_US: Final = 20_000
 # A query that waits longer for its entry has been asked again by then.
 _QUERY_AGE_US_MAX: Final = 3_000_000
 _QUERIES_WAITING_MAX: Final = 10_000
 # Bytes of an output beside its variable parts: names of fields, numbers and hash.
 _OUTPUT_OVERHEAD: Final = 200
-
-
-class _StopRequested(Exception):  # noqa: N818 - a way out of a loop, not an error.
-    """Stop was asked for while the log was out of reach."""
 
 
 class Runner:
@@ -96,8 +88,9 @@ class Runner:
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._is_beating = False
-        # Since when the log fails, monotonic microseconds; 0: it does not.
-        self._failed_us = 0
+        self._publisher = Publisher(
+            config=config, log=log, clock=clock, status=status, stopping=self._stopping
+        )
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -115,7 +108,7 @@ class Runner:
             self.snapshot_take()
             self._snapshots.flush(self._config.drain_us)
             self._status.state = EngineState.STOPPED
-        except _StopRequested:
+        except StopRequested:
             # The log is away: nothing can be committed, and what was not committed must not become a snapshot.
             self._status.state = EngineState.STOPPED
         except HaltError as error:
@@ -184,9 +177,9 @@ class Runner:
             try:
                 self._begin()
             except LogUnavailableError as error:
-                self._back_off(error)
+                self._publisher.back_off(error)
             else:
-                self._failed_us = 0
+                self._publisher.log_answered()
                 return
 
     def _begin(self) -> None:
@@ -246,26 +239,8 @@ class Runner:
                     f"another engine runs shard {self._config.shard} on this log. Stop that one "
                     "first, or start this one without its engine (ENGINE_MODE=remote).",
                 )
-            if self._clock.wait(self._stopping, _BACKOFF_US):
-                raise _StopRequested
-
-    def _back_off(self, error: LogUnavailableError) -> None:
-        """Pause before the log is tried again; halt when it has failed for too long."""
-        now_us = self._clock.monotonic_us()
-        if not self._failed_us:
-            self._failed_us = now_us
-            _logger.warning("The log is out of reach.", extra={"reason": str(error)})
-        failing_us = now_us - self._failed_us
-        if failing_us >= self._config.reconnect_us:
-            raise HaltError(
-                HaltCode.LOG_LOST,
-                f"the log was out of reach for {self._config.reconnect_us // 1_000_000} s: {error}",
-            ) from error
-        self._status.reason = str(error)
-        self._status.state = EngineState.RECONNECTING
-        pause_us = min(_BACKOFF_US_MAX, max(_BACKOFF_US, failing_us))
-        if self._clock.wait(self._stopping, pause_us):
-            raise _StopRequested
+            if self._clock.wait(self._stopping, _LEASE_POLL_US):
+                raise StopRequested
 
     # --- one round --------------------------------------------------------------------------------------------------
 
@@ -294,9 +269,9 @@ class Runner:
                 shard.position.entry_id, self._config.batch_entries_max, _WAIT_US
             )
         except LogUnavailableError as error:
-            self._is_committed(shard.position, shard.position, error)
+            self._publisher.is_committed(shard.position, shard.position, error)
             return
-        self._failed_us = 0
+        self._publisher.log_answered()
         self._probe("after_read")
         if arrivals.entries:
             self._status.batch_began_us = self._clock.monotonic_us()
@@ -330,79 +305,13 @@ class Runner:
                 continue
             weight = len(output.events) + len(output.reply) + len(output.command) + _OUTPUT_OVERHEAD
             if outputs and size + weight > bytes_max:
-                self._publish(before, previous, outputs)
+                self._publisher.publish(before, previous, outputs)
                 before, outputs, size = previous, [], 0
             outputs.append(output)
             size += weight
         probe("after_apply")
-        self._publish(before, shard.position, outputs)
+        self._publisher.publish(before, shard.position, outputs)
         probe("after_publish")
-
-    def _publish(self, before: Position, after: Position, outputs: Sequence[Output]) -> None:
-        """Commit one batch; return only when it is known to be committed."""
-        batch = Batch(self._status.epoch, self._config.build, before, after, outputs)
-        while True:
-            try:
-                published = self._log.publish(batch)
-            except LogUnavailableError as error:
-                if self._is_committed(before, after, error):
-                    return
-                continue
-            match published:
-                case Published.DONE:
-                    self._failed_us = 0
-                    return
-                case Published.FENCED:
-                    raise HaltError(
-                        HaltCode.FENCED,
-                        f"another engine raised the epoch above {self._status.epoch}; this one "
-                        "published nothing since. One engine a shard may run.",
-                    )
-                case Published.MOVED:
-                    raise RecoveryNeededError("the checkpoint is not where this engine left it")
-                case Published.INPUT_GAP:
-                    raise HaltError(
-                        HaltCode.INPUT_GAP,
-                        "entries vanished from the input stream before they were applied, after "
-                        f"{text_from_entry_id(before.entry_id)}; nothing was published since. "
-                        "Restore the log from a backup.",
-                    )
-                case Published.OUTPUT_AHEAD:
-                    raise HaltError(
-                        HaltCode.OUTPUT_AHEAD,
-                        "the output stream already holds entries after the checkpoint at "
-                        f"{text_from_entry_id(before.entry_id)}. Restore the log from a backup.",
-                    )
-
-    def _is_committed(self, before: Position, after: Position, error: LogUnavailableError) -> bool:
-        """Find out, after a lost connection, whether the step from ``before`` to ``after`` was carried out.
-
-        The checkpoint tells: it stands at the new position under our epoch (done), or still at the old one (not
-        done). Anything else means that the state in memory is not the log's.
-        """
-        checkpoint = self._checkpoint_after(error)
-        self._status.reason = ""
-        self._status.state = EngineState.LIVE
-        position = Position() if checkpoint is None else checkpoint.position
-        is_ours = checkpoint is None or checkpoint.epoch == self._status.epoch
-        if position == after and (is_ours or before == after):
-            return True
-        if position.entry_id == before.entry_id:
-            return False
-        raise RecoveryNeededError(
-            f"the checkpoint stands at {text_from_entry_id(position.entry_id)}, neither where this "
-            "engine left it nor where it wanted to move it"
-        ) from error
-
-    def _checkpoint_after(self, error: LogUnavailableError) -> Checkpoint | None:
-        """Return the checkpoint as soon as the log is back."""
-        while True:
-            self._back_off(error)
-            try:
-                self._log.reconnect()
-                return self._log.checkpoint()
-            except LogUnavailableError as again:
-                error = again
 
     # --- queries and snapshots --------------------------------------------------------------------------------------
 

