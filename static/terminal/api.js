@@ -15,6 +15,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Leave for the sign-in page, which comes back here. */
+export function signInAgain() {
+  location.assign(`/?next=${encodeURIComponent(location.pathname)}`);
+}
+
 async function call(method, path, { body, requestId } = {}) {
   const headers = { Accept: "application/json" };
   if (body) {
@@ -30,7 +35,7 @@ async function call(method, path, { body, requestId } = {}) {
     cache: "no-store",
   });
   if (response.status === 401) {
-    location.assign(`/?next=${encodeURIComponent(location.pathname)}`);
+    signInAgain();
     return new Promise(() => {});
   }
   const text = await response.text();
@@ -108,6 +113,12 @@ const closedFrom = (row) => ({
   commission: row.commission,
   reason: row.closeReason,
   closedAt: row.closedAt,
+});
+
+/** Return the shapes of the store from the account's snapshot as the socket sends it. */
+export const snapshotFrom = (snapshot) => ({
+  balanceText: snapshot.balance,
+  openRows: snapshot.positions.map(positionFrom),
 });
 
 export async function instrumentsGet() {

@@ -11,10 +11,13 @@ import {
   orderCreate,
   positionClose,
   positionsGet,
+  signInAgain,
+  snapshotFrom,
 } from "./api.js";
 import { ChartHead, chartMount } from "./chart.js";
 import { MONEY_DECIMALS, grouped, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
+import { announce } from "./notices.js";
 import { socketOpen } from "./socket.js";
 import {
   accountApply,
@@ -76,6 +79,16 @@ function accountRefresh() {
     }
   })();
   return refreshing;
+}
+
+/** Take in a frame of the account's channel: its whole state once, then what has happened, event by event. */
+function accountHear(frame) {
+  if (frame.snapshot) {
+    accountApply(snapshotFrom(frame.snapshot));
+  } else {
+    announce(frame.d);
+    accountRefresh();
+  }
 }
 
 function explain(title, error) {
@@ -182,8 +195,10 @@ document.addEventListener("click", (event) => {
 
 const subscribe = socketOpen({
   prices: pricesApply,
-  account: () => accountRefresh(),
+  account: accountHear,
   status: feedApply,
+  refused: (frame) => toast("bad", "The live line refused a request", frame.message),
+  signedOut: signInAgain,
   link: (state) => (link.value = state),
   opened: () => instruments.value.size && accountRefresh(),
 });

@@ -1,15 +1,20 @@
 // One WebSocket for everything: subscribes, acknowledges frames, measures the line, reconnects with back-off.
 // What frames mean is decided by the handlers given to `socketOpen`.
 
+import { parseExact } from "./format.js";
+
+const PRICES = '{"ch":"prices"';
 const ACK_MS = 400;
 const PING_MS = 5000;
 // No frame at all for this long, although pings are out: the line is dead even if nobody said so.
 const SILENCE_MS = 12_000;
+// The server's word that the session has ended.
+const CLOSE_UNAUTHORISED = 4401;
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
 
 /**
- * Open the line and keep it open. `handlers`: prices(rows), account(frame), status(data), link({state, latencyMs}),
- * opened() after each (re)connection. Returns subscribe(channels).
+ * Open the line and keep it open. `handlers`: prices(rows), account(frame), status(data), refused(frame),
+ * link({state, latencyMs}), opened() after each (re)connection, signedOut(). Returns subscribe(channels).
  */
 export function socketOpen(handlers) {
   const channels = new Set();
@@ -18,25 +23,32 @@ export function socketOpen(handlers) {
   let frame = 0;
   let acknowledged = 0;
   let heardAt = 0;
-  let latencyMs = null;
 
   const send = (message) => {
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
   };
 
   function receive({ data }) {
-    const message = JSON.parse(data);
     heardAt = Date.now();
-    if (message.ch === "prices") {
-      frame = message.n;
-      handlers.prices(message.d);
-    } else if (message.ch === "account") {
-      handlers.account(message);
-    } else if (message.ch === "status") {
-      handlers.status(message.d);
-    } else if (message.op === "pong" || message.ch === "pong") {
-      latencyMs = Date.now() - message.t;
-      handlers.link({ state: "open", latencyMs });
+    // Prices are text already; everything else may carry numbers of which no digit may be lost.
+    const message = data.startsWith(PRICES) ? JSON.parse(data) : parseExact(data);
+    switch (message.ch) {
+      case "prices":
+        frame = message.n;
+        handlers.prices(message.d);
+        break;
+      case "account":
+        handlers.account(message);
+        break;
+      case "status":
+        handlers.status(message.d);
+        break;
+      case "pong":
+        handlers.link({ state: "open", latencyMs: Date.now() - Number(message.t) });
+        break;
+      case "reply":
+        if (message.success === false) handlers.refused(message);
+        break;
     }
   }
 
@@ -54,7 +66,8 @@ export function socketOpen(handlers) {
       handlers.opened();
     };
     socket.onmessage = receive;
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
+      if (code === CLOSE_UNAUTHORISED) return handlers.signedOut();
       handlers.link({ state: "waiting", latencyMs: null });
       const delay = BACKOFF_MS[Math.min(attempts++, BACKOFF_MS.length - 1)];
       // Half of it by chance, so that a restarted server is not met by everybody in the same instant.

@@ -4,6 +4,7 @@ import { signal, useComputed } from "@preact/signals";
 import { tone } from "./account.js";
 import { MONEY_DECIMALS, clock, money, percent, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
+import { CLOSE_REASONS } from "./notices.js";
 import { closed, positions } from "./store.js";
 
 const tab = signal("open");
@@ -71,17 +72,6 @@ function Positions({ onClose }) {
   </table>`;
 }
 
-const REASONS = {
-  client: "you",
-  operator: "the back office",
-  stop_loss: "stop loss",
-  take_profit: "take profit",
-  stop_out: "stop-out",
-  liquidation: "liquidation",
-  close_by: "an opposite position",
-  reverse: "reversal",
-};
-
 function ClosedRow({ row }) {
   const pnl = toUnits(row.pnl, MONEY_DECIMALS) ?? 0n;
   return html`<tr>
@@ -91,7 +81,7 @@ function ClosedRow({ row }) {
     <td class="number" data-label="Exit">${price(row.exit)}</td>
     <td class="number strong ${tone(pnl)}" data-label="P&L">${signedMoney(pnl)}</td>
     <td class="number muted" data-label="Commission">${money(toUnits(row.commission, MONEY_DECIMALS) ?? 0n)}</td>
-    <td data-label="Closed by">${REASONS[row.reason] ?? row.reason}</td>
+    <td data-label="Closed by">${CLOSE_REASONS[row.reason] ?? row.reason}</td>
     <td class="number muted" data-label="Closed">${clock(row.closedAt)}</td>
   </tr>`;
 }

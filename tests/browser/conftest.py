@@ -1,0 +1,169 @@
+"""Fixtures of the journeys: the real product as a process of its own, and Debian's Chromium looking at it.
+
+The product gets an empty data directory, a free port and the simulator, so its first minute is the one that a newcomer sees.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 90
+STOP_SECONDS = 20
+READY = "CryptoCFD is running"
+
+expect.set_options(timeout=10_000)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The running product."""
+
+    url: str
+    # Prints a sign-in link for alice as `make login` does. It works once and ends the ones before it.
+    link_print: Callable[[], str]
+
+
+@dataclass
+class Watch:
+    """What a page did that it must not do."""
+
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+
+    def attach(self, page: Page) -> None:
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # The browser logs refused answers (4xx) too; those are the product's words, and tests read them on the page.
+        is_answer = message.text.startswith("Failed to load resource")
+        if message.type in {"error", "warning"} and not is_answer:
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self.origin, "data:", "blob:")):
+            self.complaints.append(f"left the host: {request.url}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_banner(log: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if READY in log.read_text():
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail(f"the product did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Start the product, and stop it as Ctrl-C does."""
+    home = tmp_path_factory.mktemp("product")
+    port = _free_port()
+    environment = os.environ | {
+        "DATA_DIR": str(home / "data"),
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "PUBLIC_URL": f"http://localhost:{port}",
+        "ENGINE_MODE": "embedded",
+        "FEEDS": "simulator:seed=7",
+        "EMAIL_URL": "",
+        "LOG_FORMAT": "text",
+        "PYTHONUNBUFFERED": "1",
+    }
+    log = home / "serve.log"
+    command = [sys.executable, str(ROOT / "manage.py")]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "serve"],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def link_print() -> str:
+        done = subprocess.run(
+            [*command, "login"], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        _await_banner(log, process)
+        yield Product(f"http://localhost:{port}", link_print)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Debian's Chromium; tests run as root in containers, where its sandbox cannot start."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    return {"executable_path": chromium, "args": ["--no-sandbox"]}
+
+
+@pytest.fixture(scope="session")
+def signed_in(product: Product, browser: Browser) -> Any:
+    """The cookies of alice, signed in by the printed link."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(product.link_print())
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/trade/*")
+        return context.storage_state()
+
+
+@pytest.fixture
+def watch(product: Product) -> Iterator[Watch]:
+    """Collects what pages complain about; the test fails by it at its end."""
+    watching = Watch(product.url)
+    yield watching
+    assert watching.complaints == []
+
+
+@pytest.fixture
+def visit(
+    product: Product, browser: Browser, watch: Watch, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Page]]:
+    """Opens a page of the product; keywords are those of a browser context."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(path: str, *, is_signed_in: bool = True, **options: Any) -> Page:
+        state = request.getfixturevalue("signed_in") if is_signed_in else None
+        context = browser.new_context(storage_state=state, base_url=product.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        watch.attach(page)
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

@@ -1,0 +1,96 @@
+"""Every page in both themes and sizes: screenshots to look at, no accessibility violation, no policy violation."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
+SIZES = {"wide": (1440, 900), "phone": (390, 844)}
+THEMES = ("light", "dark")
+VISITOR_PAGES = {
+    "landing": "/",
+    "sign-in": "/auth/sign-in",
+    "licences": "/licences",
+    "not-found": "/nowhere",
+}
+Visit = Callable[..., Page]
+
+
+def examine(page: Page, name: str, size: str, theme: str) -> None:
+    """Keep a picture of the page and let axe look at it."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}-{size}-{theme}.png")
+    violations = Axe().run(page).response["violations"]
+    grave = [
+        f"{violation['id']}: {node['html'][:160]}"
+        for violation in violations
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"]
+    ]
+    assert grave == []
+
+
+def look(visit: Visit, path: str, size: str, theme: str, **options: object) -> Page:
+    width, height = SIZES[size]
+    return visit(
+        path,
+        viewport={"width": width, "height": height},
+        color_scheme=theme,
+        reduced_motion="reduce",
+        **options,
+    )
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", VISITOR_PAGES)
+def test_a_visitors_page_is_sound(visit: Visit, name: str, size: str, theme: str):
+    page = look(visit, VISITOR_PAGES[name], size, theme, is_signed_in=False)
+
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    examine(page, name, size, theme)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_terminal_is_sound(visit: Visit, size: str, theme: str):
+    page = look(visit, "/trade/BTCUSDT", size, theme)
+
+    expect(page.locator("#instrument .headline")).to_have_text(re.compile(r"\d"))
+    page.get_by_label("Quantity").fill("0.05")
+    expect(page.locator("#obstacle")).to_have_text("")
+    examine(page, "terminal", size, theme)
+
+
+@pytest.mark.parametrize("view", ["Markets", "Positions"])
+def test_the_views_of_a_phone_are_sound(visit: Visit, view: str):
+    page = look(visit, "/trade/BTCUSDT", "phone", "light")
+
+    expect(page.locator("#instrument .headline")).to_have_text(re.compile(r"\d"))
+    page.locator("#views").get_by_role("button", name=view).click()
+    examine(page, f"terminal-{view.lower()}", "phone", "light")
+
+
+def test_a_visitor_sees_live_prices_and_is_sent_a_link(visit: Visit):
+    page = visit("/", is_signed_in=False)
+
+    expect(page.locator("[data-strip]")).to_contain_text("BTC")
+    page.get_by_label("E-mail").fill("newcomer@example.com")
+    page.get_by_role("button", name="Send me a link").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
+
+
+def test_a_page_keeps_the_chosen_theme(visit: Visit):
+    page = visit("/", is_signed_in=False, color_scheme="light")
+
+    page.get_by_role("button", name="Switch between light and dark").click()
+    page.reload()
+
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
