@@ -19,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from apps.common.cancellation import cancel_all
 from apps.market.prices import PriceBook, price_book
 from apps.market.selectors import instruments_by_symbol
 from engine.values import SourceClass, text_from_scaled
@@ -134,8 +135,7 @@ class Broadcaster:
     async def stop(self) -> None:
         """Stop sending and forget every subscription."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_all((self._task,))
             self._task = None
         for subscription in list(self._subscriptions):
             subscription.close()
@@ -166,9 +166,11 @@ class Broadcaster:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         due = status_due = loop.time()
+        status = self._book.status()
         while True:
             now = loop.time()
-            if now >= status_due:
+            if now >= status_due or self._book.status() is not status:
+                status = self._book.status()
                 status_due = now + STATUS_SECONDS
                 for subscription in self._subscriptions:
                     subscription.wants_status = True

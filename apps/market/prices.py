@@ -20,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from apps.common.cancellation import cancel_all
 from apps.common.errors import ServiceError
 from apps.market.clock import WallClock
 from apps.market.selectors import instruments_refresh
@@ -126,8 +127,7 @@ class PriceBook:
     async def stop(self) -> None:
         """Stop reading."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_all((self._task,))
             self._task = None
 
     def listen(self, listener: PriceListener) -> None:

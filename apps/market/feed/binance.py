@@ -17,6 +17,7 @@ import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from apps.common.cancellation import cancel_all
 from apps.market.clock import Clock
 from apps.market.feed.base import (
     DecimalsError,
@@ -207,9 +208,7 @@ class BinanceSource:
                 batch, gathered.quotes = list(gathered.quotes.values()), {}
                 yield batch
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all(tasks)
 
     def is_live(self, symbol: str) -> bool:
         """Return whether the symbol's connection has spoken within the patience for silence."""

@@ -31,6 +31,7 @@ from apps.market.selectors import InstrumentInfo
 from engine.values import SourceClass
 
 QUOTES_PER_CANDLE: Final = 60
+_COLUMNS: Final = ("open", "high", "low", "close")
 # Seconds of the minute at which the price has reached the extremes and the close.
 _FIRST_EXTREME: Final = 20
 _SECOND_EXTREME: Final = 40
@@ -74,24 +75,26 @@ class Tape:
     """All candles of one file, as four integer columns: a month of minutes is 1.4 MB."""
 
     def __init__(self, path: Path, decimals: int) -> None:
-        self._columns = tuple(array("q") for _ in range(4))
-        digest = hashlib.blake2b(digest_size=16)
+        self._columns = tuple(array("q") for _ in _COLUMNS)
+        # Prices repeat all the time, and reading one exactly takes longer than looking it up.
+        known: dict[str, int] = {}
         try:
             with path.open(encoding="utf-8", newline="") as file:
-                rows = csv.DictReader(file)
+                rows = csv.reader(file)
+                places = _places(next(rows, []))
                 for line, row in enumerate(rows, start=2):
-                    candle = _candle_from_row(row, decimals, line)
+                    candle = _candle_from_row(row, places, known, decimals, line)
                     for column, value in zip(self._columns, candle, strict=True):
                         column.append(value)
-                    digest.update(repr(candle).encode())
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             message = f"the tape cannot be read: {error}"
             raise SourceUnavailableError(message) from error
         if not len(self):
             message = "the tape holds no candles"
             raise SourceUnavailableError(message)
         # Stands for the content, so that a position is never applied to another tape.
-        self.digest = digest.hexdigest()
+        content = b"".join(column.tobytes() for column in self._columns)
+        self.digest = hashlib.blake2b(content, digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -219,21 +222,35 @@ def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
+def _places(header: list[str]) -> list[int]:
+    """Return where the four prices stand in a row."""
+    try:
+        return [header.index(name) for name in _COLUMNS]
+    except ValueError as error:
+        message = f"the tape's first line must name {', '.join(_COLUMNS)}"
+        raise SourceUnavailableError(message) from error
+
+
 def _candle_from_row(
-    row: dict[str, str | None], decimals: int, line: int
+    row: list[str], places: list[int], known: dict[str, int], decimals: int, line: int
 ) -> tuple[int, int, int, int]:
     try:
         opened, high, low, close = (
-            ticks_from_text(row.get(name) or "", decimals, round_up=False)
-            for name in ("open", "high", "low", "close")
+            known[text] if (text := row[place]) in known else _read(text, known, decimals)
+            for place in places
         )
-    except DecimalsError as error:
+    except (DecimalsError, IndexError) as error:
         message = f"line {line} of the tape: {error}"
         raise SourceUnavailableError(message) from error
     if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
         message = f"line {line} of the tape: expected 0 < low <= open, close <= high"
         raise SourceUnavailableError(message)
     return opened, high, low, close
+
+
+def _read(text: str, known: dict[str, int], decimals: int) -> int:
+    ticks = known[text] = ticks_from_text(text, decimals, round_up=False)
+    return ticks
 
 
 def _position_from(stored: dict[str, object], tape: Tape) -> _Position:

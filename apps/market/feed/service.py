@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from redis.exceptions import RedisError
 
+from apps.common.cancellation import cancel_all
 from apps.market.clock import Clock, WallClock
 from apps.market.feed.base import RawQuote, Source, SourceUnavailableError
 from apps.market.feed.guards import Guards
@@ -137,9 +138,7 @@ class FeedService:
                     # None of them ends by itself but through a fault of ours, which must be heard.
                     task.result()
         finally:
-            for task in (stopping, *tasks):
-                task.cancel()
-            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+            await cancel_all((stopping, *tasks))
             for feeder in self._feeders:
                 feeder.source.close()
             await self._close_publisher()
