@@ -16,6 +16,7 @@ from engine.messages.rejects import RejectCode
 from engine.rounding import floor_div
 from engine.values import (
     DECIMALS_MAX,
+    SAFE_INTEGER_MAX,
     AccountKind,
     AccountStatus,
     OrderType,
@@ -127,6 +128,7 @@ class Instrument:
         "net_units",
         "open_count",
         "previous",
+        "price_ticks_max",
         "queues",
         "quote",
         "source_class",
@@ -166,6 +168,8 @@ class Instrument:
         """Take a specification; sets the micro-USD per tick and unit that follow from its decimals."""
         self.spec = spec
         self.k = 10 ** (DECIMALS_MAX - spec.price_decimals - spec.quantity_decimals)
+        # Above it the notional of the largest order would leave the range of exact integers.
+        self.price_ticks_max = floor_div(SAFE_INTEGER_MAX, spec.quantity_max_units * self.k)
 
 
 class State:

@@ -134,7 +134,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="fail where the file differs")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         path = Path(settings.BASE_DIR) / DOCUMENT
         text = render()
         if not options["check"]:

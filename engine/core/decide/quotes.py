@@ -57,7 +57,11 @@ def _fault(
     if entry.source_class is not instrument.source_class:
         return RejectCode.PRICE_SOURCE_MISMATCH
     age_us = state.now_us - quote.ts_us
-    if quote.bid_ticks <= 0 or quote.ask_ticks <= 0 or age_us < -QUOTE_AHEAD_US_MAX:
+    if (
+        quote.bid_ticks <= 0
+        or not 0 < quote.ask_ticks <= instrument.price_ticks_max
+        or age_us < -QUOTE_AHEAD_US_MAX
+    ):
         return RejectCode.QUOTE_INVALID
     if quote.bid_ticks > quote.ask_ticks:
         return RejectCode.QUOTE_CROSSED

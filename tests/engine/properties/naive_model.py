@@ -9,7 +9,7 @@ from math import ceil, floor
 from typing import Any
 
 from engine.messages import commands as c
-from engine.messages.definitions import GroupSpec
+from engine.messages.definitions import GroupSpec, InstrumentSpec
 from engine.messages.replies import AnyReply
 from engine.values import entry_time_us
 from tests.engine.properties.naive_state import Account, Instrument, Order, Position
@@ -86,6 +86,11 @@ class NaiveModel:
             del a.orders[k]
             self.emit(a, "OrderExpired", order_id=f"{a.id}-{k}", expires_at_us=expires)
 
+    @staticmethod
+    def is_beyond(spec: InstrumentSpec, q: c.Quote) -> bool:
+        k = 10 ** (6 - spec.price_decimals - spec.quantity_decimals)
+        return q.ask_ticks * spec.quantity_max_units * k >= 2**53
+
     def write_quotes(self, m: c.UpdateQuotes) -> list[str]:
         number, accepted = (m.feed_epoch, m.sequence), []
         in_sequence = number > self.sources.get(m.source, (-1, 0))
@@ -96,7 +101,12 @@ class NaiveModel:
                 code = "SYMBOL_UNKNOWN"
             elif m.source_class != i.source_class:
                 code = "PRICE_SOURCE_MISMATCH"
-            elif q.bid_ticks <= 0 or q.ask_ticks <= 0 or q.ts_us > self.now + 5 * MILLION:
+            elif (
+                q.bid_ticks <= 0
+                or q.ask_ticks <= 0
+                or self.is_beyond(i.spec, q)
+                or q.ts_us > self.now + 5 * MILLION
+            ):
                 code = "QUOTE_INVALID"
             elif q.bid_ticks > q.ask_ticks:
                 code = "QUOTE_CROSSED"

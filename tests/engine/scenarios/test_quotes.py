@@ -9,6 +9,8 @@ def test_bad_quotes_are_recorded_and_the_others_written() -> None:
         quote NOPEUSDT 1.0 2.0 BTCUSDT 60000.0 60010.0 -> QuoteRefused code=SYMBOL_UNKNOWN
         quote BTCUSDT 0 60010.0 -> QuoteRefused code=QUOTE_INVALID
         quote BTCUSDT 60000.0 -1.0 -> QuoteRefused code=QUOTE_INVALID
+        quote BTCUSDT 60000.0 9007199.3 -> QuoteRefused code=QUOTE_INVALID
+        quote BTCUSDT 60000.0 9007199.2 -> nothing
         quote BTCUSDT 60000.0 60010.0 age=-5001 -> QuoteRefused code=QUOTE_INVALID
         quote BTCUSDT 60010.0 60000.0 ETHUSDT 3000.00 3000.00 -> QuoteRefused symbol=BTCUSDT code=QUOTE_CROSSED
         quote BTCUSDT 60000.0 60010.0 age=1000 -> QuoteRefused code=QUOTE_OUT_OF_ORDER
