@@ -8,7 +8,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError, connections
 from django.http import Http404
 from psycopg_pool import PoolTimeout
@@ -47,6 +48,14 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    if isinstance(error, RequestDataTooBig):
+        message = f"the body must have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes"
+        return Response(failure(status=413, message=message, code="TOO_LARGE"), status=413)
+    if isinstance(error, SuspiciousOperation):
+        return Response(
+            failure(status=400, message="the request is not well formed", code="MALFORMED"),
+            status=400,
+        )
     if isinstance(error, exceptions.ValidationError):
         return _from_validation(error)
     if isinstance(error, exceptions.APIException):

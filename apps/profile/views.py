@@ -49,13 +49,14 @@ class BalanceView(APIView):
         tags=["accounts"],
     )
     def get(self, request: Request) -> Response:
+        gateway = engine_gateway()
         query = AccountQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         account = services.account_choose(
             accounts=selectors.accounts_of_user(user_id=user_id_of(request)),
             account_id=query.validated_data.get("accountId"),
         )
-        view = engine_gateway().run(services.account_view(account=account))
+        view = gateway.run(services.account_view(account=account))
         return Response(success(_balance(view)))
 
 

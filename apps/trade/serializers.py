@@ -10,7 +10,7 @@ from rest_framework import serializers
 from apps.common.serializers import NumberField, StrictSerializer
 
 # Longer ids than the engine takes, or with other signs than these, are refused here.
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+REQUEST_ID = re.compile(r"\A[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 REQUEST_ID_WORDS = "1 to 64 letters, digits, dots, colons, hyphens or underscores"
 _SIDES = ("buy", "sell")
 
@@ -63,7 +63,7 @@ class OrderCloseSerializer(StrictSerializer):
     """Which order to close, and how much of it."""
 
     orderId = serializers.RegexField(
-        r"^[0-9]{1,13}-[0-9]{1,19}$",
+        re.compile(r"\A[0-9]{1,13}-[0-9]{1,19}\Z", re.ASCII),
         max_length=40,
         error_messages={"invalid": "expected an order id such as 1001-1"},
     )

@@ -66,6 +66,7 @@ class OrderCreateView(APIView):
         tags=["trade"],
     )
     def post(self, request: Request) -> Response:
+        gateway = engine_gateway()
         data = _validated(OrderCreateSerializer, request.data)
         user_id = user_id_of(request)
         mode = data.get("marginMode")
@@ -77,7 +78,7 @@ class OrderCreateView(APIView):
             margin_mode=MarginMode(mode) if mode else None,
             **order_arguments(data),
         )
-        return Response(success(engine_gateway().run(work)))
+        return Response(success(gateway.run(work)))
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> OrderCreateSerializer:
         """Return the form that the browsable API shows."""
@@ -94,10 +95,11 @@ class OpenOrdersView(APIView):
         tags=["trade"],
     )
     def get(self, request: Request) -> Response:
+        gateway = engine_gateway()
         page = _validated(PageSerializer, request.query_params)
         account = account_for(user_id_of(request), page.get("accountId"))
         work = positions_open(account=account, limit=page["limit"], offset=page["offset"])
-        return Response(success(engine_gateway().run(work)))
+        return Response(success(gateway.run(work)))
 
 
 class CloseView(APIView):
@@ -111,6 +113,7 @@ class CloseView(APIView):
         tags=["trade"],
     )
     def post(self, request: Request) -> Response:
+        gateway = engine_gateway()
         data = _validated(OrderCloseSerializer, request.data)
         work = position_close(
             user_id=user_id_of(request),
@@ -119,7 +122,7 @@ class CloseView(APIView):
             order_id=data["orderId"],
             quantity=data.get("quantity"),
         )
-        return Response(success(engine_gateway().run(work)))
+        return Response(success(gateway.run(work)))
 
     @extend_schema(
         operation_id="trade_closed",
@@ -128,10 +131,11 @@ class CloseView(APIView):
         tags=["trade"],
     )
     def get(self, request: Request) -> Response:
+        gateway = engine_gateway()
         page = _validated(PageSerializer, request.query_params)
         account = account_for(user_id_of(request), page.get("accountId"))
         work = closed_orders(account=account, limit=page["limit"], offset=page["offset"])
-        return Response(success(engine_gateway().run(work)))
+        return Response(success(gateway.run(work)))
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> OrderCloseSerializer:
         """Return the form that the browsable API shows."""
