@@ -11,10 +11,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from typing_extensions import override
+
 from engine.adapters.compose import build_runner, source_build
 from engine.adapters.process import run_to_exit
 from engine.config import EngineConfig, snapshot_keys_from_text
 from engine.runtime.errors import EXIT_CONFIGURATION
+
+
+class _Lines(logging.Formatter):
+    """One line for each record, with the ids of `extra` behind the fixed text."""
+
+    _plain = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Append the fields that a plain record does not have."""
+        fields = {name: vars(record)[name] for name in sorted(vars(record).keys() - self._plain)}
+        return " ".join(
+            [super().formatMessage(record), *(f"{name}={value}" for name, value in fields.items())]
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
