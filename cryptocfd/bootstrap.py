@@ -47,6 +47,8 @@ class Bootstrap:
         # Request ids that the engine has answered; an answer is final.
         self._answered: set[str] = set()
         self._are_accounts_seeded = not settings.SEED_DEMO
+        # Set when the engine knows the instruments: before that it would refuse, and record, every quote.
+        self.defined = threading.Event()
         # Set when every group and every instrument that has a source class is defined, and the cast has its accounts.
         self.done = threading.Event()
 
@@ -56,6 +58,8 @@ class Bootstrap:
         while not self._stopping.wait(pause):
             try:
                 has_instruments = self._define()
+                if has_instruments:
+                    self.defined.set()
                 self._accounts_seed()
                 # On a first start there are none until the feed has found out which source serves them.
                 if has_instruments:

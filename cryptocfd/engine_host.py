@@ -113,13 +113,14 @@ class EngineHost:
             self._start("cash relay", CashRelay())
         if "engine" in self._part_names:
             self._engines_start()
-        if "feed" in self._part_names:
-            feed = FeedService.from_settings()
-            self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
         if "worker" in self._part_names and self._gateway is not None:
             self._start("worker", WorkerService())
             self._bootstrap = Bootstrap(self._gateway)
             self._start("bootstrap", self._bootstrap)
+        if "feed" in self._part_names:
+            is_defined = self._bootstrap.defined.is_set if self._bootstrap else lambda: True
+            feed = FeedService.from_settings(may_write_log=is_defined)
+            self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
 
     def _engines_start(self) -> None:
         is_dedicated = self._part_names == {"engine"}
