@@ -1,13 +1,9 @@
 """Time as the market sees it: injected, so that tests and tapes decide it."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Protocol
 
-from django.utils import timezone
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+from apps.common import clock
 
 
 class Clock(Protocol):
@@ -25,7 +21,7 @@ class WallClock:
 
     def now_us(self) -> int:
         """Return the time, microseconds UTC."""
-        return (timezone.now() - _EPOCH) // _MICROSECOND
+        return clock.now_us()
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -3,10 +3,7 @@
 Numbers are exact decimals in JSON; they never pass through a float.
 """
 
-from typing import Any
-
 from drf_spectacular.utils import inline_serializer
-from rest_framework import serializers
 from rest_framework.serializers import (
     BooleanField,
     CharField,
@@ -15,22 +12,15 @@ from rest_framework.serializers import (
     URLField,
 )
 
+from apps.common.openapi import enveloped
+
 
 def _number() -> DecimalField:
     # Wide enough for every price, quantity and amount that the engine can hold.
     return DecimalField(max_digits=30, decimal_places=6, coerce_to_string=False)
 
 
-def _envelope(
-    name: str, data: serializers.Field[Any, Any, Any, Any]
-) -> serializers.Serializer[Any]:
-    return inline_serializer(
-        name, {"success": BooleanField(), "data": data, "message": CharField()}
-    )
-
-
-SUPPORTED_ASSETS = _envelope(
-    "SupportedAssets",
+SUPPORTED_ASSETS = enveloped(
     inline_serializer(
         "SupportedAsset",
         {
@@ -66,10 +56,11 @@ SUPPORTED_ASSETS = _envelope(
         },
         many=True,
     ),
+    name="SupportedAssets",
+    failures=(),
 )
 
-LATEST_PRICES = _envelope(
-    "LatestPrices",
+LATEST_PRICES = enveloped(
     inline_serializer(
         "LatestPrice",
         {
@@ -87,4 +78,6 @@ LATEST_PRICES = _envelope(
         },
         many=True,
     ),
+    name="LatestPrices",
+    failures=(400, 503),
 )
