@@ -78,12 +78,13 @@ def test_swap_can_call_and_stop_out() -> None:
 
 def test_pages_by_account_until_there_is_no_next() -> None:
     story = Story().tell("quote BTCUSDT 60000.0 60010.0")
-    for account in range(1, 351):
-        story.tell(f"""
-            account {account} 1000.00
-            quote BTCUSDT 60000.0 60010.0
-            open P{account} {account} BTCUSDT buy 0.10 x100
-            """)
+    with story.unchecked():
+        for account in range(1, 351):
+            story.tell(f"""
+                account {account} 1000.00
+                quote BTCUSDT 60000.0 60010.0
+                open P{account} {account} BTCUSDT buy 0.10 x100
+                """)
     story.tell("wait 6400000")
 
     first = story.send("ChargeSwap", source="test", symbol="BTCUSDT", rollover_day=19676, nights=1)
