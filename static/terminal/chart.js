@@ -85,6 +85,19 @@ function positionLines(position) {
   }));
 }
 
+// The first seconds of a quiet market would fill the height with one tick: never zoom in further than this share.
+const RANGE_SHARE_MIN = 0.001;
+
+/** Widen the price range that the library would choose, if it is too narrow to mean anything. */
+function calmRange(original) {
+  const info = original();
+  if (!info?.priceRange) return info;
+  const { minValue, maxValue } = info.priceRange;
+  const missing = ((minValue + maxValue) / 2) * RANGE_SHARE_MIN - (maxValue - minValue);
+  if (missing <= 0) return info;
+  return { ...info, priceRange: { minValue: minValue - missing / 2, maxValue: maxValue + missing / 2 } };
+}
+
 /** Draw into `element` and follow the store. */
 export function chartMount(element) {
   const chart = createChart(element, {
@@ -96,7 +109,11 @@ export function chartMount(element) {
     rightPriceScale: { scaleMargins: { top: 0.15, bottom: 0.15 } },
   });
   chart.applyOptions(themeOptions());
-  const series = chart.addSeries(CandlestickSeries, { ...seriesColours(), priceLineWidth: 1 });
+  const series = chart.addSeries(CandlestickSeries, {
+    ...seriesColours(),
+    priceLineWidth: 1,
+    autoscaleInfoProvider: calmRange,
+  });
   const askLine = series.createPriceLine({
     price: 0,
     color: colour("--muted"),

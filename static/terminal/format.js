@@ -55,9 +55,9 @@ export function money(micros) {
   return grouped(toText(floorDivide(micros, 10_000n), 2));
 }
 
-/** Show micro-USD with cents and always a sign, for readers who cannot tell green from red. */
+/** Show micro-USD with cents and the sign of a gain too, for readers who cannot tell green from red. */
 export function signedMoney(micros) {
-  return (micros < 0n ? "" : "+") + money(micros);
+  return (micros > 0n ? "+" : "") + money(micros);
 }
 
 /** Show a share of `whole` in per cent with `decimals`, rounded down; a dash if there is no whole. */

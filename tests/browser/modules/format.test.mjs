@@ -61,6 +61,7 @@ test("money is grouped, signed and never shown better than it is", () => {
   assert.equal(money(1_234_567_899_999n), "1,234,567.89");
   assert.equal(money(-1n), "\u22120.01");
   assert.equal(signedMoney(12_400_000n), "+12.40");
+  assert.equal(signedMoney(0n), "0.00");
   assert.equal(signedMoney(-3_100_000n), "\u22123.10");
   assert.equal(grouped("-1234567.5"), "\u22121,234,567.5");
   assert.equal(price(null), "\u2013");
