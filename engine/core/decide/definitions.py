@@ -104,8 +104,9 @@ def _change_fault(instrument: Instrument | None, spec: InstrumentSpec, after_acc
         spec.price_decimals == instrument.spec.price_decimals
         and spec.quantity_decimals == instrument.spec.quantity_decimals
     )
-    if instrument.open_count and not same_decimals:
-        return "decimals cannot change while positions or orders are open"
+    # Once quoted, for good: the last quote is in the old ticks, and another shard may hold positions that this one does not.
+    if (instrument.bid or instrument.open_count) and not same_decimals:
+        return "decimals cannot change once the instrument was quoted"
     return ""
 
 

@@ -416,11 +416,6 @@ class Oracle(NaiveModel):
     def define_instrument(self, m: c.DefineInstrument) -> None:
         s, i = m.spec, self.instruments.get(m.spec.symbol)
         old, caps = i and i.spec, [t.notional_cap_micros for t in s.tiers]
-        is_used = any(
-            x.symbol == s.symbol
-            for a in self.accounts.values()
-            for x in [*a.positions.values(), *a.orders.values()]
-        )
         decimals = (s.price_decimals, s.quantity_decimals)
         fits = sum(decimals) <= 6 and s.quantity_min_units <= s.quantity_max_units
         fits = (
@@ -429,7 +424,7 @@ class Oracle(NaiveModel):
         need(fits and not (m.after_account and s != old), "DEFINITION_INVALID")
         need(old is None or s == old or s.version > old.version, "DEFINITION_INVALID")
         need(
-            old is None or not is_used or decimals == (old.price_decimals, old.quantity_decimals),
+            old is None or not i.bid or decimals == (old.price_decimals, old.quantity_decimals),
             "DEFINITION_INVALID",
         )
         if i is None:
