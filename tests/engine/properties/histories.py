@@ -138,11 +138,13 @@ class Storyteller:
         *,
         accounts: Sequence[int] = (1, 2, 3, 10),
         house_cap_usd: int = 60_000,
+        hours_max: int = 30,
     ) -> None:
         self.chooser = chooser
         self.oracle = oracle
         self.account_ids = accounts
         self.house_cap_usd = house_cap_usd
+        self.hours_max = hours_max
         self.ms = START_MS
         self.sequence = 0
         self.was_long_gap = False
@@ -177,7 +179,7 @@ class Storyteller:
         elif kind < 99:
             gap = self.integer(3_000, 20_000)
         else:
-            gap = self.integer(1, 30) * 3_600_000
+            gap = self.integer(1, self.hours_max) * 3_600_000
         self.was_long_gap = gap >= 3_000
         self.ms += gap
         self.sequence = self.sequence + 1 if gap == 0 else 0
