@@ -23,8 +23,9 @@ from engine.values import entry_id_from_text
 
 _logger = logging.getLogger(__name__)
 
-_TIMEOUT_S: Final = 1
-_RETRY_US: Final = 1_000_000
+# Connecting happens in the engine's own thread: a server that hangs may cost the trading a few percent, not more.
+_TIMEOUT_MS: Final = 200
+_RETRY_US: Final = 5_000_000
 # Queries taken in one round; the rest waits for the next, after the entries that came meanwhile.
 _QUERIES_MAX: Final = 256
 
@@ -35,8 +36,8 @@ class _Queries:
     def __init__(self, config: EngineConfig, clock: Clock) -> None:
         self._prefix = config.prefix
         self._channel = streams.query_channel(config.prefix, config.shard)
-        self._hearing = Connection(config.redis_url, timeout_s=_TIMEOUT_S)
-        self._answering = Connection(config.redis_url, timeout_s=_TIMEOUT_S)
+        self._hearing = Connection(config.redis_url, timeout_ms=_TIMEOUT_MS)
+        self._answering = Connection(config.redis_url, timeout_ms=_TIMEOUT_MS)
         self._clock = clock
         self._retry_us = 0
         self._outbox: list[tuple[Argument, ...]] = []

@@ -14,7 +14,10 @@ from engine.messages.commands import Tick
 from engine.messages.health import EngineHealth, EngineState
 from engine.runtime.errors import LogUnavailableError
 
-_TIMEOUT_S: Final = 1
+# All of this runs in the heartbeat, and the lease lives for a second: nothing may take longer than a part of it.
+_TIMEOUT_MS: Final = 300
+# A server of reports that failed is left alone for some reports.
+_REPORTS_LEFT_OUT: Final = 5
 # A report vanishes this long after its engine.
 _HEALTH_MS: Final = 5_000
 
@@ -35,7 +38,7 @@ class RedisLease:
     """The lease of one shard, held under a name that no other engine has."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self._connection = Connection(config.log_redis_url, timeout_s=_TIMEOUT_S)
+        self._connection = Connection(config.log_redis_url, timeout_ms=_TIMEOUT_MS)
         self._key = streams.lease_key(config.prefix, config.shard)
         self._input = streams.input_stream(config.prefix, config.shard, config.shards)
         self._lease_ms = config.lease_us // 1_000
@@ -93,12 +96,17 @@ class RedisMonitor:
     """Reports health to the other server; a report that cannot be delivered is dropped."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self._connection = Connection(config.redis_url, timeout_s=_TIMEOUT_S)
+        self._connection = Connection(config.redis_url, timeout_ms=_TIMEOUT_MS)
         self._key = streams.health_key(config.prefix, config.shard)
         self._encode = msgspec.json.Encoder().encode
+        self._left_out = 0
 
     def report(self, health: EngineHealth) -> None:
         """Publish one report; a halt stays readable until the next start."""
+        is_last = health.state in {EngineState.HALTED, EngineState.STOPPED}
+        if self._left_out and not is_last:
+            self._left_out -= 1
+            return
         command: list[Argument] = ["SET", self._key, self._encode(health)]
         if health.state is not EngineState.HALTED:
             command += ["PX", _HEALTH_MS]
@@ -107,6 +115,7 @@ class RedisMonitor:
                 self._connection.connect()
             self._connection.call(*command)
         except (ConnectionLostError, ServerError):
+            self._left_out = _REPORTS_LEFT_OUT
             self._connection.close()
 
     def close(self) -> None:

@@ -26,11 +26,11 @@ from engine.runtime.ports import (
 from engine.values import entry_id_from_text, text_from_entry_id
 
 # A server that does not answer within this time counts as lost.
-TIMEOUT_S: Final = 5
+_TIMEOUT_MS: Final = 5_000
 # How long the server holds a read without an entry before it answers "none"; no answer at all long after that means
 # that the connection is dead.
 _BLOCK_MS: Final = 1_000
-_SILENCE_US: Final = (_BLOCK_MS + TIMEOUT_S * 1_000) * 1_000
+_SILENCE_US: Final = (_BLOCK_MS + _TIMEOUT_MS) * 1_000
 
 _SCRIPT_ID: Final = hashlib.sha1(PUBLISH.encode(), usedforsecurity=False).hexdigest()
 
@@ -40,7 +40,7 @@ class RedisLog:
 
     def __init__(self, config: EngineConfig, clock: Clock) -> None:
         prefix, shard, shards = config.prefix, config.shard, config.shards
-        self._connection = Connection(config.log_redis_url, timeout_s=TIMEOUT_S)
+        self._connection = Connection(config.log_redis_url, timeout_ms=_TIMEOUT_MS)
         self._clock = clock
         self._input = streams.input_stream(prefix, shard, shards)
         self._output = streams.output_stream(prefix, shard, shards)

@@ -31,13 +31,13 @@ class ServerError(Exception):
 class Connection:
     """One connection; made by connect(), usable until the first ConnectionLostError."""
 
-    def __init__(self, url: str, *, timeout_s: int) -> None:
+    def __init__(self, url: str, *, timeout_ms: int) -> None:
         self._address = urlsplit(url)
         if self._address.scheme not in {"unix", "redis", "rediss"}:
             raise ValueError(
                 f"expected a unix://, redis:// or rediss:// address, found {self._address.scheme!r}"
             )
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout_ms / 1_000
         self._socket: socket.socket | None = None
         self._reader = hiredis.Reader()
         self._nothing = object()

@@ -46,7 +46,6 @@ class Heartbeat:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._ticked_us = 0
-        self._input_added = 0
         self._is_lease_lost = False
 
     def start(self) -> None:
@@ -112,7 +111,7 @@ class Heartbeat:
 
     def _count_input(self) -> None:
         try:
-            self._input_added = self._lease.input_added()
+            self._status.input_added = self._lease.input_added()
         except LogUnavailableError:
             return
 
@@ -120,6 +119,4 @@ class Heartbeat:
         # The key belongs to the active engine: a fenced one must not cover its successor's report.
         if self._is_lease_lost or self._status.state is EngineState.FENCED:
             return
-        self._monitor.report(
-            self._status.health(now_us=self._clock.now_us(), input_added=self._input_added)
-        )
+        self._monitor.report(self._status.health(self._clock.now_us()))

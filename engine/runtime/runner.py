@@ -134,9 +134,7 @@ class Runner:
 
     def health(self) -> EngineHealth:
         """Return the state of this engine, for readers in its own process."""
-        return self._status.health(
-            now_us=self._clock.now_us(), input_added=self._status.position.applied
-        )
+        return self._status.health(self._clock.now_us())
 
     @property
     def machine(self) -> StateMachine:

@@ -1,4 +1,4 @@
-"""What the runner shows to its heartbeat thread. Written by the runner alone, read by both.
+"""What the runner shows to its heartbeat thread and to its own process. Each field has one writer.
 
 Every field is one assignment of an immutable value, so a reader sees an old or a new one, never half of one.
 """
@@ -24,14 +24,16 @@ class Status:
         self.batch_began_us = 0
         # Monotonic time of the last arrival of entries, microseconds.
         self.arrived_us = 0
+        # Entries ever added to the input stream, as the heartbeat counted last; everything else is the runner's.
+        self.input_added = 0
         self.snapshot: SnapshotHeader | None = None
         self.snapshot_pause_us = 0
         self.snapshot_failure = ""
 
-    def health(self, *, now_us: int, input_added: int) -> EngineHealth:
-        """Compose a report; ``input_added`` is how many entries the input stream ever got."""
+    def health(self, now_us: int) -> EngineHealth:
+        """Compose a report."""
         position, snapshot = self.position, self.snapshot
-        lag_entries = max(0, input_added - position.applied)
+        lag_entries = max(0, self.input_added - position.applied)
         # Without a first entry there is no time to be behind.
         behind_us = now_us - entry_time_us(position.entry_id) if position.entry_id else 0
         return EngineHealth(
