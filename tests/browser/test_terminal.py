@@ -30,6 +30,12 @@ def order(page: Page, *, quantity: str, leverage: str) -> None:
     page.locator(".submit").click()
 
 
+def sign_in(page: Page, link: str) -> None:
+    page.goto(link)
+    page.get_by_role("button", name="Sign in as").click()
+    page.wait_for_url("**/trade/BTCUSDT")
+
+
 def balance_of(page: Page) -> str:
     """Return the balance that the API states, digit by digit, cut to cents as the page shows it."""
     body = page.request.get("/api/v1/balance").text()
@@ -40,9 +46,7 @@ def balance_of(page: Page) -> str:
 def test_a_trader_signs_in_buys_sees_the_result_move_and_closes(product, browser, watch):
     page = browser.new_page(base_url=product.url)
     watch.attach(page)
-    page.goto(product.link_print())
-    page.get_by_role("button", name="Sign in as").click()
-    page.wait_for_url("**/trade/BTCUSDT")
+    sign_in(page, product.link_print())
     changes(page, BID)
     before = figure(page, "balance")
 
@@ -112,6 +116,36 @@ def test_the_keyboard_is_enough(visit: Visit):
     expect(page.locator("#tables tbody tr")).to_contain_text("Short")
     page.get_by_role("button", name="Close ETHUSDT").press("Enter")
     expect(page.locator("#tables")).to_contain_text("No open position")
+
+
+def test_two_tabs_stay_equal_and_end_together(product, browser, watch):
+    context = browser.new_context(base_url=product.url)
+    first, second = context.new_page(), context.new_page()
+    watch.attach(first)
+    watch.attach(second)
+    sign_in(first, product.link_print())
+    second.goto("/trade/SOLUSDT")
+    changes(second, BID)
+
+    order(second, quantity="2", leverage="5")
+
+    expect(first.locator("#tables tbody tr")).to_contain_text("SOLUSDT")
+    first.get_by_role("button", name="Close SOLUSDT").click()
+    expect(second.locator("#tables")).to_contain_text("No open position")
+
+    first.get_by_label("Account menu").click()
+    first.get_by_role("button", name="Sign out").click()
+
+    first.wait_for_url(f"{product.url}/")
+    second.wait_for_url("**/?next=*")
+    context.close()
+
+
+def test_an_unknown_market_is_replaced_with_a_word(visit: Visit):
+    page = visit("/trade/NOPEUSDT")
+
+    expect(page.locator(".toast")).to_contain_text("NOPEUSDT is not traded here")
+    expect(page.locator("#instrument")).to_contain_text("BTCUSDT")
 
 
 def test_prices_that_are_not_live_are_labelled(visit: Visit):
