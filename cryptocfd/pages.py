@@ -9,7 +9,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
-from django.views.generic import TemplateView
+from django.views.generic import RedirectView, TemplateView
 from typing_extensions import override
 
 from cryptocfd.env import BASE_DIR
@@ -52,6 +52,7 @@ class LicencesPage(TemplateView):
 
 page_urlpatterns = [
     path("", LandingPage.as_view(), name="landing"),
+    path("trade", RedirectView.as_view(pattern_name="terminal"), {"symbol": FIRST_SYMBOL}),
     path("trade/<slug:symbol>", TerminalPage.as_view(), name="terminal"),
     path("licences", LicencesPage.as_view(), name="licences"),
 ]

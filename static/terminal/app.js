@@ -206,9 +206,13 @@ const subscribe = socketOpen({
 async function start() {
   const rows = await instrumentsGet();
   instruments.value = new Map(rows.map((row) => [row.symbol, row]));
-  const isKnown = instruments.value.has(boot.symbol);
-  if (!isKnown) toast("info", `${boot.symbol} is not traded here`, `Showing ${rows[0].symbol} instead.`);
-  show(isKnown ? boot.symbol : rows[0].symbol);
+  // BTC, BTCUSDT, BTC_USDT: people type all of them.
+  const asked = boot.symbol.replace(/[_-]/g, "");
+  const found = rows.find((row) => row.symbol === asked || row.base === asked);
+  if (!found) toast("info", `${boot.symbol} is not traded here`, `Showing ${rows[0].symbol} instead.`);
+  const { symbol: name } = found ?? rows[0];
+  history.replaceState(null, "", `/trade/${name}`);
+  show(name);
 
   render(html`<${Watchlist} onChoose=${choose} />`, part("watchlist"));
   render(html`<${Ticket} onOrder=${order} />`, part("ticket"));

@@ -148,6 +148,14 @@ def test_an_unknown_market_is_replaced_with_a_word(visit: Visit):
     expect(page.locator("#instrument")).to_contain_text("BTCUSDT")
 
 
+def test_a_short_name_opens_its_market(visit: Visit):
+    page = visit("/trade/eth_usdt")
+
+    page.wait_for_url("**/trade/ETHUSDT")
+    page.goto("/trade")
+    page.wait_for_url("**/trade/BTCUSDT")
+
+
 def test_prices_that_are_not_live_are_labelled(visit: Visit):
     page = visit("/trade/BTCUSDT")
 
