@@ -10,9 +10,9 @@ import pytest
 
 from engine.core import margin, profiles
 from engine.core.liquidation import liquidation_ticks, smallest_slice_units
-from engine.core.state import Position
 from engine.messages.definitions import Tier
 from engine.values import scaled_from_text
+from tests.engine.unit.positions import position
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "margin.json").read_text())["vectors"]
 # Price and quantity decimals that hold each model's numbers exactly; their sum is at most 6.
@@ -247,7 +247,9 @@ def test_smart_stop_out_closes_the_published_slice() -> None:
     equity, used = usd(inputs["balance"]) + usd(inputs["unrealised_pnl"]), sum(margins)
 
     sliced = smallest_slice_units(
-        position=position(int(inputs["positions"][0]["quantity"]), margins[0]),
+        position=position(
+            quantity_units=int(inputs["positions"][0]["quantity"]), margin_micros=margins[0]
+        ),
         closing_ticks=1,
         k=1_000_000,
         commission_ppm=0,
@@ -269,29 +271,6 @@ def test_smart_stop_out_closes_the_published_slice() -> None:
     )
     assert margin.margin_level_bps(equity, after) == percent_bps(
         expected["margin_level_percent_after"]
-    )
-
-
-def position(quantity_units: int, margin_micros: int) -> Position:
-    return Position(
-        account=1,
-        k=1,
-        instrument=0,
-        is_long=True,
-        is_cross=True,
-        quantity_units=quantity_units,
-        price_ticks=1,
-        leverage=500,
-        margin_micros=margin_micros,
-        stop_loss_ticks=0,
-        take_profit_ticks=0,
-        trailing_ticks=0,
-        liquidation_ticks=0,
-        opened_at_us=0,
-        fills=1,
-        swap_day=0,
-        swap_micros=0,
-        commission_micros=0,
     )
 
 

@@ -1,0 +1,111 @@
+"""Trigger queues: keys keep the order of firing, and stale entries neither fire nor pile up."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core import triggers
+from engine.core.triggers import PRICE_MAX, TriggerQueues, trigger_key, trigger_parts
+
+PRICES = st.integers(1, PRICE_MAX - 1)
+PARTS = st.tuples(PRICES, st.integers(1, 2**40 - 1), st.integers(0, 2**28 - 1), st.integers(0, 5))
+QUEUES = range(4)
+
+
+@given(st.sampled_from(QUEUES), PARTS)
+def test_a_key_gives_its_parts_back(queue: int, parts: tuple[int, int, int, int]) -> None:
+    assert trigger_parts(queue, trigger_key(queue, *parts)) == parts
+
+
+@given(st.sampled_from(QUEUES), PARTS, PARTS)
+def test_keys_are_ordered_nearest_first_then_by_id_and_kind(
+    queue: int, one: tuple[int, int, int, int], other: tuple[int, int, int, int]
+) -> None:
+    falls = queue in (triggers.BID_FALLS, triggers.ASK_FALLS)
+
+    def rank(parts: tuple[int, int, int, int]) -> tuple[int, ...]:
+        return (-parts[0] if falls else parts[0], *parts[1:])
+
+    is_first = trigger_key(queue, *one) < trigger_key(queue, *other)
+    assert is_first == (rank(one) < rank(other))
+
+
+def armed(queue: int, *prices: int) -> TriggerQueues:
+    queues = TriggerQueues()
+    for account, price in enumerate(prices, 1):
+        queues.arm(queue, price, account, 1, triggers.ENTRY)
+    return queues
+
+
+@pytest.mark.parametrize(
+    ("queue", "bid", "ask", "expected"),
+    [
+        (triggers.BID_FALLS, 100, 999, [110, 100]),
+        (triggers.BID_RISES, 100, 1, [90, 100]),
+        (triggers.ASK_FALLS, 1, 100, [110, 100]),
+        (triggers.ASK_RISES, 999, 100, [90, 100]),
+    ],
+)
+def test_each_queue_watches_its_side_and_fires_nearest_first(
+    queue: int, bid: int, ask: int, expected: list[int]
+) -> None:
+    queues = armed(queue, 90, 110, 100)
+
+    fired = []
+    while (key := queues.pop_reached(queue, bid, ask)) >= 0:
+        fired.append(trigger_parts(queue, key)[0])
+
+    assert fired == expected
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_quote_touches_a_queue_at_its_threshold_and_not_before(queue: int) -> None:
+    queues = armed(queue, 100)
+    step = 1 if queue in (triggers.BID_FALLS, triggers.ASK_FALLS) else -1
+    other_side = 10**6 if queue == triggers.ASK_RISES else 50
+    other_side = other_side if queue <= triggers.BID_RISES else 10
+
+    def is_touched(price: int) -> bool:
+        sides = (price, other_side) if queue <= triggers.BID_RISES else (other_side, price)
+        return queues.is_touched(*sides)
+
+    assert is_touched(100)
+    assert not is_touched(100 + step)
+
+
+def test_empty_queues_are_never_touched() -> None:
+    assert not TriggerQueues().is_touched(1, PRICE_MAX - 1)
+    assert TriggerQueues().pop_reached(triggers.BID_RISES, PRICE_MAX - 1, PRICE_MAX - 1) == -1
+
+
+def test_dumped_entries_are_sorted_and_load_again() -> None:
+    queues = armed(triggers.ASK_RISES, 30, 10, 20)
+
+    keys = queues.dump(triggers.ASK_RISES)
+
+    assert [trigger_parts(triggers.ASK_RISES, key)[0] for key in keys] == [10, 20, 30]
+    fresh = TriggerQueues()
+    fresh.load(triggers.ASK_RISES, list(keys))
+    assert fresh.dump(triggers.ASK_RISES) == keys
+    assert fresh.dump(triggers.ASK_FALLS) == []
+
+
+def test_a_queue_asks_to_be_compacted_when_more_than_half_of_it_is_stale() -> None:
+    queues = TriggerQueues()
+    asked = []
+    for k in range(200):
+        asked.append(queues.arm(triggers.BID_FALLS, 100, 1, k, triggers.STOP_LOSS))
+        queues.disarm(triggers.BID_FALLS)
+
+    # 63 entries beside the sentinel are too few to bother; the 64th asks.
+    assert asked.index(True) == 63
+
+
+def test_an_entry_that_must_wait_goes_back_to_its_place() -> None:
+    queues = armed(triggers.BID_FALLS, 100)
+    key = queues.pop_reached(triggers.BID_FALLS, 90, 90)
+
+    queues.push_back(triggers.BID_FALLS, key)
+
+    assert queues.dump(triggers.BID_FALLS) == [key]
+    assert queues.stale[triggers.BID_FALLS] == 0
