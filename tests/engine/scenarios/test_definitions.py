@@ -22,14 +22,11 @@ def test_tier_caps_must_rise() -> None:
     assert outcome.reply.data["fault"] == "tier caps must rise"
 
 
-def test_decimals_stay_while_anything_is_open() -> None:
+def test_decimals_stay_once_quoted() -> None:
     Story().tell("""
-        account 1 1000.00
-        quote BTCUSDT 60000.0 60010.0
-        open O 1 BTCUSDT buy 0.10 x100 limit price=50000.0
-        instrument BTCUSDT version=2 price_decimals=0 -> DEFINITION_INVALID
-        cancel O
         instrument BTCUSDT version=2 price_decimals=0 -> InstrumentDefined
+        quote BTCUSDT 60000 60010
+        instrument BTCUSDT version=3 price_decimals=1 -> DEFINITION_INVALID
         """)
 
 
