@@ -19,9 +19,12 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
 from engine.values import DECIMALS_MAX
 
-# A page ends before it could reach a thousand events, or after this many accounts.
-PAGE_EVENTS = 500
+# No command yields more events: a page ends before its accounts could pass this, the margin checks after it included.
+PAGE_EVENTS_MAX = 1_000
+# What a margin check can say of one account beside the orders that it cancels and the positions that it closes.
+CHECK_EVENTS_MAX = 6
 PAGE_ACCOUNTS = 20_000
+_CHANGE_EVENTS_MAX = 1 + CHECK_EVENTS_MAX
 
 
 def page_accounts(state: State, after_account: int) -> Iterator[Account]:
@@ -34,16 +37,17 @@ def change_page(
     work: Work, after_account: int, change: Callable[[Account], AccountTermsChanged | None]
 ) -> int:
     """Bring a change to one page of accounts and return where the next page starts; 0: there is none."""
-    events = 0
+    # One definition stands before the page.
+    spent = 1
     last = after_account
     for scanned, account in enumerate(page_accounts(work.state, after_account)):
-        if scanned >= PAGE_ACCOUNTS or events >= PAGE_EVENTS:
+        if scanned >= PAGE_ACCOUNTS or spent + _CHANGE_EVENTS_MAX > PAGE_EVENTS_MAX:
             return last
         event = change(account)
         if event is not None:
             work.emit(event)
             work.touch(account, may_stop_out=False)
-            events += 1
+            spent += _CHANGE_EVENTS_MAX
         last = account.account
     return 0
 

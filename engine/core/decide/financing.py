@@ -2,7 +2,12 @@
 
 from engine.core.decide.checks import can_fill
 from engine.core.decide.closing import close_position, position_liquidation
-from engine.core.decide.definitions import PAGE_ACCOUNTS, page_accounts
+from engine.core.decide.definitions import (
+    CHECK_EVENTS_MAX,
+    PAGE_ACCOUNTS,
+    PAGE_EVENTS_MAX,
+    page_accounts,
+)
 from engine.core.decide.work import Work, receipt, rejected
 from engine.core.figures import closing_ticks
 from engine.core.ledger import swap_postings
@@ -14,9 +19,6 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
 from engine.values import CloseReason
 
-# One account can add some six hundred events (swaps, cancels, closes), and a page must stay below a thousand.
-PAGE_EVENTS = 300
-
 
 def charge_swap(work: Work, command: ChargeSwap) -> Accepted | Rejected:
     """Post financing to every position of a page that was open at the rollover; once per position and rollover."""
@@ -24,16 +26,31 @@ def charge_swap(work: Work, command: ChargeSwap) -> Accepted | Rejected:
     if instrument is None:
         return rejected(RejectCode.SYMBOL_UNKNOWN, symbol=command.symbol)
     last = command.after_account
+    spent = 0
     for scanned, account in enumerate(page_accounts(work.state, command.after_account)):
-        if scanned >= PAGE_ACCOUNTS or len(work.events) >= PAGE_EVENTS:
+        due = _due(account, instrument, command.rollover_day)
+        spent += _events_max(account, len(due))
+        # One account alone stays far below the limit, so every page has room for its first.
+        if scanned >= PAGE_ACCOUNTS or spent > PAGE_EVENTS_MAX:
             return Accepted(next_account=last)
-        for k in sorted(account.positions):
-            position = account.positions[k]
-            is_meant = position.instrument == instrument.index
-            if is_meant and is_due(position, command.rollover_day):
-                _charge(work, account, instrument, position, command)
+        for position in due:
+            _charge(work, account, instrument, position, command)
         last = account.account
     return Accepted()
+
+
+def _due(account: Account, instrument: Instrument, rollover_day: int) -> list[Position]:
+    """Return the positions of an account that owe or earn a rollover, by id."""
+    return [
+        position
+        for _, position in sorted(account.positions.items())
+        if position.instrument == instrument.index and is_due(position, rollover_day)
+    ]
+
+
+def _events_max(account: Account, due: int) -> int:
+    """Return how many events the charge of an account can bring, the stop-out that may follow included."""
+    return due and due + len(account.positions) + len(account.orders) + CHECK_EVENTS_MAX
 
 
 def _charge(

@@ -62,7 +62,7 @@ def test_groups_need_a_stop_out_below_the_call_and_a_rising_version() -> None:
 def test_tiers_change_isolated_liquidation_prices_in_pages() -> None:
     story = Story().tell("quote BTCUSDT 60000.0 60010.0")
     with story.unchecked():
-        for account in range(1, 503):
+        for account in range(1, 145):
             story.tell(f"""
                 account {account} 1000.00
                 quote BTCUSDT 60000.0 60010.0
@@ -71,12 +71,12 @@ def test_tiers_change_isolated_liquidation_prices_in_pages() -> None:
     spec = BTC | {"version": 2, "tiers": [[50_000_000_000, 100, 8_000, 0]]}
     first = story.define(spec)
     assert first is not None
-    assert (len(first.events), first.reply.next_account) == (501, 500)
-    story.tell("position I500 liquidation=54466.5\nposition I501 liquidation=54247.6")
-    second = story.define(spec, after_account=500)
+    assert (len(first.events), first.reply.next_account) == (143, 142)
+    story.tell("position I142 liquidation=54466.5\nposition I143 liquidation=54247.6")
+    second = story.define(spec, after_account=142)
     assert second is not None
     assert (len(second.events), second.reply.next_account) == (2, 0)
-    story.tell("position I501 liquidation=54466.5")
+    story.tell("position I143 liquidation=54466.5")
 
 
 def test_modes_and_sources_name_known_symbols() -> None:

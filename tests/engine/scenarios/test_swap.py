@@ -79,7 +79,7 @@ def test_swap_can_call_and_stop_out() -> None:
 def test_pages_by_account_until_there_is_no_next() -> None:
     story = Story().tell("quote BTCUSDT 60000.0 60010.0")
     with story.unchecked():
-        for account in range(1, 351):
+        for account in range(1, 131):
             story.tell(f"""
                 account {account} 1000.00
                 quote BTCUSDT 60000.0 60010.0
@@ -89,7 +89,7 @@ def test_pages_by_account_until_there_is_no_next() -> None:
 
     first = story.send("ChargeSwap", source="test", symbol="BTCUSDT", rollover_day=19676, nights=1)
     assert first is not None
-    assert (len(first.events), first.reply.next_account) == (300, 300)
+    assert (len(first.events), first.reply.next_account) == (125, 125)
     second = story.send(
         "ChargeSwap",
         source="test",
@@ -99,4 +99,39 @@ def test_pages_by_account_until_there_is_no_next() -> None:
         after_account=first.reply.next_account,
     )
     assert second is not None
-    assert (len(second.events), second.reply.next_account) == (50, 0)
+    assert (len(second.events), second.reply.next_account) == (5, 0)
+
+
+def test_a_page_has_room_for_the_stop_outs_that_it_brings() -> None:
+    story = Story().tell("quote BTCUSDT 60000.0 60010.0")
+    with story.unchecked():
+        for account in range(1, 61):
+            orders = "\n".join(
+                f"open O{account}x{number} {account} BTCUSDT buy 0.10 x100 limit price=100.0"
+                for number in range(40)
+            )
+            # A margin of 60.01 and an equity just above half of it: one night is more than the cushion.
+            story.tell(f"""
+                account {account} 93.00
+                quote BTCUSDT 60000.0 60010.0
+                open P{account} {account} BTCUSDT buy 0.10 x100
+                {orders}
+                """)
+        story.tell("quote BTCUSDT 59410.0 59420.0\nwait 6400000\nquote BTCUSDT 59410.0 59420.0")
+        after, yielded = 0, []
+        while after or not yielded:
+            page = story.send(
+                "ChargeSwap",
+                source="test",
+                symbol="BTCUSDT",
+                rollover_day=19676,
+                nights=1,
+                after_account=after,
+            )
+            assert page is not None
+            yielded.append(len(page.events))
+            after = page.reply.next_account
+
+    names = ("SwapCharged", "StopOutStarted", "PositionClosed", "MarginCallCleared")
+    assert sum(yielded) == 60 * (len(names) + 40)
+    assert max(yielded) < 1_000
