@@ -167,6 +167,8 @@ BYTES = [
     b"\xff\xfe",
     wire() + b"{}",
     b'{"type":1}',
+    b'{"type":"Tick","unknown":1}',
+    b'{"type":"UpdateQuotes","source":"x","source_class":"live","feed_epoch":1,"sequence":1,"quotes":[],"unknown":1}',
     # Errors that the decoder does not call its own: bad UTF-8, half a surrogate pair, bottomless nesting.
     b'{"type":"\xff"}',
     b'{"type":"CancelOrder","request_id":"\xed\xa0\x80","account":1,"order_id":"1-1"}',

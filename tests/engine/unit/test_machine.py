@@ -1,0 +1,262 @@
+"""The machine's own promises: order of entries, what recovery refuses, images of another layout."""
+
+import msgspec
+import pytest
+
+from engine.core.machine import Machine, Outcome
+from engine.messages import commands as c
+from engine.messages.events import EntrySkipped, Posting, QuoteRefused
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Accepted, Rejected
+from engine.values import (
+    Actor,
+    InvariantError,
+    OrderType,
+    Side,
+    SourceClass,
+    TimeInForce,
+    entry_id_from_text,
+)
+from tests.engine.properties.comparing import Comparison, tell
+from tests.engine.properties.histories import START_MS, Seeded, Storyteller
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def told() -> tuple[Comparison, Storyteller]:
+    """A machine after some history, with its oracle."""
+    *_, last = tell(Seeded(11), 60)
+    return last
+
+
+def entry(ms: int) -> int:
+    return entry_id_from_text(f"{ms}-0")
+
+
+def test_entry_ids_must_rise(told: tuple[Comparison, Storyteller]) -> None:
+    machine = told[0].machine
+    for apply in (
+        lambda: machine.decide(machine.entry_id, c.Tick()),
+        lambda: machine.skip(machine.entry_id - 1),
+        lambda: machine.evolve_recorded(machine.entry_id, c.Tick(), None),
+    ):
+        with pytest.raises(InvariantError, match="must rise"):
+            apply()
+
+
+def test_time_never_goes_back_even_if_the_clock_of_the_log_does() -> None:
+    machine = Machine()
+    machine.decide(entry(2_000), c.Tick())
+
+    machine.decide(entry(2_000) + 1, c.Tick())
+
+    assert machine.now_us == 2 * SECOND
+    assert machine.entry_id == entry(2_000) + 1
+
+
+def test_a_tick_without_effect_has_no_outcome() -> None:
+    assert Machine().decide(1, c.Tick()) is None
+
+
+def test_an_undecodable_entry_is_refused_and_time_passes_for_orders_too() -> None:
+    comparison = Comparison()
+    storyteller = Storyteller(Seeded(0), comparison.oracle)
+    for told_entry in storyteller.prologue():
+        comparison.step(*told_entry)
+    order = c.PlaceOrder(
+        request_id="limit",
+        account=1,
+        user_id=101,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity_units=1,
+        leverage=10,
+        order_type=OrderType.LIMIT,
+        price_ticks=500_000,
+        time_in_force=TimeInForce.GTD,
+        expires_at_us=(START_MS + 500) * 1000,
+    )
+    comparison.step(entry(START_MS + 400), order, 0)
+
+    outcome = comparison.step(entry(START_MS + 500), None, 0)
+
+    assert outcome is not None
+    assert outcome.reply == Rejected(code=RejectCode.MALFORMED)
+    assert [type(event).__name__ for event in outcome.events] == ["OrderExpired"]
+
+
+def test_a_skipped_entry_changes_nothing_but_position_and_time(
+    told: tuple[Comparison, Storyteller],
+) -> None:
+    machine = told[0].machine
+    before, later = machine.state_hash(), machine.entry_id + 1
+
+    outcome = machine.skip(later)
+
+    assert [type(event) for event in outcome.events] == [EntrySkipped]
+    assert machine.state_hash() == before
+    assert machine.entry_id == later
+    recorded = told[0].replay()
+    recorded.evolve_recorded(later, None, outcome)
+    assert recorded.state_hash() == before
+    assert recorded.market_hash() == machine.market_hash()
+
+
+def test_a_skip_command_is_answered() -> None:
+    skip = c.SkipEntry(request_id="r", source="ops", actor=Actor.OPERATOR, entry_id="7-0")
+
+    outcome = Machine().decide(9, skip, b"x")
+
+    assert outcome == Outcome(0, "r", Accepted(), ())
+
+
+def test_recovery_refuses_a_command_without_an_output() -> None:
+    command = c.CancelAll(account=1, request_id="r")
+
+    for message in (command, None):
+        with pytest.raises(InvariantError, match="must have an output"):
+            Machine().evolve_recorded(1, message, None)
+
+
+def test_recovery_refuses_events_out_of_sequence(told: tuple[Comparison, Storyteller]) -> None:
+    comparison, _ = told
+    number, (entry_id, message, outcome, _) = next(
+        (n, e) for n, e in enumerate(comparison.entries) if type(e[1]) is c.PostCash and e[2].events
+    )
+    twice = msgspec.structs.replace(outcome, events=outcome.events * 2)
+    machine = Machine()
+    for before in comparison.entries[:number]:
+        machine.evolve_recorded(before[0], before[1], before[2], b"")
+
+    with pytest.raises(InvariantError, match="out of sequence"):
+        machine.evolve_recorded(entry_id, message, twice, b"")
+
+
+def test_a_recorded_refused_quote_is_not_written() -> None:
+    comparison = Comparison()
+    storyteller = Storyteller(Seeded(0), comparison.oracle)
+    for told_entry in storyteller.prologue():
+        comparison.step(*told_entry)
+    crossed = storyteller.entry_of_quotes([("BTCUSDT", 700_000, 699_999), ("TINYUSDT", 61, 62)])
+
+    outcome = comparison.step(entry(START_MS + 2), crossed, 0)
+
+    assert outcome is not None
+    assert [type(event) for event in outcome.events] == [QuoteRefused]
+    assert comparison.replay().market_hash() == comparison.machine.market_hash()
+
+
+def test_an_image_of_another_format_or_layout_is_refused() -> None:
+    image = Machine(shard=1, shards=4).dump()
+
+    for shard, shards in ((0, 1), (1, 2), (2, 4)):
+        with pytest.raises(InvariantError, match="image of shard 1 of 4"):
+            Machine.load(image, shard=shard, shards=shards)
+    newer = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(image)[1:]])
+    with pytest.raises(InvariantError, match="format 2"):
+        Machine.load(newer, shard=1, shards=4)
+    with pytest.raises(msgspec.DecodeError):
+        Machine.load(image[:-1], shard=1, shards=4)
+
+
+def test_a_loaded_image_dumps_as_it_was(told: tuple[Comparison, Storyteller]) -> None:
+    image = told[0].machine.dump()
+
+    assert Machine.load(image, shard=0, shards=1).dump() == image
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"postings": ()}, "balance differs"),
+        ({"postings": (Posting("demo:client:1", 5),)}, "does not sum to zero"),
+        (
+            {"postings": (Posting("live:client:1", 5), Posting("demo:cash:card", -5))},
+            "posting to live:client:1",
+        ),
+        (
+            {"postings": (Posting("demo:client:2", 5), Posting("demo:cash:card", -5))},
+            "posting to demo:client:2",
+        ),
+        (
+            {"postings": (Posting("live:cash:card", -5), Posting("demo:client:1", 5))},
+            "posting to live:cash:card",
+        ),
+        ({"balance_micros": 1}, "balance differs"),
+    ],
+)
+def test_a_recorded_event_that_makes_money_is_refused(
+    told: tuple[Comparison, Storyteller], change: dict[str, object], message: str
+) -> None:
+    comparison, _ = told
+    number, (entry_id, command, outcome, _) = next(
+        (n, e) for n, e in enumerate(comparison.entries) if type(e[1]) is c.PostCash
+    )
+    forged = msgspec.structs.replace(outcome.events[0], **change)
+    machine = Machine()
+    for before in comparison.entries[:number]:
+        machine.evolve_recorded(before[0], before[1], before[2], b"")
+
+    with pytest.raises(InvariantError, match=message):
+        machine.evolve_recorded(
+            entry_id, command, msgspec.structs.replace(outcome, events=(forged,))
+        )
+
+
+def test_decimals_stay_once_quoted_on_a_shard_without_positions_too() -> None:
+    comparison = Comparison()
+    storyteller = Storyteller(Seeded(0), comparison.oracle)
+    for told_entry in storyteller.prologue():
+        comparison.step(*told_entry)
+    was = comparison.oracle.instruments["BTCUSDT"].spec
+    spec = msgspec.structs.replace(was, version=2, price_decimals=0)
+    define = c.DefineInstrument(
+        request_id="d",
+        source="ops",
+        actor=Actor.OPERATOR,
+        spec=spec,
+        source_class=SourceClass.SIMULATED,
+    )
+
+    outcome = comparison.step(entry(START_MS + 2), define, 0)
+
+    assert outcome is not None
+    assert isinstance(outcome.reply, Rejected)
+    assert outcome.reply.code is RejectCode.DEFINITION_INVALID
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("balance_micros", "does not sum to zero"),
+        ("cash_pending_micros", "cash:pending differs"),
+    ],
+)
+def test_verify_finds_money_that_came_from_nowhere(
+    told: tuple[Comparison, Storyteller], part: str, message: str
+) -> None:
+    machine = told[0].machine
+    account = next(iter(machine.state.accounts.values()))
+    setattr(account, part, getattr(account, part) + 1)
+
+    with pytest.raises(InvariantError, match=message):
+        machine.verify()
+
+
+def test_verify_finds_a_trigger_that_is_missing() -> None:
+    for comparison, _ in tell(Seeded(11), 60):
+        machine = comparison.machine
+        armed = [
+            (instrument, queue)
+            for instrument in machine.state.instruments
+            for queue in range(4)
+            if any(key & 15 != 5 for key in instrument.queues.dump(queue))
+        ]
+        if armed:
+            break
+    instrument, queue = armed[0]
+    instrument.queues.load(queue, [])
+
+    with pytest.raises(InvariantError, match="missing from its queue"):
+        machine.verify()
