@@ -28,7 +28,7 @@ from engine.messages.commands import (
     Tick,
     UpdateQuotes,
 )
-from engine.messages.events import AccountEvent, AnyEvent, EntrySkipped, QuoteRefused
+from engine.messages.events import AccountEvent, AnyEvent, EntrySkipped, QuoteRefused, Receipt
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import AnyReply, Rejected
 from engine.messages.views import AccountQuery, AnyQuery, AnyView
@@ -129,6 +129,7 @@ class Machine:
             evolve(self.state, event)
             if isinstance(event, AccountEvent):
                 self.state.marked[event.account] = None
+                self._take_quote_of_receipt(event)
         if outcome.reply is not None and isinstance(message, Command):
             remember(self.state, message, digest, entry_id, outcome.reply)
 
@@ -143,6 +144,22 @@ class Machine:
             named = (quote.symbol, quote.bid_ticks, quote.ask_ticks, quote.ts_us)
             if named not in refused:
                 write_quote(self.state.instrument_by_symbol[quote.symbol], quote, entry)
+
+    def _take_quote_of_receipt(self, event: AccountEvent) -> None:
+        """Value by the quote of a symbol's last receipt where only outputs are left (rule Q4).
+
+        With the whole input at hand the receipt names the very quote that was just written, and nothing changes.
+        """
+        receipt: Receipt | None = getattr(event, "receipt", None)
+        if receipt is None or receipt.quote is None:
+            return
+        instrument = self.state.instrument_by_symbol[receipt.quote.symbol]
+        if instrument.quote != receipt.quote:
+            instrument.previous = receipt.previous_quote
+            instrument.quote = receipt.quote
+            instrument.bid = receipt.quote.bid_ticks
+            instrument.ask = receipt.quote.ask_ticks
+            instrument.ts_us = receipt.quote.ts_us
 
     def finish_recovery(self) -> None:
         """Arm anew the accounts that recorded events touched and those whose bands the current prices have crossed.
