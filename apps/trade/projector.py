@@ -130,14 +130,15 @@ class Projector:
             )
         last = outputs[-1]
         with transaction.atomic():
-            journal_append(offset.layout, outputs)
-            ledger_append(offset.layout, outputs)
-            read_models_apply(outputs)
-            _tell_other_apps(outputs)
+            # First, so that the row's lock keeps everybody else out until the end of the transaction.
             moved = ProjectorOffset.objects.filter(
                 layout=offset.layout, shard=offset.shard, n=offset.n
             ).update(n=last.n, output_id=last.entry_id, chain=chain)
             check(moved == 1, "another projector has moved the offset")
+            journal_append(offset.layout, outputs)
+            ledger_append(offset.layout, outputs)
+            read_models_apply(outputs)
+            _tell_other_apps(outputs)
         offset.n, offset.output_id, offset.chain = last.n, last.entry_id, chain
 
     def _report(self, offset: ProjectorOffset) -> None:

@@ -45,8 +45,15 @@ def journal_append(layout: int, outputs: Sequence[Output]) -> None:
 
 
 def copy_rows(statement: str, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Load rows by COPY on this thread's connection."""
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    """Load rows by COPY on this thread's connection.
+
+    Errors: those of django.db, as everywhere; Django does not translate psycopg's for COPY by itself.
+    """
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)

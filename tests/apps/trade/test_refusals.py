@@ -1,0 +1,113 @@
+"""Every refusal of the engine as a client sees it: a status, a sentence with numbers, and the numbers themselves."""
+
+from decimal import Decimal
+
+import pytest
+
+from apps.common.refusals import _SENTENCES, Decimals, refusal_error
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+
+BTC = Decimals(price=1, quantity=5)
+
+
+def test_every_code_has_a_sentence():
+    assert set(_SENTENCES) == set(RejectCode)
+
+
+@pytest.mark.parametrize("code", list(RejectCode))
+def test_every_code_speaks_even_without_numbers(code):
+    error = refusal_error(Rejected(code=code), request_id="r1")
+
+    assert error.http_status in (400, 404, 409)
+    assert error.request_id == "r1"
+    assert "{" not in error.message
+    assert error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "data", "sentence", "numbers"),
+    [
+        (
+            RejectCode.LEVERAGE_INVALID,
+            {"leverage": 1000, "leverage_max": 100},
+            "leverage must be from 1 to 100, was 1000",
+            {"leverage": 1000, "leverageMax": 100},
+        ),
+        (
+            RejectCode.QUANTITY_INVALID,
+            {
+                "quantity_units": 7,
+                "quantity_min_units": 10,
+                "quantity_max_units": 1_000_000,
+                "quantity_step_units": 1,
+            },
+            "quantity must be from 0.0001 to 10 in steps of 0.00001, was 0.00007",
+            {
+                "quantity": Decimal("0.00007"),
+                "quantityMin": Decimal("0.00010"),
+                "quantityMax": Decimal("10.00000"),
+                "quantityStep": Decimal("0.00001"),
+            },
+        ),
+        (
+            RejectCode.FREE_MARGIN_INSUFFICIENT,
+            {"required_micros": 12_500_000, "free_margin_micros": -1},
+            "free margin must be at least 12.5 USD, was -0.000001 USD",
+            {"required": Decimal("12.500000"), "freeMargin": Decimal("-0.000001")},
+        ),
+        (
+            RejectCode.QUOTE_STALE,
+            {"symbol": "BTCUSDT", "quote_age_us": 6_500_000, "quote_age_us_max": 5_000_000},
+            "the last price of BTCUSDT is 6.5 s old, at most 5 s are allowed",
+            {
+                "symbol": "BTCUSDT",
+                "quoteAge": Decimal("6.500000"),
+                "quoteAgeMax": Decimal("5.000000"),
+            },
+        ),
+        (
+            RejectCode.QUOTE_STALE,
+            {"symbol": "BTCUSDT", "quote_age_us": -1, "quote_age_us_max": 5_000_000},
+            "BTCUSDT has no price yet",
+            {"symbol": "BTCUSDT", "quoteAgeMax": Decimal("5.000000")},
+        ),
+        (
+            RejectCode.POSITION_UNKNOWN,
+            {"position_id": "1001-7"},
+            "there is no open order 1001-7 of yours",
+            {"orderId": "1001-7"},
+        ),
+    ],
+)
+def test_numbers_become_those_that_people_know(code, data, sentence, numbers):
+    error = refusal_error(Rejected(code=code, data=data), request_id="r1", decimals=BTC)
+
+    assert error.message == sentence
+    assert error.data == numbers
+
+
+def test_prices_of_an_unknown_scale_are_left_out():
+    rejected = Rejected(
+        code=RejectCode.PRICE_MOVED, data={"price_ticks": 5, "slippage_ppm": 10_000}
+    )
+
+    error = refusal_error(rejected, request_id="r1")
+
+    assert error.data == {"slippage": Decimal("1.0000")}
+    assert error.message == "refused: PRICE_MOVED"
+
+
+def test_a_foreign_account_looks_like_an_unknown_one():
+    foreign = refusal_error(
+        Rejected(code=RejectCode.NOT_OWNER, data={"account": 1001}), request_id="r"
+    )
+    unknown = refusal_error(
+        Rejected(code=RejectCode.ACCOUNT_UNKNOWN, data={"account": 1001}), request_id="r"
+    )
+
+    assert (foreign.code, foreign.message, foreign.http_status) == (
+        unknown.code,
+        unknown.message,
+        unknown.http_status,
+    )
