@@ -1,5 +1,7 @@
 """Accounts and their cash: open, status, caps, group, deposits and withdrawals (rules A1-A5, G3)."""
 
+from typing import assert_never
+
 from engine.core.decide.terms import terms_of, with_liquidations
 from engine.core.decide.work import Work, rejected
 from engine.core.figures import figures
@@ -135,6 +137,8 @@ def _cash_effect(kind: CashKind, amount: int) -> tuple[int, int]:
             return amount, -amount
         case CashKind.DEPOSIT | CashKind.BONUS | CashKind.ADJUSTMENT:
             return amount, 0
+        case _:
+            assert_never(kind)
 
 
 def _check_cash(work: Work, account: Account, command: cmd.PostCash) -> Rejected | None:

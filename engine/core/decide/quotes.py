@@ -18,21 +18,28 @@ def take_quotes(work: Work, entry: UpdateQuotes) -> list[Instrument]:
     written: dict[int, Instrument] = {}
     for quote in entry.quotes:
         instrument = state.instrument_by_symbol.get(quote.symbol)
+        if instrument is None:
+            _refuse(work, quote, RejectCode.SYMBOL_UNKNOWN)
+            continue
         code = _fault(state, instrument, quote, entry, is_in_sequence=is_in_sequence)
-        if code is None and instrument is not None:
-            write_quote(instrument, quote, entry)
-            written[instrument.index] = instrument
-        elif code is not None:
-            work.emit(
-                QuoteRefused(
-                    symbol=quote.symbol,
-                    code=code,
-                    bid_ticks=quote.bid_ticks,
-                    ask_ticks=quote.ask_ticks,
-                    ts_us=quote.ts_us,
-                )
-            )
+        if code is not None:
+            _refuse(work, quote, code)
+            continue
+        write_quote(instrument, quote, entry)
+        written[instrument.index] = instrument
     return list(written.values())
+
+
+def _refuse(work: Work, quote: Quote, code: RejectCode) -> None:
+    work.emit(
+        QuoteRefused(
+            symbol=quote.symbol,
+            code=code,
+            bid_ticks=quote.bid_ticks,
+            ask_ticks=quote.ask_ticks,
+            ts_us=quote.ts_us,
+        )
+    )
 
 
 def note_sequence(state: State, entry: UpdateQuotes) -> bool:
@@ -46,14 +53,12 @@ def note_sequence(state: State, entry: UpdateQuotes) -> bool:
 
 def _fault(
     state: State,
-    instrument: Instrument | None,
+    instrument: Instrument,
     quote: Quote,
     entry: UpdateQuotes,
     *,
     is_in_sequence: bool,
 ) -> RejectCode | None:
-    if instrument is None:
-        return RejectCode.SYMBOL_UNKNOWN
     if entry.source_class is not instrument.source_class:
         return RejectCode.PRICE_SOURCE_MISMATCH
     age_us = state.now_us - quote.ts_us

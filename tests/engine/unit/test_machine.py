@@ -8,6 +8,7 @@ from engine.messages import commands as c
 from engine.messages.events import EntrySkipped, Posting, QuoteRefused
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
+from engine.messages.views import AccountQuery, AccountView
 from engine.values import (
     Actor,
     InvariantError,
@@ -260,3 +261,84 @@ def test_verify_finds_a_trigger_that_is_missing() -> None:
 
     with pytest.raises(InvariantError, match="missing from its queue"):
         machine.verify()
+
+
+def test_without_any_quote_a_position_shows_no_result_and_its_stops_cannot_be_judged() -> None:
+    for comparison, _ in tell(Seeded(11), 60):
+        held = [(a, p) for a in comparison.oracle.accounts.values() for p in a.positions.values()]
+        if held:
+            break
+    account, position = held[0]
+    machine = comparison.machine
+    # No history leads here; a state that was restored without its market part might.
+    machine.state.instrument_by_symbol[position.symbol].bid = 0
+    machine.state.instrument_by_symbol[position.symbol].ask = 0
+
+    shown = machine.answer(AccountQuery(account=account.id))
+    modify = c.ModifyPosition(
+        request_id="m",
+        account=account.id,
+        user_id=account.owner,
+        position_id=f"{account.id}-{position.k}",
+        stop_loss_ticks=1,
+    )
+    outcome = machine.decide(machine.entry_id + 1, modify, b"x")
+
+    assert isinstance(shown, AccountView)
+    by_id = {row.position_id: row for row in shown.positions}
+    assert by_id[modify.position_id].price_ticks is None
+    assert by_id[modify.position_id].pnl_unrealised_micros == 0
+    assert outcome is not None
+    assert isinstance(outcome.reply, Rejected)
+    assert outcome.reply.code is RejectCode.QUOTE_STALE
+
+
+def test_changing_stops_for_ever_leaves_queues_small_and_the_last_stop_armed() -> None:
+    comparison = Comparison()
+    storyteller = Storyteller(Seeded(0), comparison.oracle)
+    for told_entry in storyteller.prologue():
+        comparison.step(*told_entry)
+    order = c.PlaceOrder(
+        request_id="o",
+        account=1,
+        user_id=101,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity_units=1,
+        leverage=50,
+    )
+    comparison.step(entry(START_MS + 2), order, 0)
+
+    for number in range(300):
+        modify = c.ModifyPosition(
+            request_id=f"m{number}",
+            account=1,
+            user_id=101,
+            position_id="1-1",
+            stop_loss_ticks=500_000 + number,
+        )
+        comparison.step(entry(START_MS + 3 + number), modify, 0)
+    machine = comparison.machine
+    queues = machine.state.instrument_by_symbol["BTCUSDT"].queues
+    storyteller.ms = START_MS + 400
+    outcome = comparison.step(
+        entry(START_MS + 400), storyteller.entry_of_quotes([("BTCUSDT", 500_299, 500_300)]), 0
+    )
+
+    assert max(len(queues.dump(queue)) for queue in range(4)) <= 66
+    assert outcome is not None
+    assert [type(event).__name__ for event in outcome.events] == ["PositionClosed"]
+
+
+@pytest.mark.parametrize("text", ["2-1", "1-", "1-0", "1-01", "1-x", "11", "1-²", "-1"])
+def test_what_is_no_id_of_the_account_is_an_unknown_position(text: str) -> None:
+    comparison = Comparison()
+    for told_entry in Storyteller(Seeded(0), comparison.oracle).prologue():
+        comparison.step(*told_entry)
+    close = c.ClosePosition(request_id="c", account=1, user_id=101, position_id=text)
+
+    outcome = comparison.step(entry(START_MS + 2), close, 0)
+
+    assert outcome is not None
+    assert isinstance(outcome.reply, Rejected)
+    assert outcome.reply.code is RejectCode.POSITION_UNKNOWN
