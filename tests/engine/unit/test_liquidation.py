@@ -69,6 +69,19 @@ def test_the_search_for_the_tier_ends_wherever_it_began(
     assert price in near
 
 
+def test_the_search_for_the_tier_ends_even_where_tiers_contradict_each_other() -> None:
+    # Without its amount the second tier asks for more at once: each tier's price lies in the other one.
+    torn = (Tier(5_000 * USD, 100, 4_000, 0), Tier(10**15, 50, 10_000, 0))
+
+    first, second, ended = [
+        found(is_long=False, entry_ticks=4_900, margin_micros=127 * USD, tiers=tiers)
+        for tiers in (torn[:1], torn[1:], torn)
+    ]
+
+    assert second <= 5_000 < first
+    assert ended in (first, second)
+
+
 @pytest.mark.parametrize(
     ("is_long", "closing", "is_crossed"),
     [
