@@ -47,8 +47,9 @@ class Fault(Enum):
     # The connection breaks before the call was carried out, or after it.
     LOST_CALL = auto()
     LOST_REPLY = auto()
-    # A snapshot is damaged on its way, or its file disappears.
+    # A snapshot is damaged on its way.
     TORN = auto()
+    # A snapshot's file disappears, or a call that was sent never arrives.
     VANISHED = auto()
 
 
@@ -117,6 +118,8 @@ class MemoryLog:
     def __init__(self, world: World, plan: FaultPlan) -> None:
         self._world = world
         self._plan = plan
+        # The answer to the last batch; None: it will never come.
+        self._published: Published | None = None
 
     def _meet(self, point: str) -> Fault:
         fault = self._plan(point)
@@ -181,13 +184,21 @@ class MemoryLog:
             if after < output.entry_id and (upto is None or output.entry_id <= upto)
         ][:limit]
 
-    def publish(self, batch: Batch) -> Published:
-        """Commit a batch, by the rules of the script on the server."""
+    def publish(self, batch: Batch) -> None:
+        """Commit a batch, by the rules of the script on the server, unless the call is lost on its way."""
         fault = self._meet("publish")
+        self._published = None
+        if fault is Fault.VANISHED:
+            return
         published = self._commit(batch)
-        if fault is Fault.LOST_REPLY:
-            raise LogUnavailableError("the reply to publish was lost")
-        return published
+        self._published = None if fault is Fault.LOST_REPLY else published
+
+    def published(self) -> Published:
+        """Return what became of the batch."""
+        self._meet("published")
+        if self._published is None:
+            raise LogUnavailableError("the answer to publish was lost")
+        return self._published
 
     def _commit(self, batch: Batch) -> Published:
         world, before, after = self._world, batch.before, batch.after

@@ -135,21 +135,30 @@ class RedisLog:
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
-    def publish(self, batch: Batch) -> Published:
-        """Commit outputs and checkpoint in one step, or nothing; then ask for what follows."""
+    def publish(self, batch: Batch) -> None:
+        """Send a batch on its way; with the last one, ask for what follows in the same write."""
         if self._awaited is not None:
             self.reconnect()
         keys = (self._output, self._checkpoint, self._epoch, self._input)
+        commands = [("EVALSHA", _SCRIPT_ID, len(keys), *keys, *publish_arguments(batch))]
+        if batch.is_last:
+            commands.append(self._read_command(batch.after.entry_id))
         try:
-            self._connection.send(
-                ("EVALSHA", _SCRIPT_ID, len(keys), *keys, *publish_arguments(batch)),
-                self._read_command(batch.after.entry_id),
-            )
+            self._connection.send(*commands)
+        except ConnectionLostError as error:
+            raise LogUnavailableError(str(error)) from error
+        if batch.is_last:
             self._note_asked(batch.after.entry_id)
+
+    def published(self) -> Published:
+        """Wait for the answer to the batch that is under way.
+
+        An error reply (script forgotten, memory or disk full) means "not done", a lost one "unknown". Both end with a
+        fresh connection, which loads the script, and a look at the checkpoint, which tells the truth.
+        """
+        try:
             return published_from(self._connection.receive())
         except (ConnectionLostError, ServerError) as error:
-            # An error reply (script forgotten, memory or disk full) means "not done", a lost one "unknown". Both end
-            # with a fresh connection, which loads the script, and a look at the checkpoint, which tells the truth.
             raise LogUnavailableError(str(error)) from error
 
     def ask(self, after: int) -> None:

@@ -80,6 +80,8 @@ class Batch(NamedTuple):
     before: Position
     after: Position
     outputs: Sequence[Output]
+    # Whether everything that was read is decided with it: then the read of what follows may be sent along.
+    is_last: bool
 
 
 class StreamState(NamedTuple):
@@ -141,8 +143,15 @@ class Log(Protocol):
         """Return at most ``limit`` output entries with after < id <= upto, in order; upto None: to the end."""
         ...
 
-    def publish(self, batch: Batch) -> Published:
-        """Commit outputs and checkpoint in one step, or nothing."""
+    def publish(self, batch: Batch) -> None:
+        """Send a batch, which commits outputs and checkpoint in one step, or nothing; published() tells which.
+
+        At most one batch is under way; the caller may decide further entries meanwhile.
+        """
+        ...
+
+    def published(self) -> Published:
+        """Wait for the answer to the batch that is under way."""
         ...
 
 

@@ -34,47 +34,76 @@ class Publisher:
         self._clock = clock
         self._status = status
         self._stopping = stopping
+        # The batch under way, and the error that met it when it was sent.
+        self._batch: Batch | None = None
+        self._lost: LogUnavailableError | None = None
         # Since when the log fails, monotonic microseconds; 0: it does not.
         self._failing_since_us = 0
 
-    def publish(self, before: Position, after: Position, outputs: Sequence[Output]) -> None:
-        """Commit one batch; return only when it is known to be committed.
+    def begin(
+        self, before: Position, after: Position, outputs: Sequence[Output], *, is_last: bool
+    ) -> None:
+        """Send one batch on its way, as soon as the one before is known to be committed; errors as finish()."""
+        self.finish()
+        self._batch = Batch(self._status.epoch, self._config.build, before, after, outputs, is_last)
+        self._send(self._batch)
+
+    def _send(self, batch: Batch) -> None:
+        try:
+            self._log.publish(batch)
+            self._lost = None
+        except LogUnavailableError as error:
+            self._lost = error
+
+    def finish(self) -> None:
+        """Return only when the batch under way, if there is one, is known to be committed.
 
         Errors: HaltError when this engine may not or must not go on, RecoveryNeededError, StopRequested.
         """
-        batch = Batch(self._status.epoch, self._config.build, before, after, outputs)
-        while True:
+        while (batch := self._batch) is not None:
             try:
-                published = self._log.publish(batch)
+                if self._lost is not None:
+                    raise self._lost
+                published = self._log.published()
             except LogUnavailableError as error:
-                if self.is_committed(before, after, error):
-                    return
+                if self.is_committed(batch.before, batch.after, error):
+                    self._batch = None
+                else:
+                    self._send(batch)
                 continue
-            self.log_answered()
-            match published:
-                case Published.DONE:
-                    return
-                case Published.MOVED:
-                    raise RecoveryNeededError("the checkpoint is not where this engine left it")
-                case Published.FENCED:
-                    raise HaltError(
-                        HaltCode.FENCED,
-                        f"another engine raised the epoch above {self._status.epoch}; this one "
-                        "has published nothing since. A shard has one engine at a time.",
-                    )
-                case Published.INPUT_GAP:
-                    raise HaltError(
-                        HaltCode.INPUT_GAP,
-                        "entries vanished from the input stream before they were applied, after "
-                        f"{text_from_entry_id(before.entry_id)}; nothing was published since. "
-                        "Restore the log from a backup.",
-                    )
-                case Published.OUTPUT_AHEAD:
-                    raise HaltError(
-                        HaltCode.OUTPUT_AHEAD,
-                        "the output stream already holds entries after the checkpoint at "
-                        f"{text_from_entry_id(before.entry_id)}. Restore the log from a backup.",
-                    )
+            self._judge(published, batch.before)
+            self._batch = None
+
+    def forget(self) -> None:
+        """Forget the batch under way: the state that it came from is thrown away."""
+        self._batch = None
+
+    def _judge(self, published: Published, before: Position) -> None:
+        self.log_answered()
+        match published:
+            case Published.DONE:
+                return
+            case Published.MOVED:
+                raise RecoveryNeededError("the checkpoint is not where this engine left it")
+            case Published.FENCED:
+                raise HaltError(
+                    HaltCode.FENCED,
+                    f"another engine raised the epoch above {self._status.epoch}; this one "
+                    "has published nothing since. A shard has one engine at a time.",
+                )
+            case Published.INPUT_GAP:
+                raise HaltError(
+                    HaltCode.INPUT_GAP,
+                    "entries vanished from the input stream before they were applied, after "
+                    f"{text_from_entry_id(before.entry_id)}; nothing was published since. "
+                    "Restore the log from a backup.",
+                )
+            case Published.OUTPUT_AHEAD:
+                raise HaltError(
+                    HaltCode.OUTPUT_AHEAD,
+                    "the output stream already holds entries after the checkpoint at "
+                    f"{text_from_entry_id(before.entry_id)}. Restore the log from a backup.",
+                )
 
     def is_committed(self, before: Position, after: Position, error: LogUnavailableError) -> bool:
         """Find out, after a lost connection, whether the step from ``before`` to ``after`` was carried out.

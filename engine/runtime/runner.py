@@ -3,7 +3,7 @@
 One round of the loop
   1. wait for entries and queries at once;
   2. decide the entries, with the wall clock at the start of the batch for the two rules that need one;
-  3. commit outputs and checkpoint in one call under the epoch;
+  3. commit outputs and checkpoint under the epoch, in calls that do all or nothing;
   4. answer queries: between two batches, after the publish, never in the middle;
   5. take a snapshot if one is due.
 Whoever kills the process between two instructions loses nothing: what was not committed is decided again, by the same
@@ -187,6 +187,7 @@ class Runner:
         began_us = self._clock.monotonic_us()
         epoch = self._log.raise_epoch()
         self._status.epoch = epoch
+        self._status.batch_began_us = 0
         self._status.state = EngineState.RECOVERING
         self._probe("after_fence")
         if not self._is_beating:
@@ -251,6 +252,7 @@ class Runner:
                 "The state in memory is thrown away and built anew.", extra={"reason": str(error)}
             )
             self._shard = None
+            self._publisher.forget()
             self._queries.clear()
             self.start()
 
@@ -290,8 +292,12 @@ class Runner:
             self._status.snapshot = saved.newest
 
     def _decide_and_publish(self, shard: Shard, entries: Sequence[InputEntry]) -> None:
+        """Decide a batch and commit it in parts: one is on its way while the next is decided.
+
+        Nobody sees the state of an uncommitted part: queries and snapshots wait for the whole batch.
+        """
         decided_at_us = self._clock.now_us()
-        bytes_max, probe = self._config.batch_bytes_max, self._probe
+        config, probe, publisher = self._config, self._probe, self._publisher
         before = shard.position
         outputs: list[Output] = []
         size = 0
@@ -302,13 +308,17 @@ class Runner:
             if output is None:
                 continue
             weight = len(output.events) + len(output.reply) + len(output.command) + _OUTPUT_OVERHEAD
-            if outputs and size + weight > bytes_max:
-                self._publisher.publish(before, previous, outputs)
+            is_full = (
+                len(outputs) >= config.publish_outputs or size + weight > config.batch_bytes_max
+            )
+            if outputs and is_full:
+                publisher.begin(before, previous, outputs, is_last=False)
                 before, outputs, size = previous, [], 0
             outputs.append(output)
             size += weight
         probe("after_apply")
-        self._publisher.publish(before, shard.position, outputs)
+        publisher.begin(before, shard.position, outputs, is_last=True)
+        publisher.finish()
         probe("after_publish")
 
     # --- queries and snapshots --------------------------------------------------------------------------------------

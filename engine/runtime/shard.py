@@ -74,7 +74,7 @@ class Shard:
             raise HaltError(
                 HaltCode.POISON,
                 f"entry {text_from_entry_id(entry.entry_id)} cannot be applied "
-                f"({type(error).__name__}: {error}); nothing of its batch was published. "
+                f"({type(error).__name__}: {error}); neither it nor anything after it was published. "
                 "Repair the engine, or append a SkipEntry command that names the entry.",
             ) from error
         if outcome is None:

@@ -34,12 +34,14 @@ CONFIG = EngineConfig(
     snapshot_every_entries=7,
     batch_entries_max=5,
     batch_bytes_max=1_200,
+    publish_outputs=2,
     lease_wait_us=100_000,
 )
 
 # What can go wrong at each point where more than a kill is possible; elsewhere a kill is.
 FAULTS = {
-    "publish": (Fault.CRASH, Fault.LOST_CALL, Fault.LOST_REPLY, Fault.LOST_REPLY),
+    "publish": (Fault.CRASH, Fault.LOST_CALL, Fault.VANISHED, Fault.LOST_REPLY),
+    "published": (Fault.CRASH, Fault.LOST_CALL),
     "wait": (Fault.CRASH, Fault.LOST_CALL),
     "raise_epoch": (Fault.CRASH, Fault.LOST_CALL, Fault.LOST_REPLY),
     "checkpoint": (Fault.CRASH, Fault.LOST_CALL),
