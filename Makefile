@@ -58,8 +58,10 @@ login: $(VENV)/.run ## Prints a fresh sign-in link for alice (FOR= for somebody 
 # --- tests ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test test-fast test-int test-browser
+# The browser's driver keeps an event loop in the thread of its tests, so they have a process of their own.
 test: $(VENV)/.dev ## Runs the whole suite.
-	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not browser" $(ARGS)
+	$(PYTEST) -m browser $(ARGS)
 
 test-fast: $(VENV)/.dev ## Runs what needs no browser and no running platform: under two minutes.
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not integration and not browser" $(ARGS)
@@ -105,7 +107,10 @@ fix: $(VENV)/.dev ## Formats the tree and repairs what ruff can.
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
   --custom-compile-command "make lock"
 
-.PHONY: lock
+.PHONY: lock schema
+schema: $(VENV)/.dev ## Writes docs/MESSAGES.md from the message structs.
+	$(BIN)/python manage.py document_messages
+
 lock: $(VENV)/.dev ## Writes the lock files anew from the .in files.
 	$(LOCK) --output-file requirements.txt requirements.in
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
