@@ -10,8 +10,8 @@ from typing_extensions import override
 from apps.common.money import plain_text
 from engine.values import scaled_from_text
 
-# Query parameters that belong to DRF's content negotiation and not to a view.
-_OF_THE_FRAMEWORK = frozenset({"format"})
+# Parameters that belong to content negotiation and to HTML forms and not to a view.
+_OF_THE_FRAMEWORK = frozenset({"format", "csrfmiddlewaretoken"})
 _ANY_SCALE = 18
 
 

@@ -1,6 +1,7 @@
 """The trading routes as the public contract states them, with a real engine behind."""
 
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
 from rest_framework.test import APIClient
@@ -275,9 +276,15 @@ def test_the_greeting_is_public():
 
 def test_a_person_can_use_the_routes_in_a_browser(live, alice):
     page = alice.get("/api/v1/trade/create", headers={"Accept": "text/html"})
+    empty = dict.fromkeys(("slippage", "stopLoss", "takeProfit", "clientOrderId", "accountId"), "")
+    form = urlencode(BUY | empty | {"csrfmiddlewaretoken": "x"})
+    sent = alice.generic(
+        "POST", "/api/v1/trade/create", form, content_type="application/x-www-form-urlencoded"
+    )
 
     assert page.status_code == 405
     assert "clientOrderId" in page.content.decode()
+    assert exact(sent)["data"]["quantity"] == Decimal("0.10000")
 
 
 def test_without_a_gateway_nothing_is_sent_and_it_says_so(alice):

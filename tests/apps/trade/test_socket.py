@@ -1,0 +1,339 @@
+"""The socket with a real engine and real sessions behind: who may do what, and in which order events come."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from rest_framework.test import APIClient
+
+from apps.auth.facade import login_link_create
+from apps.auth.services.identities import session_cache
+from apps.common.engine_gateway import engine_gateway
+from apps.common.exact_json import json_decode
+from apps.trade.consumers import TradingSocket, limits
+from engine.messages.commands import PlaceOrder
+from engine.values import Side
+
+pytestmark = pytest.mark.integration
+
+OWN_PAGE = ((b"host", b"localhost:8000"), (b"origin", b"http://localhost:8000"))
+SELL = {"op": "order.create", "symbol": "BTC", "type": "sell", "quantity": 0.1, "leverage": 10}
+
+
+class Wire:
+    """The far end of a socket."""
+
+    def __init__(self, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self._in: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._in.put_nowait({"type": "websocket.connect"})
+        scope = {"type": "websocket", "headers": headers}
+        self.task = asyncio.create_task(TradingSocket.serve(scope, self._in.get, self._out.put))
+
+    def say(self, message: dict[str, Any] | str) -> None:
+        text = message if isinstance(message, str) else json.dumps(message)
+        self._in.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def hear(self) -> dict[str, Any]:
+        """Return the next frame, or what closed the socket."""
+        message = await asyncio.wait_for(self._out.get(), 5)
+        if message["type"] == "websocket.accept":
+            return await self.hear()
+        return json_decode(message["text"]) if "text" in message else message
+
+    async def ask(self, message: dict[str, Any] | str) -> dict[str, Any]:
+        self.say(message)
+        return await self.hear()
+
+    async def hang_up(self) -> None:
+        self._in.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait_for(self.task, 5)
+
+
+@pytest.fixture
+def on_wire(live) -> Callable[..., Any]:
+    """Run a conversation on the gateway's loop, as every socket does, and hang up at its end."""
+
+    def run(
+        talk: Callable[[Wire], Awaitable[Any]],
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> Any:
+        async def conversation() -> Any:
+            wire = Wire(headers)
+            try:
+                return await talk(wire)
+            finally:
+                await wire.hang_up()
+
+        return live.gateway.run(conversation())
+
+    return run
+
+
+@pytest.fixture
+def alice(live):
+    """A user with an account, her token and a fresh price."""
+    session_cache.clear()
+    user, account = live.user()
+    live.price(100_000, 100_010)
+    link = login_link_create(user.email).url
+    token = APIClient().get(link).json()["data"]["accessToken"]
+    yield user, account, token
+    session_cache.clear()
+
+
+async def signed_in(wire: Wire, token: str) -> None:
+    assert (await wire.ask({"op": "auth", "token": token}))["success"] is True
+
+
+def test_an_order_is_answered_by_its_id_and_told_as_an_event(on_wire, alice):
+    _, account, token = alice
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, token)
+        wire.say({"op": "subscribe", "channels": [f"account:{account.id}"]})
+        snapshot, subscribed = await wire.hear(), await wire.hear()
+        wire.say(SELL | {"id": "mine"})
+        return [snapshot, subscribed, await wire.hear(), await wire.hear()]
+
+    snapshot, subscribed, *both = on_wire(talk)
+
+    assert subscribed["success"] is True
+    assert (snapshot["ch"], snapshot["id"], snapshot["snapshot"]["positions"]) == (
+        "account",
+        account.id,
+        [],
+    )
+    (reply,) = [frame for frame in both if frame["ch"] == "reply"]
+    (event,) = [frame for frame in both if frame["ch"] == "account"]
+    assert (reply["id"], reply["data"]["orderId"]) == ("mine", f"{account.id}-1")
+    assert (event["seq"], event["d"]["type"]) == (snapshot["seq"] + 1, "PositionOpened")
+    assert event["d"]["orderId"] == reply["data"]["orderId"]
+    assert event["d"]["price"] == reply["data"]["price"]
+    assert event["d"]["balance"] == reply["data"]["balance"]
+
+
+def test_after_a_gap_comes_a_new_snapshot(on_wire, alice):
+    _, account, token = alice
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, token)
+        wire.say({"op": "subscribe", "channels": [f"account:{account.id}"]})
+        await wire.hear()
+        await wire.hear()
+        engine_gateway()._account_events._tell_gap()
+        return await wire.hear()
+
+    frame = on_wire(talk)
+
+    assert frame["reset"] is True
+    assert "snapshot" in frame
+
+
+def test_who_comes_back_with_after_gets_a_reset(on_wire, alice):
+    _, account, token = alice
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, token)
+        after = {str(account.id): 1}
+        return await wire.ask(
+            {"op": "subscribe", "channels": [f"account:{account.id}"], "after": after}
+        )
+
+    assert on_wire(talk)["reset"] is True
+
+
+BAD_MESSAGES = [
+    ("{", "MALFORMED"),
+    ("[1]", "MALFORMED"),
+    ('{"op":"ping","t":1e5}', "MALFORMED"),
+    ({"op": "nope"}, "OP_UNKNOWN"),
+    ({"op": ["ping"]}, "OP_UNKNOWN"),
+    ({}, "OP_UNKNOWN"),
+    ({"op": "auth"}, "INVALID"),
+    ({"op": "auth", "token": "x"}, "NOT_AUTHENTICATED"),
+    ({"op": "ack", "frame": "1"}, "INVALID"),
+    ({"op": "subscribe", "channels": "prices:*"}, "INVALID"),
+    ({"op": "subscribe", "channels": []}, "INVALID"),
+    ({"op": "subscribe", "channels": ["prices:*"] * 51}, "INVALID"),
+    ({"op": "subscribe", "channels": ["orders:1"]}, "CHANNEL_UNKNOWN"),
+    ({"op": "subscribe", "channels": ["prices:NOPE"]}, "SYMBOL_UNKNOWN"),
+    ({"op": "subscribe", "channels": ["account:x"]}, "INVALID"),
+    (SELL | {"leverage": 1000}, "LEVERAGE_INVALID"),
+    (SELL | {"quantity": "1e5"}, "INVALID"),
+    (SELL | {"balance": 1}, "INVALID"),
+    ({"op": "order.close", "orderId": "9-1"}, "POSITION_UNKNOWN"),
+    ({"op": "order.close"}, "INVALID"),
+]
+
+
+def test_bad_messages_get_a_code_and_a_sentence(on_wire, alice, settings):
+    settings.SOCKET_MESSAGES_PER_SECOND = 1000
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, alice[2])
+        return [await wire.ask(message) for message, _ in BAD_MESSAGES]
+
+    frames = on_wire(talk)
+
+    assert [frame["code"] for frame in frames] == [code for _, code in BAD_MESSAGES]
+    assert {frame["success"] for frame in frames} == {False}
+    assert all(frame["message"] for frame in frames)
+
+
+def test_nobody_trades_or_listens_unknown(on_wire, alice):
+    account = alice[1]
+    wishes = [
+        SELL,
+        {"op": "order.close", "orderId": f"{account.id}-1"},
+        {"op": "subscribe", "channels": [f"account:{account.id}"]},
+    ]
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        return [await wire.ask(wish) for wish in wishes]
+
+    assert {frame["code"] for frame in on_wire(talk)} == {"NOT_AUTHENTICATED"}
+
+
+def test_charlie_hears_and_moves_nothing_of_alice(live, on_wire, alice):
+    user, _ = live.user()
+    token = APIClient().get(login_link_create(user.email).url).json()["data"]["accessToken"]
+    theirs = alice[1].id
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, token)
+        return [
+            await wire.ask({"op": "subscribe", "channels": [f"account:{theirs}"]}),
+            await wire.ask(SELL | {"accountId": theirs}),
+            await wire.ask({"op": "order.close", "orderId": f"{theirs}-1"}),
+        ]
+
+    frames = on_wire(talk)
+
+    assert [frame["statusCode"] for frame in frames] == [404, 404, 404]
+
+
+def test_a_socket_cannot_change_its_user(live, on_wire, alice):
+    user, _ = live.user()
+    other = APIClient().get(login_link_create(user.email).url).json()["data"]["accessToken"]
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, alice[2])
+        return await wire.ask({"op": "auth", "token": other})
+
+    assert on_wire(talk)["code"] == "NOT_AUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_known"),
+    [
+        (b"http://localhost:8000", True),
+        (b"http://evil.example", False),
+        (b"http://sub.localhost:8000", False),
+        (b"https://localhost:8001", False),
+        (b"null", False),
+        (b"", False),
+    ],
+)
+def test_a_cookie_counts_from_our_own_pages_only(on_wire, alice, origin, is_known):
+    browser = Client()
+    browser.force_login(alice[0], backend=django_settings.AUTHENTICATION_BACKENDS[0])
+    name = django_settings.SESSION_COOKIE_NAME
+    cookie = f"{name}={browser.cookies[name].value}".encode()
+    headers = ((b"host", b"localhost:8000"), (b"origin", origin), (b"cookie", cookie))
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        return await wire.ask({"op": "order.close", "orderId": "9-1"})
+
+    code = on_wire(talk, headers)["code"]
+
+    assert code == ("POSITION_UNKNOWN" if is_known else "NOT_AUTHENTICATED")
+
+
+def test_a_session_that_has_ended_closes_the_socket(on_wire, alice, monkeypatch):
+    monkeypatch.setattr(limits, "RECHECK_SECONDS", 0.02)
+    browser = Client()
+    browser.force_login(alice[0], backend=django_settings.AUTHENTICATION_BACKENDS[0])
+    name = django_settings.SESSION_COOKIE_NAME
+    key = browser.cookies[name].value
+    headers = (*OWN_PAGE, (b"cookie", f"{name}={key}".encode()))
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await wire.ask({"op": "ping", "t": 1})
+        await asyncio.to_thread(browser.session.flush)
+        session_cache.drop(key)
+        return await wire.hear()
+
+    assert on_wire(talk, headers) == {
+        "type": "websocket.close",
+        "code": limits.CLOSE_UNAUTHORISED,
+    }
+
+
+def test_who_does_not_sign_in_is_sent_away(on_wire, monkeypatch):
+    monkeypatch.setattr(limits, "AUTH_SECONDS", 0.02)
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        return await wire.hear()
+
+    assert on_wire(talk)["code"] == limits.CLOSE_UNAUTHORISED
+
+
+def test_too_many_too_large_and_too_often(on_wire, alice, settings):
+    settings.SOCKETS_PER_USER = 1
+    settings.SOCKET_MESSAGES_PER_SECOND = 5
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, alice[2])
+        second = Wire()
+        refused = await second.ask({"op": "auth", "token": alice[2]})
+        await second.hang_up()
+        fast = [await wire.ask({"op": "ping", "t": number}) for number in range(20)]
+        third = Wire()
+        large = await third.ask({"op": "ping", "t": "x" * 20_000})
+        await third.hang_up()
+        return [refused, fast[0], fast[-1], large]
+
+    refused, first, last, large = on_wire(talk)
+
+    assert (refused["code"], refused["statusCode"]) == ("RATE_LIMITED", 429)
+    assert first == {"ch": "pong", "t": 0}
+    assert last["code"] == "RATE_LIMITED"
+    assert large == {"type": "websocket.close", "code": limits.CLOSE_TOO_LARGE}
+    assert limits.sockets_by_user[alice[0].pk] == 0
+
+
+def test_a_client_that_takes_no_events_is_closed_and_not_fed_with_holes(on_wire, alice, live):
+    _, account, token = alice
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, token)
+        wire.say({"op": "subscribe", "channels": [f"account:{account.id}"]})
+        await wire.hear()
+        await wire.hear()
+        output = await engine_gateway().send(_order(alice))
+        # All at once, so that the socket has no turn to send any of them.
+        for _ in range(limits.EVENTS_WAITING_MAX + 1):
+            engine_gateway()._account_events.tell(output)
+        frame = await wire.hear()
+        while "text" in frame or "ch" in frame:
+            frame = await wire.hear()
+        return frame
+
+    assert on_wire(talk) == {"type": "websocket.close", "code": limits.CLOSE_TOO_SLOW}
+
+
+def _order(alice):
+    return PlaceOrder(
+        request_id="o",
+        user_id=alice[0].pk,
+        account=alice[1].id,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity_units=10_000,
+        leverage=10,
+    )
