@@ -90,12 +90,13 @@ def _raise_call(work: Work, account: Account, sums: Figures, cause: Instrument |
     )
 
 
-def _cause(work: Work, account: Account, cause: Instrument | None) -> Instrument | None:
-    """Return the instrument that a receipt names: the entry's if the account holds it, else its first one."""
+def _cause(work: Work, account: Account, cause: Instrument | None) -> Instrument:
+    """Return the instrument that a receipt names: the entry's if the account holds it, else its first one.
+
+    Only an account with cross positions has a level to fall to, so there is one.
+    """
     held = [work.state.instruments[p.instrument] for p in account.positions.values() if p.is_cross]
-    if cause in held or not held:
-        return cause
-    return held[0]
+    return next((instrument for instrument in held if instrument is cause), held[0])
 
 
 def _stop_out(work: Work, account: Account, sums: Figures, cause: Instrument | None) -> None:

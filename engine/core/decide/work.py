@@ -50,10 +50,8 @@ def rejected(code: RejectCode, **data: int | str) -> Rejected:
     return Rejected(code=code, data=data)
 
 
-def receipt(rule: str, instrument: Instrument | None = None, **inputs: int) -> Receipt:
+def receipt(rule: str, instrument: Instrument, **inputs: int) -> Receipt:
     """Return why something happens: the rule, its inputs, and the quotes around it."""
-    if instrument is None:
-        return Receipt(rule=rule, inputs=inputs)
     return Receipt(
         rule=rule, quote=instrument.quote, previous_quote=instrument.previous, inputs=inputs
     )

@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from engine.core.machine import Machine, Outcome
+from engine.core.rearm import rearm
+from engine.core.triggers import ASK_FALLS, BID_RISES
 from engine.messages import commands as c
 from engine.messages.events import EntrySkipped, Posting, QuoteRefused
 from engine.messages.rejects import RejectCode
@@ -342,3 +344,21 @@ def test_what_is_no_id_of_the_account_is_an_unknown_position(text: str) -> None:
     assert outcome is not None
     assert isinstance(outcome.reply, Rejected)
     assert outcome.reply.code is RejectCode.POSITION_UNKNOWN
+
+
+def test_a_call_that_is_over_has_no_band_on_the_way_up() -> None:
+    """Recorded outputs of another build may leave such a call; a band at the present price would fire for ever."""
+    for comparison, _ in tell(Seeded(11), 60):
+        held = [a for a in comparison.oracle.accounts.values() if comparison.oracle.figures(a)[1]]
+        if held and not held[0].call:
+            break
+    state = comparison.machine.state
+    account = state.accounts[held[0].id]
+    account.is_margin_call = True
+    account.balance_micros += 10**12
+
+    rearm(state, account)
+
+    slots = [slot & 3 for slot in state.bands.get(account.account, {})]
+    assert BID_RISES not in slots
+    assert ASK_FALLS not in slots
