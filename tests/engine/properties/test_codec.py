@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.messages import codec
@@ -63,10 +63,13 @@ def of(info: Any) -> st.SearchStrategy[Any]:
 
 
 MESSAGES = structs(AnyMessage)
+# Shapes are few; more examples than this tell nothing new, whatever the profile.
+examples = settings(max_examples=min(500, settings.default.max_examples))
 
 
 @pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
 @given(data=st.data())
+@examples
 def test_every_message_survives_the_round_trip(kind: type[Any], data: st.DataObject) -> None:
     message = data.draw(values(kind))
 
@@ -79,6 +82,7 @@ def test_every_message_survives_the_round_trip(kind: type[Any], data: st.DataObj
     ids=["reply", "query", "view"],
 )
 @given(data=st.data())
+@examples
 def test_every_answer_survives_the_round_trip(union: Any, decode: Any, data: st.DataObject) -> None:
     answer = data.draw(values(data.draw(st.sampled_from(structs(union)))))
 
@@ -86,6 +90,7 @@ def test_every_answer_survives_the_round_trip(union: Any, decode: Any, data: st.
 
 
 @given(st.lists(st.sampled_from(structs(AnyEvent)).flatmap(values), max_size=3).map(tuple))
+@examples
 def test_every_sequence_of_events_survives_the_round_trip(events: tuple[Any, ...]) -> None:
     assert codec.decode_events(codec.encode(events)) == events
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -10,6 +11,8 @@ from engine.messages import commands as c
 from tests.engine.properties.comparing import Comparison
 from tests.engine.properties.histories import Drawn, Storyteller
 
+# The nightly profile takes some twenty minutes, more than any other test may.
+pytestmark = pytest.mark.timeout(3_600)
 Teller = Callable[[Storyteller], c.AnyMessage]
 
 

@@ -1,17 +1,19 @@
 """Seeded random histories: engine and oracle agree on every reply, event, number and balance.
 
-`HISTORIES=20000 pytest ...` runs the nightly amount; `SEED=7` one history, as a failure names it.
+How many follows the hypothesis profile; `HISTORIES=5` says it outright, `SEED=7` tells one history, as a failure names it.
 """
 
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.engine.properties.comparing import tell
 from tests.engine.properties.histories import Seeded
 
 BLOCKS = 10
-HISTORIES = int(os.environ.get("HISTORIES", "150"))
+# Fifty examples of hypothesis take about as long as 150 histories.
+HISTORIES = int(os.environ.get("HISTORIES", 3 * settings.default.max_examples))
 SEED = os.environ.get("SEED")
 
 
