@@ -19,6 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from apps.common.account_events import AccountCallback, AccountEvents
+from apps.common.admission import HealthWatch, admit
 from apps.common.clock import now_us
 from apps.common.engine_queries import EngineQueries
 from apps.common.errors import EngineBusyError, EngineTimeoutError
@@ -34,14 +35,13 @@ from engine.messages.commands import (
     DefineGroup,
     DefineInstrument,
     DefinitionCommand,
-    PlaceOrder,
-    ReversePosition,
 )
 from engine.messages.replies import Accepted, Duplicate, Rejected
 from engine.messages.streams import (
     IN_GATEWAY,
     IN_MESSAGE,
     IN_VERSION,
+    health_key,
     input_stream,
     output_stream,
     shard_of,
@@ -52,9 +52,6 @@ from engine.values import Actor
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Commands under way at which opens are refused, and at which everything else is.
-OPENS_PENDING_MAX = 20_000
-PENDING_MAX = 2 * OPENS_PENDING_MAX
 _SWEEP_S = 0.05
 _START_TIMEOUT_S = 15.0
 # Grace of the sync twins over the gateway's own time-outs.
@@ -117,7 +114,14 @@ class EngineGateway:
         self._queries = EngineQueries(
             redis_url, gateway_id=self.id, prefix=prefix, shards=shards, timeout_ms=timeout_ms
         )
-        self._tasks = (self._writer, self._reader, self._queries.writer, self._queries.listener)
+        self._health = HealthWatch(redis_url, [health_key(prefix, s) for s in range(shards)])
+        self._tasks = (
+            self._writer,
+            self._reader,
+            self._queries.writer,
+            self._queries.listener,
+            self._health,
+        )
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class EngineGateway:
                 return await self._wait(pending)
             # Settled either way: whether the first was decided or timed out does not concern this one.
             await asyncio.wait([asyncio.ensure_future(self._wait(pending))])
-        self._admit(command)
+        admit(command, pending=len(self._pending), report=self._health.reports.get(key[0]))
         loop = asyncio.get_running_loop()
         self._count += 1
         number = self._count
@@ -251,14 +255,6 @@ class EngineGateway:
             lambda reason: self._refused(number, reason),
         )
         return await self._wait(pending)
-
-    def _admit(self, command: AnyCommand) -> None:
-        # Opens are refused first: whoever wants out must still get through.
-        opens = isinstance(command, PlaceOrder | ReversePosition)
-        if len(self._pending) >= (OPENS_PENDING_MAX if opens else PENDING_MAX):
-            raise EngineBusyError(
-                f"{len(self._pending)} commands wait for the engine", request_id=command.request_id
-            )
 
     async def _wait(self, pending: _Pending) -> Output:
         # A future for each asker: one who gives up takes nothing from the others.

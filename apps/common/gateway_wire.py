@@ -45,7 +45,7 @@ def connection_make(url: str) -> AbstractConnection:
     return pool.make_connection()
 
 
-class _Task:
+class ConnectedTask:
     """A connection with a task on it that starts again after a failure, with a growing pause."""
 
     def __init__(self, url: str, name: str) -> None:
@@ -96,7 +96,7 @@ class _Task:
         """Tell whoever waits for this connection that it is down; called at each failed attempt."""
 
 
-class CommandWriter(_Task):
+class CommandWriter(ConnectedTask):
     """Sends commands in the order of their submission; what one turn of the loop submits leaves in one write."""
 
     def __init__(self, url: str, name: str) -> None:
@@ -138,7 +138,7 @@ class CommandWriter(_Task):
                     on_refused(f"the log refused the entry ({error})")
 
 
-class OutputReader(_Task):
+class OutputReader(ConnectedTask):
     """Follows the output streams of all shards from their ends on, without a gap across lost connections."""
 
     def __init__(
@@ -186,7 +186,7 @@ async def _stream_end(connection: AbstractConnection, stream: bytes) -> bytes:
     return last
 
 
-class ChannelListener(_Task):
+class ChannelListener(ConnectedTask):
     """Hears one pub/sub channel; what is said while the connection is down is lost, so askers ask again."""
 
     def __init__(self, url: str, channel: str, on_message: Callable[[bytes], None]) -> None:
@@ -208,7 +208,7 @@ class ChannelListener(_Task):
                 self._on_message(message[2])
 
 
-async def all_up(tasks: Sequence[_Task], timeout_s: float) -> None:
+async def all_up(tasks: Sequence[ConnectedTask], timeout_s: float) -> None:
     """Wait until every task is connected.
 
     Errors: redis TimeoutError naming those that are not.

@@ -3,20 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis
 
+from apps.common.admission import admit
+from apps.common.clock import now_us
 from apps.common.engine_gateway import EngineGateway
 from apps.common.errors import EngineBusyError, EngineTimeoutError
 from apps.common.gateway_wire import CommandWriter
 from apps.common.outputs import Output
 from engine.messages.commands import ClosePosition, DefineGroup, PlaceOrder
 from engine.messages.definitions import GroupSpec
+from engine.messages.health import EngineHealth, EngineState
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
-from engine.messages.streams import output_stream
+from engine.messages.streams import health_key, output_stream
 from engine.values import Side
 from tests.apps.trade.echo_engine import EchoEngine
+from tests.integration.engine_log import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
 
@@ -157,16 +163,61 @@ async def test_a_definition_reaches_every_shard(log_redis_url, redis_url, stream
     assert [engine.entries for engine in engines] == [1, 1]
 
 
-async def test_closes_pass_where_opens_are_refused(gateway, engine, monkeypatch):
-    monkeypatch.setattr("apps.common.engine_gateway.OPENS_PENDING_MAX", 0)
+def health(**changes: object) -> EngineHealth:
+    fields: dict[str, object] = {
+        "state": EngineState.LIVE,
+        "reason": "",
+        "shard": 0,
+        "shards": 1,
+        "build": "",
+        "epoch": 1,
+        "entry_id": "1-0",
+        "number": 1,
+        "count": 1,
+        "lag_entries": 0,
+        "lag_ms": 0,
+        "snapshot_id": "",
+        "snapshot_at_us": 0,
+        "snapshot_pause_us": 0,
+        "snapshot_failure": "",
+        "reported_at_us": now_us(),
+    }
+    return EngineHealth(**(fields | changes))
 
-    with pytest.raises(EngineBusyError):
+
+CLOSE = ClosePosition(request_id="close", account=1001, user_id=1, position_id="1001-1")
+
+
+@pytest.mark.parametrize(
+    ("lag", "pending"), [({"lag_ms": 1_500}, 0), ({"lag_entries": 6_000}, 0), ({}, 20_000)]
+)
+async def test_opens_are_refused_first(lag, pending):
+    report = health(**lag)
+
+    with pytest.raises(EngineBusyError, match="nothing was sent"):
+        admit(order(1001, "open"), pending=pending, report=report)
+
+    admit(CLOSE, pending=pending, report=report)
+
+
+async def test_everything_is_refused_at_twice_the_limits_and_while_halted():
+    for report in (health(lag_ms=2_500), health(state=EngineState.HALTED, reported_at_us=0)):
+        with pytest.raises(EngineBusyError):
+            admit(CLOSE, pending=0, report=report)
+
+    admit(order(1001, "open"), pending=0, report=health(lag_ms=9_000, reported_at_us=0))
+
+
+async def test_a_report_of_the_engine_reaches_the_gateway(
+    gateway, engine, redis_url, stream_prefix
+):
+    halted = msgspec.json.encode(health(state=EngineState.HALTED))
+    async with Redis.from_url(redis_url) as redis:
+        await redis.set(health_key(stream_prefix), halted)
+    await asyncio.to_thread(wait_for, lambda: gateway._health.reports, "the report")
+
+    with pytest.raises(EngineBusyError, match="halted"):
         await gateway.send(order(1001, "open"))
-    output = await gateway.send(
-        ClosePosition(request_id="close", account=1001, user_id=1, position_id="1001-1")
-    )
-
-    assert output.reply.created == ("1001-close",)
 
 
 async def test_a_follower_hears_its_account_only(gateway, engine):
