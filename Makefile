@@ -72,6 +72,10 @@ test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
 test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
 	$(PYTEST) -m browser $(ARGS)
 
+.PHONY: history
+history: $(VENV)/.dev ## Tells January 2022 to ten thousand accounts and reports what became of them.
+	$(PYTEST) -q -s tests/engine/history $(ARGS)
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 .PHONY: check format-check ruff imports tidy types migrations openapi fix
