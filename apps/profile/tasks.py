@@ -7,7 +7,7 @@ from typing import Final
 from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
-from apps.common.errors import ServiceError
+from apps.common.errors import EngineBusyError, ServiceError
 from apps.profile import selectors, services
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,23 @@ class CashRelay:
     def relay_once(self) -> int:
         """Send the next command of every account that has one; return how many were answered.
 
-        Errors: those of services.cash_send_next.
+        One account's trouble does not hold up the others.
+        Errors: EngineBusyError; the first other one if nothing at all could be done.
         """
         answered = 0
+        failure: ServiceError | None = None
         for account_id in selectors.accounts_with_cash_to_send():
             account = selectors.account_row_by_id(account_id=account_id)
-            if account is not None:
+            if account is None:
+                continue
+            try:
                 services.account_open(account=account)
                 answered += services.cash_send_next(account_id=account_id)
+            except EngineBusyError:
+                # Nothing can be sent at all; the others would only wait for the same answer.
+                raise
+            except ServiceError as error:
+                failure = failure or error
+        if failure is not None and not answered:
+            raise failure
         return answered

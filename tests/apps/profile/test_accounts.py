@@ -131,6 +131,16 @@ def test_a_command_whose_answer_was_lost_is_decided_once(live):
     assert account.id == CashOutbox.objects.get().account_id
 
 
+def test_one_account_that_is_refused_does_not_hold_up_the_others(live):
+    bad, good = (User.objects.create(email=f"{name}@example.com") for name in ("bad", "good"))
+    refused = account_ensure_row(user_id=bad.pk)
+    TradingAccount.objects.filter(pk=refused.pk).update(group="absent")
+    account_ensure_row(user_id=good.pk)
+
+    assert CashRelay().relay_once() == 1
+    assert balance(live.client(good)) == Decimal(10_000)
+
+
 def test_an_account_that_the_engine_knows_already_is_taken_as_open(live):
     user = User.objects.create(email="dora@example.com")
     row = account_ensure_row(user_id=user.pk)
