@@ -34,6 +34,10 @@ import django  # noqa: E402 - see above.
 
 django.setup()
 
+# pytest-xdist's processes inherit the environment: with this they would set Django up before their own data directory is
+# known, and look for the servers of the process that started them.
+del os.environ["DJANGO_SETTINGS_MODULE"]
+
 from cryptocfd.embedded.servers import EmbeddedServers  # noqa: E402 - see above.
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
