@@ -120,6 +120,8 @@ def load(hand: LogHand, *, until_dead: object) -> list[str]:
 def finish(config: EngineConfig, hand: LogHand, folder: Path, sent: list[str]) -> None:
     """Let an undisturbed engine come to the end, and judge what there is."""
     engine = engine_process.start(config, folder)
+    # One more, since the others may all be answered: its answer says that the engine lives and hears signals.
+    sent.append(hand.append(open_demo(ACCOUNT)[1]))
     hand.output_at(sent[-1])
     engine.terminate()
     assert engine.wait(20) == 0
