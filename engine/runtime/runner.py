@@ -292,12 +292,13 @@ class Runner:
             self._status.snapshot = saved.newest
 
     def _decide_and_publish(self, shard: Shard, entries: Sequence[InputEntry]) -> None:
-        """Decide a batch and commit it in parts: one is on its way while the next is decided.
+        """Decide a batch and commit it in two halves: one is on its way while the other is decided.
 
         Nobody sees the state of an uncommitted part: queries and snapshots wait for the whole batch.
         """
         decided_at_us = self._clock.now_us()
         config, probe, publisher = self._config, self._probe, self._publisher
+        half = max(config.publish_outputs_min, len(entries) // 2)
         before = shard.position
         outputs: list[Output] = []
         size = 0
@@ -308,9 +309,7 @@ class Runner:
             if output is None:
                 continue
             weight = len(output.events) + len(output.reply) + len(output.command) + _OUTPUT_OVERHEAD
-            is_full = (
-                len(outputs) >= config.publish_outputs or size + weight > config.batch_bytes_max
-            )
+            is_full = len(outputs) >= half or size + weight > config.batch_bytes_max
             if outputs and is_full:
                 publisher.begin(before, previous, outputs, is_last=False)
                 before, outputs, size = previous, [], 0

@@ -34,7 +34,7 @@ CONFIG = EngineConfig(
     snapshot_every_entries=7,
     batch_entries_max=5,
     batch_bytes_max=1_200,
-    publish_outputs=2,
+    publish_outputs_min=2,
     lease_wait_us=100_000,
 )
 
