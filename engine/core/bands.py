@@ -15,7 +15,7 @@ below C; floor would give distance 0 and fire for ever.
     C = 89.00e6 * 1e4 - 1e4 * 60.01e6 = 2.899e11;  distance = ceil(2.899e11 / (10 000 * 1e4)) = 2 899 ticks = 289.9 USD
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from engine.core.margin import BPS
 from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES
@@ -28,7 +28,7 @@ QUEUES = 4
 
 
 def band_prices(
-    exposures: Iterable[Exposure], cushion: int, *, is_recovery: bool
+    exposures: Sequence[Exposure], cushion: int, *, is_recovery: bool
 ) -> dict[int, int]:
     """Return the bands {slot: price in ticks} over a cushion; a band that is not positive is left out.
 
@@ -37,10 +37,12 @@ def band_prices(
     Source: docs/ENGINE.md, rules B1 and B3.
     """
     # n_i / (q_i * k_i) is the price itself, so the distance needs no more than C * price / sum(n).
-    rows = list(exposures)
-    total = sum(price * units * k for _, _, units, price, k in rows) * BPS
+    total = 0
+    for _, _, units, price, k in exposures:
+        total += price * units * k
+    total *= BPS
     bands: dict[int, int] = {}
-    for index, is_long, _, price, _ in rows:
+    for index, is_long, _, price, _ in exposures:
         distance = ceil_div(cushion * price, total)
         if is_long:
             queue = BID_RISES if is_recovery else BID_FALLS

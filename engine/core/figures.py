@@ -1,12 +1,12 @@
 """Live figures of an account, from its positions and the last accepted quotes (rules M3, M4)."""
 
-from typing import NamedTuple
+import msgspec
 
 from engine.core.margin import notional_micros, pnl_micros
 from engine.core.state import Account, Instrument, Position, State
 
 
-class Figures(NamedTuple):
+class Figures(msgspec.Struct, frozen=True, gc=False):
     """Sums over the positions of one account, micro-USD."""
 
     # Balance - isolated margin + unrealised P&L of cross positions.

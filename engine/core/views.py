@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from engine.core.decide.checks import find_account, leverage_cap
 from engine.core.decide.opening import Cost, Opening, check_opening, opening_cost
 from engine.core.decide.orders import check_order, fills_at_once, opening_of_command
@@ -235,7 +237,8 @@ def _impact(
     free = sums.free_margin - cost.margin - cost.commission - cost.spread_cost
     if not opening.is_cross:
         return _Impact(free, None)
-    after = sums._replace(
+    after = msgspec.structs.replace(
+        sums,
         cross_equity=sums.cross_equity - cost.commission - cost.spread_cost,
         used_margin=sums.used_margin + cost.margin,
     )
@@ -255,7 +258,7 @@ def _quantity_max(state: State, account: Account, instrument: Instrument, openin
     low, high = 0, floor_div(spec.quantity_max_units, spec.quantity_step_units)
     while low < high:
         middle = floor_div(low + high + 1, 2)
-        trial = opening._replace(quantity_units=middle * spec.quantity_step_units)
+        trial = msgspec.structs.replace(opening, quantity_units=middle * spec.quantity_step_units)
         if check_opening(state, account, instrument, trial) is None:
             low = middle
         else:

@@ -12,6 +12,9 @@ from engine.messages.views import AnyQuery, AnyView
 # Version of the wire form; an entry names the version that it was written in.
 WIRE_VERSION = 1
 
+# Commands to which the gateway adds its last quote. A union in the call would be built anew each time.
+_QUOTED = (PlaceOrder, ClosePosition)
+
 _encode = msgspec.json.Encoder().encode
 _message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
 _reply_decoder: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
@@ -64,7 +67,7 @@ def content_digest(command: AnyCommand) -> bytes:
 
     What the gateway adds (deadline, last quote) is left out, else an honest retry would be "other content".
     """
-    if isinstance(command, PlaceOrder | ClosePosition):
+    if isinstance(command, _QUOTED):
         command = msgspec.structs.replace(command, deadline_us=0, quoted_price_ticks=None)
     elif command.deadline_us:
         command = msgspec.structs.replace(command, deadline_us=0)

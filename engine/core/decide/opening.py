@@ -1,8 +1,8 @@
 """Opening a position: what it costs, whether it may, and the fill (rules P1-P3, M1, M2, R12)."""
 
-from typing import NamedTuple
+import msgspec
 
-from engine.core.decide.checks import check_positions_limit, opening_ticks
+from engine.core.decide.checks import check_positions_limit
 from engine.core.decide.work import Work, receipt, rejected
 from engine.core.figures import figures, gross_notional
 from engine.core.ledger import fill_postings
@@ -20,7 +20,7 @@ from engine.messages.replies import Rejected
 from engine.values import Direction, MarginMode, OrderType
 
 
-class Opening(NamedTuple):
+class Opening(msgspec.Struct, frozen=True, gc=False):
     """What is to be opened."""
 
     order_type: OrderType
@@ -34,7 +34,7 @@ class Opening(NamedTuple):
     trailing_ticks: int = 0
 
 
-class Relief(NamedTuple):
+class Relief(msgspec.Struct, frozen=True, gc=False):
     """What a close in the same command gives back before an opening is judged (a reversal)."""
 
     free_margin: int = 0
@@ -42,7 +42,7 @@ class Relief(NamedTuple):
     net_units: int = 0
 
 
-class Cost(NamedTuple):
+class Cost(msgspec.Struct, frozen=True, gc=False):
     """What an opening costs at the current quote, micro-USD and ticks."""
 
     price_ticks: int
@@ -81,8 +81,12 @@ def opening_cost(
     Source: docs/ENGINE.md, rules M1, M6, R12.
     """
     spread_ticks = instrument.ask - instrument.bid
-    price_ticks = price_ticks or opening_ticks(instrument, is_buy=opening.is_buy)
-    closing = price_ticks - spread_ticks if opening.is_buy else price_ticks + spread_ticks
+    if opening.is_buy:
+        price_ticks = price_ticks or instrument.ask
+        closing = price_ticks - spread_ticks
+    else:
+        price_ticks = price_ticks or instrument.bid
+        closing = price_ticks + spread_ticks
     notional = notional_micros(price_ticks, opening.quantity_units, instrument.k)
     margin = initial_margin(notional, opening.leverage)
     found_ticks = 0
@@ -141,7 +145,7 @@ def check_opening(
     return (
         _check_house(instrument, opening, cost, relief)
         or _check_free_margin(state, account, cost, relief)
-        or _check_liquidation(opening, cost)
+        or (None if opening.is_cross else _check_liquidation(opening, cost))
     )
 
 
@@ -149,10 +153,12 @@ def _check_house(
     instrument: Instrument, opening: Opening, cost: Cost, relief: Relief
 ) -> Rejected | None:
     cap = instrument.spec.exposure_house_micros_max
+    if cap == 0:
+        return None
     before = instrument.net_units - relief.net_units
     after = before + (opening.quantity_units if opening.is_buy else -opening.quantity_units)
     exposure = notional_micros(cost.price_ticks, abs(after), instrument.k)
-    if cap == 0 or exposure <= cap or abs(after) <= abs(before):
+    if exposure <= cap or abs(after) <= abs(before):
         return None
     return rejected(RejectCode.EXPOSURE_HOUSE, notional_micros=exposure, notional_micros_max=cap)
 

@@ -96,11 +96,6 @@ def check_prices(instrument: Instrument, command: PlaceOrder) -> Rejected | None
     if refusal:
         return refusal
     is_buy = is_buy_side(command.side)
-    prices = _prices(command)
-    refusal = check_stop_price(instrument, prices)
-    if refusal:
-        return refusal
-    reference_ticks = prices.reference_ticks
     if command.order_type is OrderType.MARKET:
         reference_ticks = closing_ticks(instrument, is_long=is_buy)
         refusal = check_slippage(
@@ -109,6 +104,10 @@ def check_prices(instrument: Instrument, command: PlaceOrder) -> Rejected | None
             expected_ticks=command.expected_price_ticks or command.quoted_price_ticks,
             slippage_ppm=command.slippage_ppm,
         )
+    else:
+        prices = _prices(command)
+        reference_ticks = prices.reference_ticks
+        refusal = check_stop_price(instrument, prices)
     return refusal or check_stops(
         instrument,
         is_long=is_buy,

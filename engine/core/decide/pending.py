@@ -1,7 +1,8 @@
 """Pending orders: place, modify, cancel, expire (rules O1-O6)."""
 
 from heapq import heappop
-from typing import NamedTuple
+
+import msgspec
 
 from engine.core.decide.checks import (
     check_may_reduce,
@@ -16,8 +17,11 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
 from engine.values import Actor, CancelReason, OrderType, Side, TimeInForce
 
+_WITH_PRICE = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+_WITH_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
 
-class Prices(NamedTuple):
+
+class Prices(msgspec.Struct, frozen=True, gc=False):
     """The prices of a pending order and what its type makes of them; 0 is absent."""
 
     order_type: OrderType
@@ -42,8 +46,8 @@ def check_price_shape(
     order_type: OrderType, price_ticks: int | None, stop_price_ticks: int | None
 ) -> Rejected | None:
     """Refuse prices that the order type does not take, or lacks (rule O1)."""
-    needs_price = order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-    needs_stop = order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
+    needs_price = order_type in _WITH_PRICE
+    needs_stop = order_type in _WITH_STOP
     if needs_price == (price_ticks is not None) and needs_stop == (stop_price_ticks is not None):
         return None
     return rejected(
