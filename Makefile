@@ -72,7 +72,16 @@ test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
 test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
 	$(PYTEST) -m browser $(ARGS)
 
-.PHONY: history
+.PHONY: history bench-engine bench-bus fuzz
+bench-engine: $(VENV)/.run ## Measures the engine beside its limits and a naive one: five minutes at most.
+	@$(BIN)/python -m bench.bench_engine $(ARGS)
+
+bench-bus: $(VENV)/.run ## Measures an order's way through gateway, Valkey and engine beside bare round trips.
+	@$(BIN)/python -m bench.bench_bus $(ARGS)
+
+fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or one by SEED=).
+	$(PYTEST) -q tests/engine/properties/test_random_histories.py $(ARGS)
+
 history: $(VENV)/.dev ## Tells January 2022 to ten thousand accounts and reports what became of them.
 	$(PYTEST) -q -s tests/engine/history $(ARGS)
 

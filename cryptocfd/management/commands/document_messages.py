@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from typing_extensions import override
 
 from engine.messages import chain, codec, commands, definitions, events, replies, streams, views
 from engine.messages.rejects import RejectCode, is_retryable
@@ -131,9 +132,11 @@ class Command(BaseCommand):
 
     help = "Write docs/MESSAGES.md from the message structs."
 
+    @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="fail where the file differs")
 
+    @override
     def handle(self, *_args: Any, **options: Any) -> None:
         path = Path(settings.BASE_DIR) / DOCUMENT
         text = render()
