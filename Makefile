@@ -85,12 +85,6 @@ fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or o
 history: $(VENV)/.dev ## Tells January 2022 to ten thousand accounts and reports what became of them.
 	$(PYTEST) -q -s tests/engine/history $(ARGS)
 
-# --- benchmarks -------------------------------------------------------------------------------------------------------
-
-.PHONY: bench-bus
-bench-bus: $(VENV)/.run ## Measures an order through gateway, Valkey and engine, with both kinds of durability.
-	@$(BIN)/python -m bench.bench_bus
-
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 .PHONY: check format-check ruff imports tidy types migrations openapi fix
