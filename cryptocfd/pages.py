@@ -1,8 +1,10 @@
 """The pages that people see: landing, terminal, licences. They render shells; numbers come by REST and by the socket.
 
-Pages of one app (mail links, devices) live in that app. Nothing is asked of the database but the session's user.
+Pages of one app (mail links, devices) live in that app. Little is asked of the database: the session's user, and on the
+terminal whether that user has an account yet.
 """
 
+import logging
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -12,7 +14,11 @@ from django.urls import path
 from django.views.generic import RedirectView, TemplateView
 from typing_extensions import override
 
+from apps.common.errors import ServiceError
+from apps.profile.facade import accounts_of_user, demo_account_seed
 from cryptocfd.env import BASE_DIR
+
+logger = logging.getLogger(__name__)
 
 # What the terminal shows to somebody who has not chosen an instrument yet.
 FIRST_SYMBOL = "BTCUSDT"
@@ -32,7 +38,20 @@ class LandingPage(TemplateView):
 
 
 class TerminalPage(LoginRequiredMixin, TemplateView):
+    """The terminal; whoever comes for the first time gets the demo account that the landing page promises."""
+
     template_name = "pages/terminal.html"
+
+    @override
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user_id = request.user.pk
+        if user_id is not None and not accounts_of_user(user_id):
+            try:
+                demo_account_seed(user_id)
+            except ServiceError as error:
+                # The page shows by itself that there is no account yet, and the next visit tries again.
+                logger.warning("no demo account yet", extra={"user": user_id, "code": error.code})
+        return super().get(request, *args, **kwargs)
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
