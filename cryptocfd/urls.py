@@ -37,7 +37,6 @@ urlpatterns = [
     path("", include(auth_pages)),
     path("", include(site_pages)),
     path("", include(market_pages)),
-    path("admin/queues/", include("django_rq.urls")),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

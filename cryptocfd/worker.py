@@ -49,6 +49,10 @@ class ThreadWorker(SimpleWorker):
             close_old_connections()
 
     @override
+    def procline(self, message: str) -> None:
+        """Leave the name of the process alone: it is not the worker's own."""
+
+    @override
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         """Report for duty; called between two waits and after each job, so the place to end."""
         if self._stopping.is_set():
