@@ -33,6 +33,8 @@ class Product:
     url: str
     # Prints a sign-in link for alice as `make login` does. It works once and ends the ones before it.
     link_print: Callable[[], str]
+    # Where mail lands.
+    mail_dir: Path
 
 
 @dataclass
@@ -110,7 +112,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
     try:
         _await_banner(log, process)
-        yield Product(f"http://localhost:{port}", link_print)
+        yield Product(f"http://localhost:{port}", link_print, home / "data" / "mail")
     finally:
         process.send_signal(signal.SIGINT)
         try:

@@ -1,12 +1,15 @@
 """Every page in both themes and sizes: screenshots to look at, no accessibility violation, no policy violation."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Product
 
 pytestmark = pytest.mark.browser
 
@@ -85,6 +88,30 @@ def test_a_visitor_sees_live_prices_and_is_sent_a_link(visit: Visit):
     page.get_by_role("button", name="Send me a link").click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
+
+
+def mailed_code(mail_dir: Path, address: str) -> str:
+    """Wait for a mail to an address and return its code."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for mail in mail_dir.glob("*"):
+            text = mail.read_text()
+            if address in text and (found := re.search(r"\b\d{6}\b", text)):
+                return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no mail to {address}")
+
+
+def test_a_newcomer_finds_the_promised_demo_account(visit: Visit, product: Product):
+    page = visit("/", is_signed_in=False)
+    page.get_by_label("E-mail").fill("dora@example.com")
+    page.get_by_role("button", name="Send me a link").click()
+
+    page.locator("input[name=code]").fill(mailed_code(product.mail_dir, "dora@example.com"))
+    page.locator("input[name=code]").press("Enter")
+
+    expect(page).to_have_url(re.compile("/trade/BTCUSDT$"))
+    expect(page.get_by_text("10,000.00").first).to_be_visible()
 
 
 def test_a_page_keeps_the_chosen_theme(visit: Visit):
