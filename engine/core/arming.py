@@ -47,7 +47,7 @@ def position_triggers(position: Position) -> tuple[tuple[int, int, int], ...]:
         (down, position.stop_loss_ticks, STOP_LOSS),
         (up, position.take_profit_ticks, TAKE_PROFIT),
         (down, position.liquidation_ticks, LIQUIDATION),
-        (up, trailing_threshold(position), TRAILING),
+        (up, trailing_threshold(position) if position.trailing_ticks else 0, TRAILING),
     )
 
 
@@ -79,9 +79,10 @@ def arm(
 
 def arm_position(state: State, instrument: Instrument, position: Position) -> None:
     """Queue every trigger of a position."""
+    account, k = position.account, position.k
     for queue, price_ticks, kind in position_triggers(position):
         if price_ticks:
-            arm(state, instrument, queue, price_ticks, position.account, position.k, kind)
+            arm(state, instrument, queue, price_ticks, account, k, kind)
 
 
 def disarm_position(instrument: Instrument, position: Position) -> None:

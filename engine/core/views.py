@@ -199,7 +199,8 @@ def _preview(
 ) -> PreviewView:
     work = Work(state, entry_time_us=state.now_us, decided_at_us=state.now_us)
     opening = opening_of_command(account, command)
-    refusal = check_order(work, account, instrument, command, opening)
+    found = check_order(work, account, instrument, command, opening)
+    refusal = found if isinstance(found, Rejected) else None
     # A waiting order is shown at its own price; what fills at once costs what the market asks.
     waits_at_ticks = command.price_ticks or command.stop_price_ticks or 0
     own_ticks = 0 if fills_at_once(instrument, command) else waits_at_ticks
@@ -259,7 +260,7 @@ def _quantity_max(state: State, account: Account, instrument: Instrument, openin
     while low < high:
         middle = floor_div(low + high + 1, 2)
         trial = msgspec.structs.replace(opening, quantity_units=middle * spec.quantity_step_units)
-        if check_opening(state, account, instrument, trial) is None:
+        if isinstance(check_opening(state, account, instrument, trial), Cost):
             low = middle
         else:
             high = middle - 1

@@ -15,6 +15,8 @@ from engine.runtime.ports import InputEntry, Output, Position, StateMachine
 from engine.values import check, entry_id_from_text, text_from_entry_id
 
 _VERSION = str(codec.WIRE_VERSION).encode()
+# A union in the call would be built anew for every entry.
+_WITHOUT_ANSWER = (UpdateQuotes, Tick)
 
 
 def message_of(entry: InputEntry) -> AnyMessage | None:
@@ -60,11 +62,11 @@ class Shard:
         Errors: HaltError POISON when our own code cannot apply it; the state is worthless afterwards.
         """
         message = message_of(entry)
-        is_command = not isinstance(message, UpdateQuotes | Tick)
+        is_command = not isinstance(message, _WITHOUT_ANSWER)
         try:
             if entry.entry_id in self.skips:
                 outcome: Outcome | None = self.machine.skip(entry.entry_id)
-            elif message is None or isinstance(message, UpdateQuotes | Tick):
+            elif message is None or isinstance(message, _WITHOUT_ANSWER):
                 outcome = self.machine.decide(entry.entry_id, message, decided_at_us=decided_at_us)
             else:
                 digest = codec.content_digest(message)
@@ -78,8 +80,9 @@ class Shard:
                 "Repair the engine, or append a SkipEntry command that names the entry.",
             ) from error
         if outcome is None:
-            self.position = self.position._replace(
-                entry_id=entry.entry_id, applied=self.position.applied + 1
+            position = self.position
+            self.position = Position(
+                entry.entry_id, position.number, position.chain, position.applied + 1
             )
             return None
         return self._encoded(entry, outcome, entry.message if is_command else b"", decided_at_us)

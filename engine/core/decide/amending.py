@@ -13,7 +13,7 @@ from engine.core.decide.checks import (
     check_stops,
     find_order,
 )
-from engine.core.decide.opening import Opening, check_fill, open_position
+from engine.core.decide.opening import Cost, Opening, check_fill, open_position
 from engine.core.decide.pending import (
     Prices,
     check_price_shape,
@@ -75,20 +75,23 @@ def modify_order(work: Work, account: Account, command: cmd.ModifyOrder) -> Acce
             trailing_ticks=change.trailing_ticks,
         )
     )
-    is_filled_now = refusal is None and is_marketable(instrument, prices)
-    if is_filled_now:
-        refusal = (
+    if refusal:
+        return refusal
+    cost: Cost | None = None
+    if is_marketable(instrument, prices):
+        found = (
             check_may_open(work, account)
             or check_mode_open(instrument)
             or check_fill(work, account, instrument, opening)
         )
-    if refusal:
-        return refusal
+        if isinstance(found, Rejected):
+            return found
+        cost = found
     change = _with_expiry(change, expires_at_us)
     if _differs(order, change):
         work.emit(change)
-    if is_filled_now:
-        open_position(work, account, instrument, opening, order.k, "O5")
+    if cost is not None:
+        open_position(work, account, instrument, opening, cost, order.k, "O5")
     return Accepted()
 
 

@@ -28,17 +28,18 @@ AccountHandler = Callable[[Work, Account, Any], Accepted | Rejected]
 Handler = Callable[[Work, Any], Accepted | Rejected]
 
 
-def advance(state: State, entry_id: int) -> None:
-    """Move the position and the logical time to an entry; time never goes back (rule E1)."""
+def advance(state: State, entry_id: int) -> int:
+    """Move the position and the logical time to an entry and return the entry's own; time never goes back (rule E1)."""
     state.entry_id = entry_id
     state.entry_count += 1
-    state.now_us = max(state.now_us, entry_time_us(entry_id))
+    time_us = entry_time_us(entry_id)
+    state.now_us = max(state.now_us, time_us)
+    return time_us
 
 
 def begin(state: State, entry_id: int, decided_at_us: int) -> Work:
     """Advance to an entry and begin its work; without a recorded wall clock the entry's own time counts."""
-    advance(state, entry_id)
-    time_us = entry_time_us(entry_id)
+    time_us = advance(state, entry_id)
     return Work(state, entry_time_us=time_us, decided_at_us=decided_at_us or time_us)
 
 

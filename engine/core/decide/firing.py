@@ -4,7 +4,13 @@ from engine.core.arming import stands
 from engine.core.bands import QUEUES
 from engine.core.decide.checks import can_fill, check_may_fill, check_mode_open
 from engine.core.decide.closing import close_position
-from engine.core.decide.opening import check_fill, open_position, opening_of, trailing_stop_loss
+from engine.core.decide.opening import (
+    Cost,
+    check_fill,
+    open_position,
+    opening_of,
+    trailing_stop_loss,
+)
 from engine.core.decide.work import Work, receipt
 from engine.core.figures import closing_ticks
 from engine.core.state import Account, Instrument, PendingOrder, Position, entity_id
@@ -144,21 +150,21 @@ def _fire_entry(
         )
         return
     opening = opening_of(order)
-    refusal = (
+    found = (
         check_may_fill(account)
         or check_mode_open(instrument)
         or check_fill(work, account, instrument, opening)
     )
-    if refusal is None:
-        open_position(work, account, instrument, opening, order.k, "P3")
+    if isinstance(found, Cost):
+        open_position(work, account, instrument, opening, found, order.k, "P3")
         return
     work.emit(
         OrderRejected(
             account=account.account,
             seq=account.seq + 1,
             order_id=order_id,
-            code=refusal.code,
-            data=refusal.data,
+            code=found.code,
+            data=found.data,
             receipt=receipt("P3", instrument, threshold_ticks=price_ticks),
         )
     )

@@ -117,8 +117,8 @@ def check_opening(
     instrument: Instrument,
     opening: Opening,
     relief: Relief = NO_RELIEF,
-) -> Rejected | None:
-    """Refuse an opening above tiers, exposure caps or free margin, or one that would be liquidated at once (rule R12)."""
+) -> Cost | Rejected:
+    """Return what an opening costs; refuse it above tiers, exposure caps or free margin, or if liquidated at once (rule R12)."""
     cost = opening_cost(account, instrument, opening)
     spec = instrument.spec
     gross = gross_notional(account, instrument) - relief.notional + cost.notional
@@ -146,6 +146,7 @@ def check_opening(
         _check_house(instrument, opening, cost, relief)
         or _check_free_margin(state, account, cost, relief)
         or (None if opening.is_cross else _check_liquidation(opening, cost))
+        or cost
     )
 
 
@@ -196,16 +197,21 @@ def _check_liquidation(opening: Opening, cost: Cost) -> Rejected | None:
 
 def check_fill(
     work: Work, account: Account, instrument: Instrument, opening: Opening
-) -> Rejected | None:
-    """Refuse a fill for the number of positions or what check_opening refuses."""
+) -> Cost | Rejected:
+    """Return what a fill costs; refuse it for the number of positions or what check_opening refuses."""
     return check_positions_limit(account) or check_opening(work.state, account, instrument, opening)
 
 
 def open_position(
-    work: Work, account: Account, instrument: Instrument, opening: Opening, k: int, rule: str
+    work: Work,
+    account: Account,
+    instrument: Instrument,
+    opening: Opening,
+    cost: Cost,
+    k: int,
+    rule: str,
 ) -> str:
-    """Fill an opening at the current quote and return the position's id; checks were made before."""
-    cost = opening_cost(account, instrument, opening)
+    """Fill an opening at the cost that check_opening found at this quote, and return the position's id."""
     postings = fill_postings(account, commission_micros=cost.commission)
     position_id = entity_id(account.account, k)
     work.emit(

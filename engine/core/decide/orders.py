@@ -12,7 +12,7 @@ from engine.core.decide.checks import (
     is_buy_side,
     opening_ticks,
 )
-from engine.core.decide.opening import Opening, check_opening, open_position
+from engine.core.decide.opening import Cost, Opening, check_opening, open_position
 from engine.core.decide.pending import (
     Prices,
     check_price_shape,
@@ -36,20 +36,23 @@ def place_order(work: Work, account: Account, command: PlaceOrder) -> Accepted |
     if instrument is None:
         return rejected(RejectCode.SYMBOL_UNKNOWN, symbol=command.symbol)
     opening = opening_of_command(account, command)
-    refusal = check_order(work, account, instrument, command, opening)
-    if refusal:
-        return refusal
-    if fills_at_once(instrument, command):
-        rule = "P1" if command.order_type is OrderType.MARKET else "O3"
-        position_id = open_position(work, account, instrument, opening, account.next_k, rule)
-        return Accepted(created=(position_id,))
-    return _queue(work, account, command, opening)
+    cost = check_order(work, account, instrument, command, opening)
+    if cost is None:
+        return _queue(work, account, command, opening)
+    if isinstance(cost, Rejected):
+        return cost
+    rule = "P1" if command.order_type is OrderType.MARKET else "O3"
+    position_id = open_position(work, account, instrument, opening, cost, account.next_k, rule)
+    return Accepted(created=(position_id,))
 
 
 def check_order(
     work: Work, account: Account, instrument: Instrument, command: PlaceOrder, opening: Opening
-) -> Rejected | None:
-    """Refuse an order with the first reason that applies; a preview asks the same question."""
+) -> Cost | Rejected | None:
+    """Refuse an order with the first reason that applies, or return what it costs if it fills now; else None.
+
+    A preview asks the same question.
+    """
     fills_now = fills_at_once(instrument, command)
     refusal = (
         check_may_open(work, account)

@@ -162,7 +162,7 @@ def reverse_position(
         position.quantity_units,
         position.leverage,
     )
-    refusal = (
+    cost = (
         check_mode_open(instrument)
         or check_leverage(account, position.leverage)
         or check_quote(work, instrument)
@@ -170,8 +170,8 @@ def reverse_position(
             work.state, account, instrument, opening, _relief(account, instrument, position)
         )
     )
-    if refusal:
-        return refusal
+    if isinstance(cost, Rejected):
+        return cost
     close_position(
         work,
         account,
@@ -180,7 +180,7 @@ def reverse_position(
         reason=CloseReason.REVERSE,
         rule="C4",
     )
-    created = open_position(work, account, instrument, opening, account.next_k, "C4")
+    created = open_position(work, account, instrument, opening, cost, account.next_k, "C4")
     return Accepted(created=(created,))
 
 
