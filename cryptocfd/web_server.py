@@ -63,16 +63,27 @@ def port_bind(host: str, port: int) -> socket.socket:
 
 
 def web_run(
-    application: Any, listener: socket.socket, *, server: str, on_ready: Callable[[], None]
+    application: Any,
+    listener: socket.socket,
+    *,
+    server: str,
+    on_ready: Callable[[], None],
+    on_signal: Callable[[], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; return when every connection is closed and the application has shut down."""
-    if server == "daphne":
-        _daphne_run(application, listener, on_ready)
-    else:
-        _uvicorn_run(application, listener, on_ready)
+    """Serve until SIGINT or SIGTERM; return when every connection is closed and the application has shut down.
+
+    on_ready is called when connections are taken, on_signal at each signal, before anything has stopped.
+    """
+    run = _daphne_run if server == "daphne" else _uvicorn_run
+    run(application, listener, on_ready, on_signal)
 
 
-def _uvicorn_run(application: Any, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+def _uvicorn_run(
+    application: Any,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    on_signal: Callable[[], None],
+) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -87,6 +98,7 @@ def _uvicorn_run(application: Any, listener: socket.socket, on_ready: Callable[[
         def capture_signals(self) -> Iterator[None]:
             # uvicorn raises the signal again when it is done; here more has to be stopped in order after it.
             def handle(_number: int, _frame: FrameType | None) -> None:
+                on_signal()
                 self.should_exit = True
 
             with _handling(handle):
@@ -108,7 +120,12 @@ def _uvicorn_run(application: Any, listener: socket.socket, on_ready: Callable[[
     Server(config).run(sockets=[listener])
 
 
-def _daphne_run(application: Any, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+def _daphne_run(
+    application: Any,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    on_signal: Callable[[], None],
+) -> None:
     # Importing it installs its event loop as Twisted's, so it must come before anything else of Twisted.
     from daphne.server import Server, twisted_loop
     from twisted.internet import reactor
@@ -128,6 +145,7 @@ def _daphne_run(application: Any, listener: socket.socket, on_ready: Callable[[]
     )
 
     def handle(_number: int, _frame: FrameType | None) -> None:
+        on_signal()
         # Twisted gives the module its methods at run time, so only this cast tells of them.
         running = cast(ReactorBase, reactor)
         running.callFromThread(running.stop)

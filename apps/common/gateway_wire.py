@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
+from apps.common.cancellation import cancel_all
 from apps.common.outputs import Output, output_from_entry
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,7 @@ class ConnectedTask:
     async def stop(self) -> None:
         """Cancel the task and close the connection."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel_all((self._task,))
             self._task = None
 
     async def _run(self) -> None:

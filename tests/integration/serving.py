@@ -34,6 +34,7 @@ class Serving:
         port: int | None = None,
         cwd: Path = REPOSITORY,
         prefix: tuple[str, ...] = (),
+        script: Path = MANAGE,
         **environment: str,
     ) -> None:
         self.port = port or free_port()
@@ -41,7 +42,7 @@ class Serving:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with self.output.open("wb") as stream:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, str(MANAGE), *(arguments or ("serve",))],
+                [*prefix, sys.executable, str(script), *(arguments or ("serve",))],
                 cwd=cwd,
                 env=kept
                 | {

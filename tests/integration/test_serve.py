@@ -193,3 +193,33 @@ def test_daphne_serves_the_same(data_dir: Path, serving) -> None:
     assert ready["status"] == "ready", ready
     assert run.process.returncode == 0
     assert seconds < 5
+
+
+HANGING = """
+import sys, threading
+from cryptocfd.engine_host import EngineHost
+async def web_stop(self):
+    await __import__("asyncio").Event().wait()
+EngineHost.web_stop = web_stop
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "serve"])
+"""
+
+
+def test_a_part_that_hangs_delays_the_end_by_seconds_only(
+    data_dir: Path, serving, tmp_path: Path
+) -> None:
+    script = tmp_path / "hanging.py"
+    script.write_text(
+        "import os, django\n"
+        'os.environ["DJANGO_SETTINGS_MODULE"] = "cryptocfd.settings"\n'
+        f"django.setup()\n{HANGING}"
+    )
+    run = serving(data_dir, script=script, PYTHONPATH=str(REPOSITORY)).until("Stop ")
+
+    seconds = run.end()
+
+    assert run.process.returncode == 1
+    assert seconds < 6
+    assert "the process ends without it" in run.text
+    assert not EmbeddedServers(data_dir).layout.run_dir.exists()

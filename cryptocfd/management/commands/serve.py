@@ -4,6 +4,7 @@ The order of a start: the port, the servers, the database, then the parts; a sto
 hinders the start is one sentence that says what to do.
 """
 
+import faulthandler
 import logging
 import os
 import signal
@@ -36,6 +37,8 @@ _MIGRATION_LOCK = 7_203_114
 _DATABASE_SECONDS = 60.0
 _BOOTSTRAP_SECONDS = 15.0
 _FEED_SECONDS = 3.0
+# Of the five seconds that a stop may take, the servers need the rest.
+_STOP_SECONDS = 4.0
 
 
 class Command(BaseCommand):
@@ -74,10 +77,12 @@ class Command(BaseCommand):
         )
         with listener:
             servers.start(progress.step)
+            deadline = StopDeadline(servers)
             try:
                 self._database_prepare(progress)
-                self._web(listener, progress)
+                self._web(listener, progress, deadline)
             finally:
+                deadline.met()
                 _connections_end()
                 servers.stop()
                 say("Stopped.")
@@ -86,7 +91,9 @@ class Command(BaseCommand):
         with port_bind(settings.HOST, settings.PORT) as listener:
             self._database_await()
             os.environ["ENGINE_MODE"] = settings.ENGINE_MODE = "remote"
-            self._web(listener, progress)
+            deadline = StopDeadline(None)
+            self._web(listener, progress, deadline)
+            deadline.met()
 
     def _serve_part(self, name: str) -> None:
         progress = Progress()
@@ -149,7 +156,7 @@ class Command(BaseCommand):
 
     # --- web ------------------------------------------------------------------------------------------------------
 
-    def _web(self, listener: Any, progress: Progress) -> None:
+    def _web(self, listener: Any, progress: Progress, deadline: "StopDeadline") -> None:
         # Imported only now: the application builds its handlers from the settings.
         from cryptocfd.asgi import application
 
@@ -161,7 +168,13 @@ class Command(BaseCommand):
                 target=self._banner, args=(application.host, progress), daemon=True
             ).start()
 
-        web_run(application, listener, server=settings.ASGI_SERVER, on_ready=on_ready)
+        web_run(
+            application,
+            listener,
+            server=settings.ASGI_SERVER,
+            on_ready=on_ready,
+            on_signal=deadline.begin,
+        )
         progress.step("web and background parts stopped")
 
     def _banner(self, host: EngineHost, progress: Progress) -> None:
@@ -181,6 +194,37 @@ class Command(BaseCommand):
             "Stop": "Ctrl-C (another link: make login)",
         }
         banner(facts)
+
+
+class StopDeadline:
+    """Keeps the promise that a stop takes five seconds, also if a part should hang.
+
+    The log makes it safe to end without waiting: what was acknowledged is on the disk.
+    """
+
+    def __init__(self, servers: EmbeddedServers | None) -> None:
+        self._servers = servers
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """Start to count at the first signal; more of them change nothing."""
+        if self._timer is None:
+            self._timer = threading.Timer(_STOP_SECONDS, self._end_now)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def met(self) -> None:
+        """Stop counting: the parts have ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end_now(self) -> None:
+        logger.critical("a part does not stop: the process ends without it")
+        # Where every thread stands, for whoever looks for the reason.
+        faulthandler.dump_traceback(all_threads=True)
+        if self._servers is not None:
+            self._servers.stop()
+        os._exit(1)
 
 
 def _feed_name() -> str:
