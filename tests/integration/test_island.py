@@ -1,0 +1,88 @@
+"""The synchronous part of the site as the ASGI server meets it: one hop, limits, files, and answers to strangers."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from django.conf import settings
+
+from cryptocfd.island import Island
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    island = Island()
+    transport = httpx.ASGITransport(app=island)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+    island.close()
+
+
+async def test_a_living_process_says_so_whatever_else_is_down(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/healthz")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+async def test_readiness_names_what_is_missing(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/readyz")
+
+    checks = answer.json()["checks"]
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "unavailable"
+    assert checks["engine0"] == {"ok": False, "reason": "no engine reports"}
+    assert checks["database"]["ok"]
+    assert checks["log"]["ok"]
+
+
+async def test_a_file_comes_whole_and_may_be_kept(client: httpx.AsyncClient) -> None:
+    file = settings.BASE_DIR / "static" / "vendor" / "lightweight-charts.mjs"
+
+    answer = await client.get("/static/vendor/lightweight-charts.mjs")
+
+    assert answer.content == file.read_bytes()
+    assert answer.headers["content-type"].startswith("text/javascript")
+
+
+async def test_a_body_beyond_every_limit_is_refused_before_it_is_read(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/api/v1/auth/login", content=b"x" * (5 * 1024 * 1024 + 1))
+
+    assert answer.status_code == 413
+
+
+async def test_an_unknown_address_answers_programs_and_people_in_their_language(
+    client: httpx.AsyncClient,
+) -> None:
+    program = await client.get("/api/v1/nowhere")
+    person = await client.get("/nowhere")
+
+    assert (program.status_code, person.status_code) == (404, 404)
+    assert program.json()["code"] == "NOT_FOUND"
+    assert person.text.lstrip().lower().startswith("<!doctype html>")
+
+
+async def test_pages_forbid_foreign_scripts_and_frames(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+
+    policy = answer.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in policy
+    assert "'unsafe-inline'" not in policy
+    assert "'nonce-" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_an_address_that_is_not_text_is_a_plain_refusal(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/v1/%ff%fe")
+
+    assert answer.status_code in {400, 404}
+
+
+async def test_a_foreign_host_name_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/", headers={"Host": "evil.example"})
+
+    assert answer.status_code == 400
