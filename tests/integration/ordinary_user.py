@@ -1,12 +1,14 @@
-"""Lets tests that run as root do something as an ordinary user."""
+"""Lets tests do something as an ordinary user; run by one, they do it as themselves."""
 
+import os
 import pwd
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
-ACCOUNT = pwd.getpwnam("nobody")
+_IS_ROOT = os.geteuid() == 0
+ACCOUNT = pwd.getpwnam("nobody") if _IS_ROOT else pwd.getpwuid(os.geteuid())
 _REPOSITORY = Path(__file__).resolve().parents[2]
 # The same interpreter must come up, with everything that it can import.
 _PROBE = f"import sys, redis, psycopg, cryptocfd.env; sys.exit(sys.version != {sys.version!r})"
@@ -18,6 +20,8 @@ def becoming_ordinary() -> tuple[str, ...]:
 
     Either may lie in a folder that only root can enter; a capability then opens folders, and nothing else changes.
     """
+    if not _IS_ROOT:
+        return ()
     identity = (
         "setpriv",
         f"--reuid={ACCOUNT.pw_uid}",
