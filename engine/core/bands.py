@@ -15,7 +15,7 @@ below C; floor would give distance 0 and fire for ever.
     C = 89.00e6 * 1e4 - 1e4 * 60.01e6 = 2.899e11;  distance = ceil(2.899e11 / (10 000 * 1e4)) = 2 899 ticks = 289.9 USD
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.core.margin import BPS
 from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES
@@ -25,6 +25,25 @@ from engine.rounding import ceil_div
 Exposure = tuple[int, bool, int, int, int]
 # Slot of a band: instrument index * 4 + queue.
 QUEUES = 4
+
+
+def are_sound(bands: Mapping[int, int], exposures: Sequence[Exposure], cushion: int) -> bool:
+    """Return whether bands still hold a cushion: strictly inside them all, no move of prices can use it up.
+
+    Each price can move by at most its distance less one tick; a long without a band may fall to one tick.
+    Units: the cushion in micro-USD times basis points.
+    Source: docs/ENGINE.md, rule B2.
+    """
+    loss = 0
+    for index, is_long, units, price, k in exposures:
+        if is_long:
+            distance = price - bands.get(index * QUEUES + BID_FALLS, 0)
+        else:
+            distance = bands.get(index * QUEUES + ASK_RISES, 0) - price
+        if distance <= 0:
+            return False
+        loss += (distance - 1) * units * k
+    return loss * BPS < cushion
 
 
 def band_prices(

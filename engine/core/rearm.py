@@ -1,7 +1,7 @@
 """Arming of an account's bands and watch lists from its present figures (rules B1-B4)."""
 
 from engine.core.arming import arm, stands
-from engine.core.bands import Exposure, band_prices
+from engine.core.bands import Exposure, are_sound, band_prices
 from engine.core.figures import Figures, figures
 from engine.core.margin import BPS, RECOVERY_BPS
 from engine.core.state import Account, State
@@ -17,6 +17,7 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
 
     1. The cushion over the next level that matters: the call level, or the stop-out level once the call is raised.
     2. A cushion above zero gives bands; without one the account is watched: checked at each accepted quote of its symbols.
+       Bands that hold this cushion too stay: after a close or a deposit nothing need be queued.
     3. While the call is raised, bands on the way up watch for its end.
     No output depends on when this happens (rule B4): a band only marks an account for an exact check.
     """
@@ -29,6 +30,8 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
         level = terms.stop_out_level_bps if account.is_margin_call else terms.margin_call_level_bps
         cushion = sums.cross_equity * BPS - level * sums.used_margin
         if cushion > 0:
+            if _may_stay(state, account, held, cushion):
+                return
             bands = band_prices(held, cushion, is_recovery=False)
         else:
             watched = tuple(dict.fromkeys(exposure[0] for exposure in held))
@@ -39,6 +42,14 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
                 bands |= band_prices(held, gap, is_recovery=True)
     _replace_bands(state, account.account, bands)
     _replace_watches(state, account.account, watched)
+
+
+def _may_stay(state: State, account: Account, held: list[Exposure], cushion: int) -> bool:
+    """Return whether the bands of an account without call and watch are sound as they are (rule B2)."""
+    bands = state.bands.get(account.account)
+    if not bands or account.is_margin_call or account.account in state.watched:
+        return False
+    return are_sound(bands, held, cushion)
 
 
 def exposures(state: State, account: Account) -> list[Exposure]:

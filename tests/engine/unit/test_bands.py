@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.bands import QUEUES, band_prices
+from engine.core.bands import QUEUES, are_sound, band_prices
 from engine.core.margin import BPS
 from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES
 
@@ -84,3 +84,35 @@ def test_a_band_never_stands_at_the_present_price(
             index, queue = divmod(slot, QUEUES)
             price = prices[index, queue <= BID_RISES]
             assert (band < price) if queue in (BID_FALLS, ASK_FALLS) else (band > price)
+
+
+@given(EXPOSURES, st.integers(1, 10**18))
+def test_fresh_bands_are_sound_for_their_cushion(
+    rows: list[tuple[int, bool, int, int, int]], cushion: int
+) -> None:
+    bands = band_prices(rows, cushion, is_recovery=False)
+
+    assert are_sound(bands, rows, cushion)
+
+
+def test_bands_are_sound_while_the_moves_inside_them_cost_less_than_the_cushion() -> None:
+    # 10 units 4 ticks above the band: at most 3 ticks, 30 micro-USD. 5 units 2 ticks below theirs: at most 5.
+    rows = [(0, True, 10, 600, 1), (1, False, 5, 300, 1)]
+    bands = {BID_FALLS: 596, QUEUES + ASK_RISES: 302}
+
+    assert not are_sound(bands, rows, 35 * BPS)
+    assert are_sound(bands, rows, 35 * BPS + 1)
+
+
+def test_a_band_that_was_reached_is_not_sound() -> None:
+    assert not are_sound({BID_FALLS: 600}, [(0, True, 1, 600, 1)], 10**18)
+    assert not are_sound({ASK_RISES: 600}, [(0, False, 1, 600, 1)], 10**18)
+
+
+def test_a_long_without_a_band_may_lose_all_but_a_tick() -> None:
+    assert not are_sound({}, [(0, True, 1, 600, 1)], 599 * BPS)
+    assert are_sound({}, [(0, True, 1, 600, 1)], 599 * BPS + 1)
+
+
+def test_a_short_needs_its_band() -> None:
+    assert not are_sound({BID_FALLS: 900}, [(0, False, 1, 600, 1)], 10**18)
