@@ -109,6 +109,12 @@ def django_db_modify_db_settings(embedded_servers: EmbeddedServers) -> None:
     """Start the servers before pytest-django makes its test database."""
 
 
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Leave the test database to the removal of its server: a thread that still ends cannot hold that up."""
+    return True
+
+
 @pytest.fixture
 def log_redis_url(embedded_servers: EmbeddedServers) -> str:
     """The address of the Valkey that holds the log."""
