@@ -1,6 +1,7 @@
 """The state as bytes: what is hashed, what a snapshot holds, and back (rules H1, H2)."""
 
 import hashlib
+import struct
 
 import msgspec
 
@@ -16,6 +17,7 @@ from engine.values import SourceClass, TradingMode, check
 
 FORMAT = 1
 _KEY_BYTES = 16
+_KEY = struct.Struct(f"{_KEY_BYTES}s")
 _DIGEST_BYTES = 32
 
 
@@ -125,9 +127,9 @@ def _key_bytes(keys: list[int]) -> bytes:
 
 
 def _keys(raw: bytes) -> list[int]:
-    return [
-        int.from_bytes(raw[start : start + _KEY_BYTES]) for start in range(0, len(raw), _KEY_BYTES)
-    ]
+    check(len(raw) % _KEY_BYTES == 0, "a key array of the image is torn")
+    from_bytes = int.from_bytes
+    return [from_bytes(key) for (key,) in _KEY.iter_unpack(raw)]
 
 
 def dump(state: State, shard: int, shards: int) -> bytes:

@@ -75,17 +75,17 @@ def _verify_unguarded(state: State, account: Account) -> None:
 def _verify_queues(state: State) -> None:
     """Every trigger of every position and order stands in its queue."""
     queued = [
-        [dict.fromkeys(instrument.queues.dump(queue)) for queue in range(4)]
+        [dict.fromkeys(heap) for heap in instrument.queues.heaps]
         for instrument in state.instruments
     ]
     for account in state.accounts.values():
         for position in account.positions.values():
+            heaps = queued[position.instrument]
             for queue, price_ticks, kind in position_triggers(position):
+                if price_ticks == 0:
+                    continue
                 key = trigger_key(queue, price_ticks, position.account, position.k, kind)
-                check(
-                    price_ticks == 0 or key in queued[position.instrument][queue],
-                    "a trigger is missing from its queue",
-                )
+                check(key in heaps[queue], "a trigger is missing from its queue")
         for order in account.orders.values():
             queue, price_ticks = order_trigger(order)
             key = trigger_key(queue, price_ticks, order.account, order.k, ENTRY)
