@@ -27,13 +27,11 @@ _TRAILING_PARTS = 50
 
 
 def trailing_threshold(position: Position) -> int:
-    """Return the closing price at which a trailing stop moves, ticks; 0: there is none.
+    """Return the closing price at which a position's trailing stop moves, ticks; 0: no price does it.
 
     Source: docs/ENGINE.md, rule T3.
     """
     distance = position.trailing_ticks
-    if distance == 0:
-        return 0
     gain = distance + max(1, floor_div(distance, _TRAILING_PARTS))
     if position.is_long:
         return position.stop_loss_ticks + gain

@@ -65,6 +65,8 @@ class Story:
         """Begin with two instruments, one group, and time standing at START_MS."""
         self.machine = Machine()
         self.is_checked = True
+        # What was decided so far, by entry id.
+        self.outcomes: dict[int, Outcome | None] = {}
         self.ms = START_MS
         self.requests = 0
         self.sequences: dict[str, int] = {}
@@ -84,10 +86,13 @@ class Story:
         message = decode_message(encode(message))
         digest = content_digest(message) if isinstance(message, cmd.Command) else b""
         if not self.is_checked:
-            return self.machine.decide(entry_id, message, digest, decided_at_us)
+            outcome = self.machine.decide(entry_id, message, digest, decided_at_us)
+            self.outcomes[entry_id] = outcome
+            return outcome
         before = self.machine.state_hash()
         recorded = Machine.load(self.machine.dump(), shard=0, shards=1)
         outcome = self.machine.decide(entry_id, message, digest, decided_at_us)
+        self.outcomes[entry_id] = outcome
         if outcome is None:
             assert before == self.machine.state_hash()
         recorded.evolve_recorded(entry_id, message, outcome, digest)

@@ -118,3 +118,56 @@ def test_hedged_legs_both_pay_full_margin() -> None:
         open B 1 BTCUSDT sell 0.10 x100
         state 1 used_margin=120.01
         """)
+
+
+def test_close_all_takes_as_many_positions_as_an_account_may_hold() -> None:
+    story = Story().tell("account 1 100000.00\nquote BTCUSDT 60000.0 60010.0")
+    with story.unchecked():
+        for number in range(200):
+            story.tell(f"quote BTCUSDT 60000.0 60010.0\nopen P{number} 1 BTCUSDT buy 0.001 x100")
+    story.tell("quote BTCUSDT 60000.0 60010.0")
+    outcome = story.send("CloseAll", account=1)
+
+    assert outcome is not None
+    assert [event.position_id for event in outcome.events] == [f"1-{k}" for k in range(1, 201)]
+    assert outcome.reply.passed_over == ()
+
+
+def test_close_all_names_what_is_stale_or_of_another_class() -> None:
+    story = (
+        Story()
+        .tell(BEGIN)
+        .tell("""
+        quote ETHUSDT 3000.00 3000.10
+        open A 1 BTCUSDT buy 0.01 x100
+        open B 1 ETHUSDT buy 0.10 x100
+        wait 6000
+        quote BTCUSDT 60000.0 60010.0
+        source live BTCUSDT
+        """)
+    )
+    outcome = story.send("CloseAll", account=1)
+
+    assert outcome is not None
+    assert outcome.reply.passed_over == (story.ids["A"], story.ids["B"])
+    assert outcome.events == ()
+
+
+def test_close_by_takes_the_price_of_the_one_opened_first() -> None:
+    # The order with the lower id was filled later.
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT sell 0.01 x10 limit price=60500.0
+        open B 1 BTCUSDT buy 0.01 x10
+        quote BTCUSDT 60500.0 60510.0 -> PositionOpened position_id=A
+        closeby A B -> PositionClosed position_id=B price=60010.0 pnl=0; PositionClosed position_id=A price=60010.0 pnl=4.90
+        """)
+
+
+def test_reverse_meets_the_clock_and_the_quote() -> None:
+    story = Story().tell(BEGIN).tell("open A 1 BTCUSDT buy 0.10 x100")
+    ahead_us = (story.ms + 100) * 1000 - 5_000_001
+    late = story.send("ReversePosition", account=1, position_id="1-1", decided_at_us=ahead_us)
+
+    assert late is not None
+    assert late.reply.code == "CLOCK_AHEAD"
+    story.tell("wait 6000\nreverse A B -> QUOTE_STALE")

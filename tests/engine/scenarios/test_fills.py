@@ -1,4 +1,6 @@
-"""Rules P1, P2, P4, N3, M1, M6: what a market order fills at and what it costs."""
+"""Rules P1, P2, P4, N3, M1, M6, R12, G2: what a market order fills at and what it costs."""
+
+import msgspec
 
 from tests.engine.scenarios.story import Story
 
@@ -91,3 +93,45 @@ def test_quotes_of_another_class_value_but_never_fill() -> None:
         quote BTCUSDT 60500.0 60510.0 class=live source=venue -> nothing
         close P1 -> PositionClosed price=60500.0
         """)
+
+
+def test_the_free_margin_needed_is_margin_commission_and_spread() -> None:
+    # 60.01 + 2.4004 + 1.00 = 63.4104.
+    Story().tell("""
+        account 1 63.410399
+        account 2 63.4104
+        quote BTCUSDT 60000.0 60010.0
+        open P 1 BTCUSDT buy 0.10 x100 -> FREE_MARGIN_INSUFFICIENT
+        open P 2 BTCUSDT buy 0.10 x100 -> PositionOpened; MarginCallRaised equity=60.01 used_margin=60.01
+        quote BTCUSDT 60010.0 60010.0
+        position P notional=6001.00 pnl_unrealised=0
+        state 2 equity=61.01 used_margin=60.01 free_margin=1.00
+        """)
+
+
+def test_a_quote_fills_up_to_its_age_and_not_beyond() -> None:
+    Story().tell("""
+        account 1 1000.00
+        quote BTCUSDT 60000.0 60010.0
+        wait 4900
+        open P 1 BTCUSDT buy 0.10 x100 -> PositionOpened
+        open Q 1 BTCUSDT buy 0.10 x100 -> QUOTE_STALE quote_age_us=5100000
+        """)
+
+
+def test_every_fill_is_one_group_that_sums_to_zero() -> None:
+    story = Story().tell("account 1 1000.00\nquote BTCUSDT 60000.0 60010.0")
+    opened = story._open(["P", "1", "BTCUSDT", "buy", "0.10", "x100"], {})
+    closed = story._close(["P"], {})
+
+    assert opened is not None
+    assert [tuple(msgspec.to_builtins(p)) for p in opened.events[0].postings] == [
+        ("demo:client:1", -2_400_400),
+        ("demo:house:commission", 2_400_400),
+    ]
+    assert closed is not None
+    assert [tuple(msgspec.to_builtins(p)) for p in closed.events[0].postings] == [
+        ("demo:client:1", -3_400_000),
+        ("demo:house:pnl", 1_000_000),
+        ("demo:house:commission", 2_400_000),
+    ]

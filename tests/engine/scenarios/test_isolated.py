@@ -1,6 +1,6 @@
 """Rules M8, M9, L5: isolated positions, their liquidation price, and who pays when margin is exhausted."""
 
-from tests.engine.scenarios.story import Story
+from tests.engine.scenarios.story import BTC, Story
 
 BEGIN = """
     account 1 1000.00
@@ -103,4 +103,21 @@ def test_liquidation_seeks_the_tier_at_its_own_price() -> None:
         account 1 100000.00
         quote BTCUSDT 60000.0 60000.0
         open P 1 BTCUSDT buy 0.85 x10 mode=isolated -> PositionOpened liquidation=54238.6
+        """)
+
+
+def test_margin_stays_while_new_tiers_have_reached_the_liquidation_price() -> None:
+    # A maintenance rate of 12 % puts the liquidation price above the market; the next quote will liquidate.
+    story = (
+        Story()
+        .tell(BEGIN)
+        .tell("""
+        open P 1 BTCUSDT buy 0.10 x10 mode=isolated
+        add P amount=100.00 -> PositionMarginChanged margin=700.10
+        """)
+    )
+    story.define(BTC | {"version": 2, "tiers": [[50_000_000_000, 100, 120_000, 0]]})
+    story.tell("""
+        remove P amount=1.00 -> MARGIN_NOT_RELEASABLE available_micros=698.10 margin_kept_micros=600.10
+        quote BTCUSDT 60000.0 60010.0 -> PositionClosed close_reason=liquidation
         """)

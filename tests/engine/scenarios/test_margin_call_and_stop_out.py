@@ -168,3 +168,69 @@ def test_isolated_margin_is_out_of_reach_of_a_cross_stop_out() -> None:
         quote BTCUSDT 20000.0 20000.0 -> MarginCallRaised; StopOutStarted; PositionClosed position_id=A; MarginCallCleared; NegativeBalanceCovered balance=300.00
         position I margin=300.00
         """)
+
+
+def test_several_symbols_use_up_the_cushion_together() -> None:
+    # 995.20 of equity over 600.00 of margin: 197.60 lost in each symbol is the call, a tick less of either is none.
+    Story().tell(TWO).tell("""
+        quote BTCUSDT 58024.0 58024.0 ETHUSDT 2901.21 2901.21 -> nothing
+        quote BTCUSDT 58024.1 58024.1 ETHUSDT 2901.20 2901.20 -> nothing
+        quote BTCUSDT 58024.0 58024.0 ETHUSDT 2901.20 2901.20 -> MarginCallRaised equity=600.00
+        """)
+
+
+def test_one_symbol_may_save_what_another_loses_until_it_does_not() -> None:
+    # BTC long and ETH short fall together; then the short alone turns back.
+    Story().tell("""
+        account 1 1000.00
+        quote BTCUSDT 60000.0 60000.0 ETHUSDT 3000.00 3000.00
+        open A 1 BTCUSDT buy 0.10 x20
+        open B 1 ETHUSDT sell 2.00 x20
+        quote BTCUSDT 50000.0 50000.0 ETHUSDT 2500.00 2500.00 -> nothing
+        quote ETHUSDT 2697.59 2697.59 -> nothing
+        quote ETHUSDT 2697.60 2697.60 -> MarginCallRaised equity=600.00
+        quote ETHUSDT 2682.61 2682.61 -> nothing
+        quote ETHUSDT 2682.60 2682.60 -> MarginCallCleared equity=630.00
+        """)
+
+
+def test_a_call_ends_by_whichever_symbol_recovers() -> None:
+    Story().tell(TWO).tell("""
+        quote BTCUSDT 56000.0 56000.0 -> MarginCallRaised equity=595.20
+        quote ETHUSDT 3017.39 3017.39 -> nothing
+        quote ETHUSDT 3017.40 3017.40 -> MarginCallCleared equity=630.00
+        """)
+
+
+def test_accounts_are_checked_by_id_whichever_band_was_hit_first() -> None:
+    Story().tell("""
+        account 2 700.00
+        account 1 1000.00
+        quote BTCUSDT 60000.0 60000.0
+        open B 2 BTCUSDT buy 0.10 x20
+        open A 1 BTCUSDT buy 0.10 x20
+        quote BTCUSDT 51000.0 51000.0 -> MarginCallRaised account=1; StopOutStarted account=1; PositionClosed account=1; MarginCallCleared account=1; MarginCallRaised account=2; StopOutStarted account=2; PositionClosed account=2; MarginCallCleared account=2; NegativeBalanceCovered account=2
+        """)
+
+
+def test_a_debt_is_not_covered_while_a_cross_position_is_open() -> None:
+    # A costs 2 000.00 and both commissions of it 4.00, B's 2.40: the balance is -1 006.40 until the halt ends.
+    Story().tell(TWO).tell("""
+        mode halted ETHUSDT
+        quote BTCUSDT 40000.0 40000.0 -> MarginCallRaised; StopOutStarted; PositionClosed position_id=A; StopOutPending
+        state 1 balance=-1006.40
+        mode open
+        quote ETHUSDT 3000.00 3000.00 -> PositionClosed position_id=B; MarginCallCleared; StopOutResumed; NegativeBalanceCovered amount=1008.80 balance=0
+        """)
+
+
+def test_a_close_may_stop_out_what_its_commission_leaves() -> None:
+    # At 2 % commission a close of 0.05 costs 52.00 and frees 60.00 of margin, which was worth 30.00 at the level.
+    Story(commission_ppm=20_000).tell("""
+        account 1 1092.00
+        quote BTCUSDT 60000.0 60000.0
+        open A 1 BTCUSDT buy 0.10 x50
+        open B 1 BTCUSDT buy 0.01 x50
+        quote BTCUSDT 52000.0 52000.0 -> MarginCallRaised equity=80.00 used_margin=132.00
+        close A quantity=0.05 -> PositionClosed close_reason=client; StopOutStarted equity=28.00 used_margin=72.00; PositionClosed position_id=A; PositionClosed position_id=B; MarginCallCleared; NegativeBalanceCovered amount=34.40
+        """)

@@ -152,3 +152,69 @@ def test_cancel_all_takes_filters() -> None:
         cancelall 1 -> OrderCancelled order_id=P1
         cancelall 1 -> nothing
         """)
+
+
+def test_an_order_expires_before_the_quote_of_the_same_entry_could_fill_it() -> None:
+    Story().tell(BEGIN).tell("""
+        open P1 1 BTCUSDT buy 0.10 x100 limit price=59000.0 tif=gtd expires_at_us=1700000001000000
+        quote BTCUSDT 60000.0 60010.0 -> nothing
+        wait 200
+        quote BTCUSDT 58000.0 58010.0 -> OrderExpired order_id=P1
+        """)
+
+
+def test_orders_expire_by_time_then_account_then_id() -> None:
+    Story().tell("""
+        account 2 1000.00
+        account 1 1000.00
+        quote BTCUSDT 60000.0 60010.0
+        open A 2 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000003000000
+        open B 2 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000002000000
+        open C 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000003000000
+        open D 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000003000000
+        wait 5000
+        tick -> OrderExpired order_id=B; OrderExpired order_id=C; OrderExpired order_id=D; OrderExpired order_id=A
+        """)
+
+
+def test_an_end_of_life_that_was_changed_or_cancelled_does_not_come() -> None:
+    Story().tell(BEGIN).tell("""
+        open P1 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000002000000
+        open P2 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000002000000
+        modify P1 expires_at_us=1700000009000000
+        cancel P2
+        wait 3000
+        tick -> nothing
+        wait 5000
+        tick -> OrderExpired order_id=P1 expires_at_us=1700000009000000
+        """)
+
+
+def test_a_command_comes_too_late_for_an_order_that_expires_in_its_entry() -> None:
+    story = Story().tell(BEGIN)
+    story.tell(
+        "open P1 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us=1700000001000000"
+    )
+    story.tell("wait 1000")
+    outcome = story._cancel(["P1"], {})
+
+    assert outcome is not None
+    assert [type(event).__name__ for event in outcome.events] == ["OrderExpired"]
+    assert outcome.reply.code == "ORDER_UNKNOWN"
+
+
+def test_orders_are_modified_only_where_they_could_fill_and_cancelled_anywhere() -> None:
+    Story().tell(BEGIN).tell("""
+        open P1 1 BTCUSDT buy 0.10 x100 limit price=50000.0
+        modify 1-99 price=51000.0 -> ORDER_UNKNOWN order_id=1-99
+        mode close_only BTCUSDT
+        modify P1 price=51000.0 -> OrderModified
+        modify P1 price=60010.0 -> INSTRUMENT_CLOSE_ONLY
+        mode halted BTCUSDT
+        modify P1 price=52000.0 -> INSTRUMENT_HALTED
+        status 1 close_only
+        mode open
+        modify P1 price=60010.0 -> ACCOUNT_CLOSE_ONLY
+        mode halted BTCUSDT
+        cancel P1 -> OrderCancelled
+        """)

@@ -117,3 +117,48 @@ def test_every_code_has_a_row() -> None:
 
 def test_every_code_says_whether_it_is_worth_retrying() -> None:
     assert {is_retryable(code) for code in RejectCode} == {True, False}
+
+
+def test_quantities_at_the_borders_pass() -> None:
+    Story().tell("""
+        account 1 100000.00
+        quote BTCUSDT 60000.0 60010.0
+        instrument BTCUSDT version=2 quantity_max_units=20000
+        open P 1 BTCUSDT buy 0.001 x100 -> PositionOpened
+        open Q 1 BTCUSDT buy 0.20 x100 -> PositionOpened
+        open R 1 BTCUSDT buy 0.201 x100 -> QUANTITY_INVALID quantity_max_units=0.20
+        open R 1 BTCUSDT buy 0.10 x1 -> PositionOpened
+        """)
+
+
+def test_tiers_count_the_accounts_gross_notional_in_the_symbol() -> None:
+    # 50 000.00 is the border of the first tier: 0.50 long and 0.50 short at 50 000.0 reach it together.
+    Story().tell("""
+        account 1 100000.00
+        quote BTCUSDT 50000.0 50000.0
+        open P 1 BTCUSDT buy 0.50 x100 -> PositionOpened
+        open Q 1 BTCUSDT sell 0.50 x100 -> PositionOpened
+        open R 1 BTCUSDT buy 0.001 x51 -> LEVERAGE_ABOVE_TIER leverage_max=50 notional_micros=50050.00
+        open R 1 BTCUSDT buy 0.001 x50 -> PositionOpened
+        """)
+
+
+def test_exposure_caps_let_their_own_amount_pass() -> None:
+    Story().tell("""
+        account 1 100000.00
+        account 2 100000.00
+        quote BTCUSDT 50000.0 50000.0
+        instrument BTCUSDT version=2 exposure_account_micros_max=10000000000 exposure_house_micros_max=15000000000
+        open A 1 BTCUSDT sell 0.20 x10 -> PositionOpened
+        open B 1 BTCUSDT buy 0.001 x10 -> EXPOSURE_ACCOUNT notional_micros_max=10000.00
+        open C 2 BTCUSDT sell 0.10 x10 -> PositionOpened
+        open D 2 BTCUSDT sell 0.001 x10 -> EXPOSURE_HOUSE notional_micros=15050.00
+        open E 2 BTCUSDT buy 0.05 x10 -> PositionOpened
+        """)
+
+
+def test_a_log_clock_exactly_five_seconds_ahead_may_open() -> None:
+    story = Story().tell("account 1 1000.00\nquote BTCUSDT 60000.0 60010.0")
+    decided_at_us = (story.ms + 100) * 1000 - 5_000_000
+
+    story.tell(f"open P 1 BTCUSDT buy 0.10 x100 decided_at_us={decided_at_us} -> PositionOpened")

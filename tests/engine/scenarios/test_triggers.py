@@ -1,5 +1,8 @@
-"""Rules T1-T5, R11, C5: stops, trailing stops, and the order in which prices fire them."""
+"""Rules T1-T5, R5, R11, C5, C6, E2: stops, trailing stops, and the order in which prices fire them."""
 
+import msgspec
+
+from engine.messages.commands import UpdateQuotes
 from tests.engine.scenarios.story import Story
 
 BEGIN = """
@@ -136,3 +139,73 @@ def test_changed_and_removed_triggers_never_fire() -> None:
         quote BTCUSDT 59750.0 59760.0 -> nothing
         quote BTCUSDT 59700.0 59710.0 -> PositionClosed
         """)
+
+
+def test_a_stop_loss_in_a_gap_comes_before_the_stop_out() -> None:
+    Story().tell("""
+        account 1 1000.00
+        quote BTCUSDT 60000.0 60010.0
+        open P 1 BTCUSDT buy 0.10 x20 sl=59000.0
+        quote BTCUSDT 51000.0 51010.0 -> PositionClosed close_reason=stop_loss price=51000.0
+        """)
+
+
+def test_equal_thresholds_fire_by_account_then_id() -> None:
+    Story().tell("""
+        account 2 10000.00
+        account 1 10000.00
+        quote BTCUSDT 60000.0 60010.0
+        open A 2 BTCUSDT buy 0.01 x100 sl=59900.0
+        open B 1 BTCUSDT buy 0.01 x100 sl=59900.0
+        open C 1 BTCUSDT sell 0.01 x100 stop stop=59900.0
+        open D 1 BTCUSDT buy 0.01 x100 sl=59900.0
+        quote BTCUSDT 59900.0 59910.0 -> PositionClosed position_id=B; PositionOpened position_id=C; PositionClosed position_id=D; PositionClosed position_id=A
+        """)
+
+
+def test_a_stop_loss_at_the_liquidation_price_goes_first() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.10 x10 mode=isolated sl=54247.6 -> PositionOpened liquidation=54247.6
+        quote BTCUSDT 54247.6 54257.6 -> PositionClosed close_reason=stop_loss
+        """)
+
+
+def test_a_target_goes_before_the_trailing_stop_that_the_same_price_moves() -> None:
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.10 x100 trail=500.0 tp=60010.0
+        quote BTCUSDT 60010.0 60020.0 -> PositionClosed close_reason=take_profit
+        """)
+
+
+def test_what_was_opened_by_one_trigger_is_closed_by_the_next_in_the_same_entry() -> None:
+    # First pass: the ask has fallen to the order. Second pass: its target, set below the present bid, stands in a queue before.
+    Story().tell(BEGIN).tell("""
+        open P 1 BTCUSDT buy 0.10 x100 limit price=59000.0 tp=59100.0
+        open Q 1 BTCUSDT buy 0.10 x100 limit price=58900.0
+        quote BTCUSDT 58890.0 58900.0 -> PositionOpened position_id=P; PositionOpened position_id=Q
+        quote BTCUSDT 59100.0 59110.0 -> PositionClosed position_id=P close_reason=take_profit
+        """)
+
+
+def test_a_close_sets_off_the_stops_that_wait_in_its_symbol() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.10 x100 sl=59900.0
+        open B 1 BTCUSDT buy 0.10 x100
+        mode halted BTCUSDT
+        quote BTCUSDT 59800.0 59810.0 -> nothing
+        mode open -> TradingModeSet
+        close B -> PositionClosed position_id=B close_reason=client; PositionClosed position_id=A close_reason=stop_loss
+        """)
+
+
+def test_a_fired_order_does_not_meet_the_clock_of_the_engine() -> None:
+    story = Story().tell(BEGIN)
+    story.tell("open P 1 BTCUSDT buy 0.10 x100 limit price=59000.0")
+    quotes = [["BTCUSDT", 589_900, 590_000, (story.ms + 100) * 1000]]
+    fields = {"type": "UpdateQuotes", "source": "tape", "source_class": "replay", "feed_epoch": 1}
+    entry = msgspec.convert(fields | {"sequence": 9, "quotes": quotes}, UpdateQuotes)
+
+    outcome = story.apply(entry, decided_at_us=story.ms * 1000 - 60_000_000)
+
+    assert outcome is not None
+    assert [type(event).__name__ for event in outcome.events] == ["PositionOpened"]
