@@ -117,8 +117,8 @@ fix: $(VENV)/.dev ## Formats the tree and repairs what ruff can.
 
 # --- maintenance ------------------------------------------------------------------------------------------------------
 
-LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
-  --custom-compile-command "make lock"
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-strip-extras --python-version 3.11 \
+  --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: lock schema
 schema: $(VENV)/.dev ## Writes docs/MESSAGES.md from the message structs.

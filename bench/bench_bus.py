@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from apps.common.cancellation import cancel_all
 from apps.common.engine_gateway import EngineGateway
 from engine.adapters.resp import Connection
 from engine.messages import codec
@@ -270,8 +271,7 @@ async def round_trips(log_url: str, redis_url: str, *, suffix: str, scale: int) 
         _, rate = await trade(clients, MANY // scale)
         show("orders_512_per_s", rate, "orders/s", suffix=suffix)
     finally:
-        quoting.cancel()
-        await asyncio.gather(quoting, return_exceptions=True)
+        await cancel_all([quoting])
         await gateway.stop()
 
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 import pytest
 
+from apps.common.cancellation import cancel_all
 from apps.market.clock import WallClock
 from apps.market.feed.base import SourceUnavailableError
 from apps.market.feed.binance import BinanceSource, Patience
@@ -45,8 +46,7 @@ class Listener:
         return quote and (quote.bid_ticks, quote.ask_ticks)
 
     async def end(self):
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await cancel_all([self.task])
 
 
 async def test_books_tell_which_instruments_the_venue_has(instruments):

@@ -9,6 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from apps.common.admission import admit
+from apps.common.cancellation import cancel_all
 from apps.common.clock import now_us
 from apps.common.engine_gateway import EngineGateway
 from apps.common.errors import EngineBusyError, EngineTimeoutError
@@ -54,8 +55,7 @@ async def engine(log_redis_url, stream_prefix) -> AsyncIterator[EchoEngine]:
     engine = EchoEngine(log_redis_url, stream_prefix)
     task = asyncio.create_task(engine.run())
     yield engine
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await cancel_all([task])
 
 
 async def test_10000_commands_in_a_burst_get_their_own_answers(gateway, engine):
@@ -157,8 +157,7 @@ async def test_a_definition_reaches_every_shard(log_redis_url, redis_url, stream
 
     await gateway.send(DefineGroup(request_id="g1", source="groups", spec=spec))
     await gateway.stop()
-    for task in tasks:
-        task.cancel()
+    await cancel_all(tasks)
 
     assert [engine.entries for engine in engines] == [1, 1]
 
