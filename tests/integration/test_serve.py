@@ -19,7 +19,7 @@ from cryptocfd.embedded.servers import EmbeddedServers
 from tests.integration.ordinary_user import ACCOUNT, becoming_ordinary
 from tests.integration.serving import REPOSITORY, Serving
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

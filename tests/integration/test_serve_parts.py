@@ -12,7 +12,7 @@ from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from tests.integration.serving import MANAGE, REPOSITORY, Serving
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(180)]
 
 PARTS = ("web", "engine", "feed", "projector", "worker")
 
