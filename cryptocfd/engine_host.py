@@ -12,6 +12,7 @@ from collections.abc import Callable
 from django.conf import settings
 
 from apps.common.engine_gateway import EngineGateway, gateway_install
+from apps.common.outbox import OutboxRelay
 from apps.market.facade import FeedService, price_stream_start, price_stream_stop
 from apps.profile.tasks import CashRelay
 from apps.trade.projector import Projector, output_from_journal
@@ -115,6 +116,7 @@ class EngineHost:
             self._engines_start()
         if "worker" in self._part_names and self._gateway is not None:
             self._start("worker", WorkerService())
+            self._start("outbox", OutboxRelay())
             self._bootstrap = Bootstrap(self._gateway)
             self._start("bootstrap", self._bootstrap)
         if "feed" in self._part_names:
@@ -140,7 +142,7 @@ class EngineHost:
         self.progress(f"engine live at output {sum(r.health().number for r in self._runners)}")
 
     def _start(
-        self, name: str, service: "Projector | CashRelay | WorkerService | Bootstrap"
+        self, name: str, service: "Projector | CashRelay | OutboxRelay | WorkerService | Bootstrap"
     ) -> None:
         self._part_start(name, run=service.run, stop=service.stop)
 
