@@ -19,6 +19,7 @@ from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config
+from cryptocfd.order_latency import MeasuredGateway
 from cryptocfd.parts import Part, stop_all
 from cryptocfd.worker import WorkerService
 from engine.adapters.compose import build_runner
@@ -168,7 +169,7 @@ class EngineHost:
 
 
 def _gateway_build() -> EngineGateway:
-    return EngineGateway(
+    return MeasuredGateway(
         log_url=settings.LOG_REDIS_URL,
         redis_url=settings.REDIS_URL,
         prefix=settings.STREAM_PREFIX,

@@ -7,6 +7,7 @@ terminal whether that user has an account yet.
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,7 +17,9 @@ from typing_extensions import override
 
 from apps.common.errors import ServiceError
 from apps.profile.facade import accounts_of_user, demo_account_seed
+from cryptocfd.api_cards import api_cards
 from cryptocfd.env import BASE_DIR
+from cryptocfd.figures import figures
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,15 @@ class LandingPage(TemplateView):
         if request.user.is_authenticated:
             return redirect("terminal", symbol=FIRST_SYMBOL)
         return super().get(request, *args, **kwargs)
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            **kwargs,
+            cards=api_cards(),
+            figures=figures(),
+            demo_balance=f"{int(settings.DEMO_BALANCE):,}",
+        )
 
 
 class TerminalPage(LoginRequiredMixin, TemplateView):

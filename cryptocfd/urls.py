@@ -13,6 +13,7 @@ from drf_spectacular.views import (
 from apps.auth.urls import page_urlpatterns as auth_pages
 from apps.market.urls import page_urlpatterns as market_pages
 from cryptocfd.api_root import ApiRootView
+from cryptocfd.figures import urlpatterns as figures_routes
 from cryptocfd.health import urlpatterns as health_routes
 from cryptocfd.pages import page_urlpatterns as site_pages
 
@@ -28,6 +29,7 @@ redoc = csp_replace(
 
 urlpatterns = [
     *health_routes,
+    *figures_routes,
     path("api/v1/", ApiRootView.as_view(), name="api-root"),
     path("api/v1/", include("apps.auth.urls")),
     path("api/v1/", include("apps.market.urls")),

@@ -15,11 +15,17 @@ __all__ = [
     "account_for",
     "account_for_async",
     "account_view",
+    "accounts_count",
     "accounts_of_user",
     "cash_decided",
     "demo_account_seed",
     "group_commands",
 ]
+
+
+def accounts_count() -> int:
+    """Return how many accounts the engine knows."""
+    return selectors.accounts_count()
 
 
 def accounts_of_user(user_id: int) -> tuple[AccountInfo, ...]:

@@ -88,6 +88,11 @@ def account_row_by_id(*, account_id: int) -> TradingAccount | None:
     return TradingAccount.objects.filter(pk=account_id).first()
 
 
+def accounts_count() -> int:
+    """Return how many accounts the engine knows."""
+    return TradingAccount.objects.filter(is_open=True).count()
+
+
 def accounts_with_cash_to_send() -> list[int]:
     """Return the ids of accounts whose next cash command waits, in order."""
     waiting = CashOutbox.objects.filter(answered_at__isnull=True)

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.urls import path
 
-from apps.trade.consumers import TradingSocket
+from apps.trade.consumers import TradingSocket, VisitorSocket
 
 # Channels' router calls what stands here as an ASGI application; the type of path() knows views only.
 _socket: Any = TradingSocket.serve
-websocket_urlpatterns = [path("ws/", _socket)]
+_visitors: Any = VisitorSocket.serve
+websocket_urlpatterns = [path("ws/", _socket), path("ws/visitor", _visitors)]

@@ -3,13 +3,16 @@
 What must be current (balance, open positions) is asked of the engine instead.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Max, Sum
+from django.db.models import Count, DecimalField, ExpressionWrapper, F, Max, Sum
+from django.db.models.functions import Cast
 
 from apps.trade.models import (
     Account,
     ClosedTrade,
+    Fill,
     JournalEntry,
     LedgerEntry,
     Position,
@@ -71,3 +74,25 @@ def ledger_faults() -> list[str]:
             faults.append(f"{ledger} sums to {total}, its balance is {account.balance_micros}")
     faults += [f"{ledger} belongs to no account" for ledger in clients]
     return faults
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTurnover:
+    """What was filled in one instrument."""
+
+    symbol: str
+    # Sum of quantity x price, units x ticks; opens and closes both count.
+    ticks_units: int
+
+
+def turnover_since(*, at_us: int) -> tuple[tuple[SymbolTurnover, ...], int]:
+    """Return the turnover by symbol since an instant, and how many accounts took part."""
+    fills = Fill.objects.filter(at_us__gte=at_us)
+    # Wider than BIGINT: a day of a busy house may pass it.
+    product = ExpressionWrapper(
+        Cast("quantity_units", DecimalField(max_digits=40, decimal_places=0)) * F("price_ticks"),
+        output_field=DecimalField(max_digits=60, decimal_places=0),
+    )
+    rows = fills.values_list("symbol").annotate(total=Sum(product)).order_by("symbol")
+    accounts = fills.aggregate(count=Count("account", distinct=True))["count"]
+    return tuple(SymbolTurnover(symbol, int(total)) for symbol, total in rows), accounts

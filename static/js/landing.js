@@ -1,54 +1,112 @@
-// The price strip of the landing page, asked for every two seconds: sockets are for those who have signed in.
-// It stays hidden until prices come, so that no page shows empty boxes.
+// The live parts of the landing page: prices by a visitor's socket, and the figures that this installation measures.
 
+import { duration, latency, wholeMoney } from "./figures.js";
 import { grouped, parseExact, toUnits } from "../terminal/format.js";
 
-const SYMBOLS = ["BTCUSDT", "ETHUSDT", "BNBUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT"];
-const EVERY_MS = 2000;
-const BADGES = { simulated: "Simulated", replay: "Replay", live: "Live" };
-const strip = document.querySelector("[data-strip]");
-const list = strip.querySelector("[data-strip-list]");
-const badge = strip.querySelector("[data-strip-badge]");
-const cells = new Map();
+const SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT"];
+const BADGES = { simulated: "Simulated", replay: "Replay" };
+const FIGURES_MS = 10_000;
+const ACK_MS = 400;
+const RETRY_MS = 3000;
+const find = (name) => document.querySelector(`[data-${name}]`);
 
-function cellOf(symbol) {
-  let cell = cells.get(symbol);
-  if (!cell) {
-    const item = list.appendChild(document.createElement("li"));
-    item.appendChild(document.createElement("b")).textContent = symbol.replace(/USDT$/, "");
-    cell = item.appendChild(document.createElement("span"));
-    cell.className = "number";
-    cells.set(symbol, cell);
+// --- prices ----------------------------------------------------------------------------------------------------------
+
+const rows = new Map();
+const note = find("quotes-note");
+const badge = find("quotes-badge");
+
+function rowOf(symbol) {
+  let row = rows.get(symbol);
+  if (!row) {
+    const line = document.createElement("tr");
+    const name = line.appendChild(document.createElement("th"));
+    name.scope = "row";
+    const icon = name.appendChild(document.createElement("img"));
+    icon.src = `/assets/${symbol.replace(/USDT$/, "")}.svg`;
+    icon.alt = "";
+    name.append(symbol.replace(/USDT$/, ""));
+    const cell = () => line.appendChild(document.createElement("td")).appendChild(document.createElement("span"));
+    row = { line, bid: cell(), ask: cell(), last: "", letter: "a" };
+    row.bid.className = row.ask.className = "number flash";
+    rows.set(symbol, row);
   }
-  return cell;
+  return row;
 }
 
-function show({ asset, bid, decimal }) {
-  const cell = cellOf(asset);
-  const before = cell.dataset.bid;
-  if (before === bid) return;
-  if (before) {
-    const hasRisen = toUnits(bid, Number(decimal)) > toUnits(before, Number(decimal));
-    const letter = cell.className.endsWith("a") ? "b" : "a";
-    cell.className = `number flash ${hasRisen ? "up" : "down"}-${letter}`;
+function show([symbol, bid, ask]) {
+  const row = rowOf(symbol);
+  if (row.last && row.last !== bid) {
+    const decimals = (bid.split(".")[1] ?? "").length;
+    const hasRisen = toUnits(bid, decimals) > toUnits(row.last, decimals);
+    row.letter = row.letter === "a" ? "b" : "a";
+    row.bid.className = `number flash ${hasRisen ? "up" : "down"}-${row.letter}`;
   }
-  cell.dataset.bid = bid;
-  cell.textContent = grouped(bid);
+  row.last = bid;
+  row.bid.textContent = grouped(bid);
+  row.ask.textContent = grouped(ask);
 }
 
-async function refresh() {
+function arrange() {
+  const list = find("quotes-list");
+  if (list.childElementCount === rows.size) return;
+  list.append(...SYMBOLS.filter((symbol) => rows.has(symbol)).map((symbol) => rows.get(symbol).line));
+}
+
+function status({ feed, available, sources }) {
+  const main = sources.find((source) => source.name === feed);
+  const word = BADGES[main?.sourceClass];
+  badge.hidden = !word;
+  badge.textContent = word ?? "";
+  note.textContent = available ? (feed ? `Feed: ${feed}` : "") : "No prices are coming in now";
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const socket = new WebSocket(`${scheme}://${location.host}/ws/visitor?symbols=${SYMBOLS.join(",")}`);
+  let frame = 0;
+  let acknowledged = 0;
+  const acks = setInterval(() => {
+    if (frame === acknowledged) return;
+    acknowledged = frame;
+    socket.send(JSON.stringify({ op: "ack", frame }));
+  }, ACK_MS);
+  socket.onmessage = ({ data }) => {
+    const message = JSON.parse(data);
+    if (message.ch === "status") status(message.d);
+    if (message.ch !== "prices") return;
+    frame = message.n;
+    message.d.forEach(show);
+    arrange();
+  };
+  socket.onclose = () => {
+    clearInterval(acks);
+    note.textContent = "The line is interrupted; trying again";
+    setTimeout(connect, RETRY_MS);
+  };
+}
+
+// --- figures ---------------------------------------------------------------------------------------------------------
+
+const figure = (name, text) => (document.querySelector(`[data-figure=${name}]`).textContent = text);
+
+async function figuresShow() {
   if (document.hidden) return;
-  const response = await fetch(`/api/v1/prices/latest?symbols=${SYMBOLS.join(",")}`);
-  // Without a feed the last prices would be a lie.
-  strip.hidden = !response.ok;
+  const response = await fetch("/figures");
   if (!response.ok) return;
-  const rows = parseExact(await response.text()).data;
-  const bySymbol = new Map(rows.map((row) => [row.asset, row]));
-  SYMBOLS.filter((symbol) => bySymbol.has(symbol)).forEach((symbol) => show(bySymbol.get(symbol)));
-  badge.textContent = BADGES[rows[0]?.sourceClass] ?? "";
-  strip.hidden = rows.length === 0;
+  const measured = parseExact(await response.text()).data;
+  figure("pairs", measured.pairs);
+  figure("median", latency(measured.orderMedianUs1h));
+  figure("p99", latency(measured.orderP99Us1h));
+  figure("orders", `${grouped(measured.orders1h)} in the last hour`);
+  figure("turnover", wholeMoney(measured.turnover24h));
+  figure("accounts", grouped(measured.accounts));
+  figure("active", `${grouped(measured.activeAccounts24h)} traded today`);
+  figure("uptime", duration(measured.uptimeSeconds));
 }
 
-const tick = () => refresh().catch(() => (strip.hidden = true));
+// Figures are an extra: when they cannot be had, the dashes say so.
+const tick = () => figuresShow().catch(() => {});
+connect();
 tick();
-setInterval(tick, EVERY_MS);
+setInterval(tick, FIGURES_MS);

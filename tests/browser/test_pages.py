@@ -83,7 +83,10 @@ def test_the_views_of_a_phone_are_sound(visit: Visit, view: str):
 def test_a_visitor_sees_live_prices_and_is_sent_a_link(visit: Visit):
     page = visit("/", is_signed_in=False)
 
-    expect(page.locator("[data-strip]")).to_contain_text("BTC")
+    expect(page.locator("[data-quotes-list]")).to_contain_text("BTC")
+    expect(page.locator("[data-quotes-badge]")).to_have_text(re.compile("simulated", re.IGNORECASE))
+    expect(page.locator("[data-figure=uptime]")).to_have_text(re.compile(r"^\d+ (d|h|min|s)"))
+    expect(page.locator("#api .card")).to_have_count(4)
     page.get_by_label("E-mail").fill("newcomer@example.com")
     page.get_by_role("button", name="Send me a link").click()
 
