@@ -353,6 +353,10 @@ def _nothing(_: State, __: ev.QuoteRefused | ev.EntrySkipped) -> None:
     """Change nothing: the event records that something did not happen."""
 
 
+def _resharded(_state: State, _event: ev.Resharded) -> None:
+    check(False, "a layout begins with the snapshots of its reshard, not with its first output")  # noqa: FBT003 - always wrong.
+
+
 _ACCOUNT_HANDLERS: dict[type, Callable[[State, Account, Any], None]] = {
     ev.AccountTermsChanged: _terms_changed,
     ev.AccountStatusChanged: _status_changed,
@@ -383,6 +387,7 @@ _HANDLERS: dict[type, Callable[[State, Any], None]] = {
     ev.TradingModeSet: _trading_mode_set,
     ev.PriceSourceSet: _price_source_set,
     ev.GroupDefined: _group_defined,
+    ev.Resharded: _resharded,
     ev.QuoteRefused: _nothing,
     ev.EntrySkipped: _nothing,
 }

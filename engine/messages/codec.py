@@ -9,8 +9,11 @@ from engine.messages.events import AnyEvent
 from engine.messages.replies import AnyReply
 from engine.messages.views import AnyQuery, AnyView
 
-# Version of the wire form; an entry names the version that it was written in.
-WIRE_VERSION = 1
+# Version of the wire form; an entry names the version that it was written in. 2 added the event Resharded.
+WIRE_VERSION = 2
+# A release reads what its predecessors wrote, else an upgrade would refuse what waits in the log: engines are upgraded
+# before gateways. A version whose messages differ from today's is translated here before it is decoded.
+READABLE_VERSIONS = frozenset({b"1", b"2"})
 
 # Commands to which the gateway adds its last quote. A union in the call would be built anew each time.
 _QUOTED = (PlaceOrder, ClosePosition)

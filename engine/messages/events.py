@@ -379,6 +379,30 @@ class EntrySkipped(Event, frozen=True, gc=False, tag=True, kw_only=True):
     entry_id: str
 
 
+class ChainEnd(msgspec.Struct, frozen=True, gc=False):
+    """Where the chain of one shard of the layout before ended; hashes as hexadecimal text."""
+
+    shard: int
+    # Last input entry, and number and chain hash of the last output.
+    entry_id: str
+    number: int
+    chain: str
+    state_hash: str
+
+
+class Resharded(Event, frozen=True, gc=False, tag=True, kw_only=True):
+    """A layout begins: the first output of each of its chains, which goes on from all chains of the layout before."""
+
+    # Number of the layout, from 2, and the shard of it whose chain begins.
+    layout: int
+    shard: int
+    shards: int
+    # Every chain of the layout before, by shard.
+    ended: tuple[ChainEnd, ...]
+    # Hash of the state that this shard begins with.
+    state_hash: str
+
+
 AnyAccountEvent = (
     AccountOpened
     | AccountTermsChanged
@@ -413,4 +437,5 @@ AnyEvent = (
     | GroupDefined
     | QuoteRefused
     | EntrySkipped
+    | Resharded
 )

@@ -14,14 +14,13 @@ from engine.runtime.errors import HaltCode, HaltError
 from engine.runtime.ports import InputEntry, Output, Position, StateMachine
 from engine.values import check, entry_id_from_text, text_from_entry_id
 
-_VERSION = str(codec.WIRE_VERSION).encode()
 # A union in the call would be built anew for every entry.
 _WITHOUT_ANSWER = (UpdateQuotes, Tick)
 
 
 def message_of(entry: InputEntry) -> AnyMessage | None:
     """Decode an entry's message; None when it is not exactly one message of a version that we know."""
-    if entry.version != _VERSION:
+    if entry.version not in codec.READABLE_VERSIONS:
         return None
     try:
         return codec.decode_message(entry.message)
