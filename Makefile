@@ -125,8 +125,9 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-strip-e
   --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: lock schema
-schema: $(VENV)/.dev ## Writes docs/MESSAGES.md from the message structs.
+schema: $(VENV)/.dev ## Writes docs/MESSAGES.md and docs/ERRORS.md from the code.
 	$(BIN)/python manage.py document_messages
+	$(BIN)/python manage.py document_errors
 
 lock: $(VENV)/.dev ## Writes the lock files anew from the .in files.
 	$(LOCK) --output-file requirements.txt requirements.in

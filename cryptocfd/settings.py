@@ -290,6 +290,12 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
+    # Names for choices that several fields share under one name.
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStateEnum": "apps.trade.choices.OrderState",
+        "PlacedStateEnum": ["filled", "pending"],
+        "RequestStateEnum": ["pending", "accepted", "rejected"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

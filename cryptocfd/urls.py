@@ -12,6 +12,7 @@ from drf_spectacular.views import (
 
 from apps.auth.urls import page_urlpatterns as auth_pages
 from apps.market.urls import page_urlpatterns as market_pages
+from cryptocfd.api_errors import ErrorsView
 from cryptocfd.api_root import ApiRootView
 from cryptocfd.figures import urlpatterns as figures_routes
 from cryptocfd.health import urlpatterns as health_routes
@@ -40,6 +41,7 @@ urlpatterns = [
     path("", include(site_pages)),
     path("", include(market_pages)),
     path("admin/", admin.site.urls),
+    path("api/errors", ErrorsView.as_view(), name="errors"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", redoc(SpectacularRedocView.as_view(url_name="schema")), name="redoc"),

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
+from redis.exceptions import RedisError
 
 from apps.common.account_events import AccountCallback, AccountEvents
 from apps.common.admission import HealthWatch, admit
@@ -176,6 +177,21 @@ class EngineGateway:
     def pending_count(self) -> int:
         """Return how many commands are under way."""
         return len(self._pending)
+
+    def is_pending(self, account: int, request_id: str) -> bool:
+        """Return whether a request of an account is under way from this process."""
+        return (shard_of(account, self._shards), account, request_id) in self._by_key
+
+    async def output_last(self, account: int) -> tuple[int, str]:
+        """Return the shard of an account and the id of the newest output that stands in its stream.
+
+        Errors: EngineBusyError when the log cannot be reached.
+        """
+        shard = shard_of(account, self._shards)
+        try:
+            return shard, await self._lookup.last(shard)
+        except (RedisError, OSError) as error:
+            raise EngineBusyError("the log cannot be reached") from error
 
     # --- commands ---------------------------------------------------------------------------------------------------
 

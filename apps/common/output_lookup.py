@@ -37,6 +37,18 @@ class OutputLookup:
             return None
         return await asyncio.to_thread(self._journal, shard, output_id)
 
+    async def last(self, shard: int) -> str:
+        """Return the id of the newest output of a shard, "0-0" before the first.
+
+        Errors: redis errors.
+        """
+        async with self._lock:
+            await self._connection.send_command(
+                "XREVRANGE", self._streams[shard], "+", "-", "COUNT", "1"
+            )
+            entries = await self._connection.read_response(disable_decoding=True)
+        return entries[0][0].decode() if entries else "0-0"
+
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.disconnect(nowait=True)

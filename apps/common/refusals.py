@@ -142,7 +142,7 @@ def refusal_error(
 ) -> ServiceError:
     """Return a refusal as an error of the contract; without decimals, prices and quantities are left out."""
     code = rejected.code
-    numbers = _numbers(rejected.data, decimals)
+    numbers = exact_numbers(rejected.data, decimals)
     message = next(
         (
             sentence.format_map({name: _text(value) for name, value in numbers.items()})
@@ -162,6 +162,11 @@ def refusal_error(
     )
 
 
+def sentences(code: RejectCode) -> tuple[str, ...]:
+    """Return the sentences in which a refusal may be told, with the names of their numbers in braces."""
+    return _SENTENCES[code]
+
+
 def http_status(code: RejectCode) -> int:
     """Return the status that a refusal travels with."""
     if code in _NOT_FOUND:
@@ -169,9 +174,13 @@ def http_status(code: RejectCode) -> int:
     return 409 if code in _CONFLICTS else 400
 
 
-def _numbers(
+def exact_numbers(
     data: Mapping[str, int | str], decimals: Decimals | None
 ) -> dict[str, Decimal | int | str]:
+    """Return the engine's named integers as the numbers that people know, by their names without the unit.
+
+    Without decimals, prices and quantities are left out, and so are the engine's marks for "none".
+    """
     numbers: dict[str, Decimal | int | str] = {}
     for name, value in data.items():
         if isinstance(value, str):

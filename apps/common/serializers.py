@@ -1,18 +1,24 @@
 """What serializers of all apps share: unknown fields are refused, numbers keep their digits."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
 
+from apps.common.clock import us_from_datetime
 from apps.common.money import plain_text
 from engine.values import scaled_from_text
 
 # Parameters that belong to content negotiation and to HTML forms and not to a view.
 _OF_THE_FRAMEWORK = frozenset({"format", "csrfmiddlewaretoken"})
 _ANY_SCALE = 18
+_DIGITS = re.compile(r"\A[0-9]{1,13}\Z", re.ASCII)
+# The end of the year 9999, which is as far as a datetime reaches.
+_EPOCH_MS_MAX = 253_402_300_799_999
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -53,6 +59,43 @@ class NumberField(serializers.Field[str, Any, Any, Any]):
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from error
         return text
+
+    @override
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "minimum": 0, "description": "Milliseconds since 1970."},
+            {"type": "string", "format": "date-time"},
+        ]
+    }
+)
+class InstantField(serializers.Field[int, Any, Any, Any]):
+    """Milliseconds since 1970, or RFC 3339 text with its zone; becomes microseconds since 1970."""
+
+    @override
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, str) and _DIGITS.fullmatch(data):
+            data = int(data)
+        if isinstance(data, int) and not isinstance(data, bool):
+            if not 0 <= data <= _EPOCH_MS_MAX:
+                raise serializers.ValidationError("expected milliseconds since 1970")
+            return data * 1000
+        try:
+            instant = datetime.fromisoformat(data) if isinstance(data, str) else None
+        except ValueError:
+            instant = None
+        if instant is None or instant.tzinfo is None:
+            raise serializers.ValidationError(
+                "expected milliseconds since 1970 or a time with its zone, such as 2030-01-31T12:00:00Z"
+            )
+        us = us_from_datetime(instant)
+        if us < 0:
+            raise serializers.ValidationError("expected a time after 1970")
+        return us
 
     @override
     def to_representation(self, value: Any) -> Any:

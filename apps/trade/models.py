@@ -104,6 +104,53 @@ class LedgerEntry(models.Model):
         return f"{self.ledger} {self.amount_micros}"
 
 
+class HistoryEvent(models.Model):
+    """One event of an account: where it stands in the journal, what it is about, what it did to the balance."""
+
+    pk = models.CompositePrimaryKey("account", "seq")
+    account = models.BigIntegerField()
+    # The account's gapless number of the event.
+    seq = models.BigIntegerField()
+    # Output and place in it.
+    layout = models.PositiveSmallIntegerField()
+    shard = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField()
+    event_index = models.IntegerField()
+    # Name of the event, such as PositionOpened.
+    kind = models.CharField(max_length=32)
+    # Order that it is about, and its symbol; empty for events of the account as a whole.
+    order_id = models.CharField(max_length=40, blank=True)
+    symbol = models.CharField(max_length=32, blank=True)
+    # What the event added to the balance, and the balance after it; micro-USD.
+    amount_micros = models.BigIntegerField()
+    balance_micros = models.BigIntegerField()
+    # Time of the log entry.
+    at_us = models.BigIntegerField()
+
+    class Meta:
+        indexes = (
+            models.Index(
+                name="trade_history_order", fields=("order_id", "seq"), condition=~Q(order_id="")
+            ),
+            models.Index(
+                name="trade_history_money",
+                fields=("account", "-seq"),
+                condition=~Q(amount_micros=0),
+            ),
+            models.Index(name="trade_history_time", fields=("account", "at_us")),
+        )
+        constraints = (
+            models.CheckConstraint(name="trade_history_seq", condition=Q(seq__gte=1)),
+            models.UniqueConstraint(
+                name="trade_history_event_once", fields=("layout", "shard", "n", "event_index")
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.account}/{self.seq} {self.kind}"
+
+
 class Account(models.Model):
     """A trading account as its events left it."""
 

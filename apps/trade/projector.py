@@ -137,7 +137,7 @@ class Projector:
             check(moved == 1, "another projector has moved the offset")
             journal_append(offset.layout, outputs)
             ledger_append(offset.layout, outputs)
-            read_models_apply(outputs)
+            read_models_apply(offset.layout, outputs)
             _tell_other_apps(outputs)
         offset.n, offset.output_id, offset.chain = last.n, last.entry_id, chain
 

@@ -3,23 +3,34 @@
 What must be current (balance, open positions) is asked of the engine instead.
 """
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import Count, DecimalField, ExpressionWrapper, F, Max, Sum
+from django.db.models import Count, DecimalField, ExpressionWrapper, F, Max, Q, Sum
 from django.db.models.functions import Cast
 
 from apps.trade.models import (
     Account,
     ClosedTrade,
     Fill,
+    HistoryEvent,
     JournalEntry,
     LedgerEntry,
+    Order,
     Position,
     ProjectorOffset,
 )
+from engine.messages import events as ev
+from engine.values import Direction, Side
 
 FIRST_LAYOUT: Final = 1
+# Names of the events that carry postings.
+MONEY_KINDS: Final = tuple(
+    kind.__name__
+    for kind in ev.AccountEvent.__subclasses__()
+    if "postings" in kind.__struct_fields__
+)
 
 
 def layout_current() -> int:
@@ -33,10 +44,155 @@ def journal_entry_by_output(*, layout: int, shard: int, output_id: int) -> Journ
     return JournalEntry.objects.filter(layout=layout, shard=shard, output_id=output_id).first()
 
 
-def closed_trades(*, account_id: int, limit: int, offset: int) -> list[ClosedTrade]:
-    """Return an account's closings, newest first."""
-    rows = ClosedTrade.objects.filter(account=account_id).order_by("-seq")
-    return list(rows[offset : offset + limit])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilter:
+    """Which rows of an account's history are meant; None is any."""
+
+    account_id: int
+    symbol: str | None = None
+    # buy or sell: side of the order that opened.
+    side: Side | None = None
+    # Microseconds UTC; from the first on, before the second.
+    start_us: int | None = None
+    end_us: int | None = None
+
+
+_DIRECTIONS: Final = {Side.BUY: Direction.LONG, Side.SELL: Direction.SHORT}
+_CLOSED_ORDERS: Final = {"closedAt": "seq", "pnl": "pnl_micros"}
+
+
+def closed_trades(
+    *, rows: RowFilter, close_reason: str | None, sort: str, limit: int, offset: int
+) -> tuple[list[ClosedTrade], int]:
+    """Return a page of an account's closings, and how many there are in all."""
+    found = ClosedTrade.objects.filter(
+        _times("closed_at_us", rows), **_given(symbol=rows.symbol), account=rows.account_id
+    )
+    if rows.side is not None:
+        found = found.filter(direction=_DIRECTIONS[rows.side].value)
+    if close_reason is not None:
+        found = found.filter(close_reason=close_reason)
+    found = found.order_by(*_order(sort, _CLOSED_ORDERS, "seq"))
+    return list(found[offset : offset + limit]), found.count()
+
+
+def orders_page(
+    *, rows: RowFilter, state: str | None, sort: str, limit: int, offset: int
+) -> tuple[list[Order], int]:
+    """Return a page of an account's orders, whatever became of them, and how many there are in all."""
+    found = Order.objects.filter(
+        _times("placed_at_us", rows),
+        **_given(symbol=rows.symbol, state=state, side=rows.side and rows.side.value),
+        account=rows.account_id,
+    )
+    found = found.order_by(*_order(sort, {"createdAt": "placed_at_us"}, "order_id"))
+    return list(found[offset : offset + limit]), found.count()
+
+
+def _times(column: str, rows: RowFilter) -> Q:
+    times = Q()
+    if rows.start_us is not None:
+        times &= Q(**{f"{column}__gte": rows.start_us})
+    if rows.end_us is not None:
+        times &= Q(**{f"{column}__lt": rows.end_us})
+    return times
+
+
+def _given(**conditions: str | None) -> dict[str, str]:
+    return {name: value for name, value in conditions.items() if value is not None}
+
+
+def _order(sort: str, columns: Mapping[str, str], tie: str) -> list[str]:
+    sign = "-" if sort.startswith("-") else ""
+    return [sign + columns[sort.removeprefix("-")], sign + tie]
+
+
+def order_by_id(*, order_id: str) -> Order | None:
+    """Return an order that has been projected, None for an unknown one."""
+    return Order.objects.filter(order_id=order_id).first()
+
+
+def order_parts(*, order_id: str) -> tuple[Position | None, list[Fill], list[ClosedTrade]]:
+    """Return the position that an order opened, its fills and its closings, oldest first."""
+    position = Position.objects.filter(position_id=order_id).first()
+    fills = Fill.objects.filter(position_id=order_id).order_by("shard", "n", "fill_id")
+    closings = ClosedTrade.objects.filter(position_id=order_id).order_by("seq")
+    return position, list(fills), list(closings)
+
+
+def history_of_order(*, account_id: int, order_id: str) -> list[HistoryEvent]:
+    """Return every event of an order, oldest first."""
+    rows = HistoryEvent.objects.filter(order_id=order_id, account=account_id)
+    return list(rows.order_by("seq"))
+
+
+def history_after(*, account_id: int, seq: int, limit: int) -> list[HistoryEvent]:
+    """Return an account's events after one, oldest first."""
+    rows = HistoryEvent.objects.filter(account=account_id, seq__gt=seq)
+    return list(rows.order_by("seq")[:limit])
+
+
+def money_page(
+    *, rows: RowFilter, kind: str | None, before_seq: int | None, limit: int
+) -> list[HistoryEvent]:
+    """Return events that carry postings, newest first, below a seq if one is given."""
+    found = HistoryEvent.objects.filter(
+        _times("at_us", rows),
+        **_given(symbol=rows.symbol, kind=kind),
+        account=rows.account_id,
+        kind__in=MONEY_KINDS,
+    )
+    if before_seq is not None:
+        found = found.filter(seq__lt=before_seq)
+    return list(found.order_by("-seq")[:limit])
+
+
+def postings_of(
+    *, events: Sequence[HistoryEvent]
+) -> dict[tuple[int, int, int, int], list[LedgerEntry]]:
+    """Return the postings of some events of one account, by (layout, shard, n, event_index)."""
+    wanted = {(e.layout, e.shard, e.n, e.event_index) for e in events}
+    found: dict[tuple[int, int, int, int], list[LedgerEntry]] = {key: [] for key in wanted}
+    entries = LedgerEntry.objects.filter(
+        account__in={e.account for e in events}, n__in={e.n for e in events}
+    ).order_by("n", "event_index", "posting_index")
+    for entry in entries:
+        key = (entry.layout, entry.shard, entry.n, entry.event_index)
+        if key in found:
+            found[key].append(entry)
+    return found
+
+
+def journal_entries_of(
+    *, events: Sequence[HistoryEvent]
+) -> dict[tuple[int, int, int], JournalEntry]:
+    """Return the journal rows of some events, by (layout, shard, n)."""
+    found: dict[tuple[int, int, int], JournalEntry] = {}
+    places: dict[tuple[int, int], set[int]] = {}
+    for event in events:
+        places.setdefault((event.layout, event.shard), set()).add(event.n)
+    for (layout, shard), numbers in places.items():
+        for row in JournalEntry.objects.filter(layout=layout, shard=shard, n__in=numbers):
+            found[layout, shard, row.n] = row
+    return found
+
+
+def journal_entry_by_request(*, account_id: int, request_id: str) -> JournalEntry | None:
+    """Return the output that decided a request first; later ones are repeats of it."""
+    rows = JournalEntry.objects.filter(account=account_id, request_id=request_id)
+    return rows.order_by("layout", "n").first()
+
+
+def projected_until(*, shard: int) -> int:
+    """Return the id (packed) of the last output of a shard that has been projected."""
+    offset = ProjectorOffset.objects.filter(layout=layout_current(), shard=shard).first()
+    return offset.output_id if offset else 0
+
+
+def order_symbols(*, order_ids: Collection[str]) -> dict[str, str]:
+    """Return the symbols of orders by id."""
+    rows = Order.objects.filter(order_id__in=order_ids)
+    return dict(rows.values_list("order_id", "symbol"))
 
 
 def account_seq(*, account_id: int) -> int:
@@ -45,12 +201,6 @@ def account_seq(*, account_id: int) -> int:
         Account.objects.filter(account=account_id).values_list("seq", flat=True).first()
     )
     return seq or 0
-
-
-def position_symbol(*, position_id: str) -> str | None:
-    """Return the symbol of a position, open or closed; None if it has not been projected."""
-    rows = Position.objects.filter(position_id=position_id).values_list("symbol", flat=True)
-    return rows.first()
 
 
 def ledger_faults() -> list[str]:

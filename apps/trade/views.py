@@ -1,6 +1,7 @@
-"""REST of trading: reads the request, calls one service, writes the envelope."""
+"""REST of trading: one view for each operation; what it does is in operations.py."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,25 +16,13 @@ from apps.common.envelope import success
 from apps.common.errors import ServiceError
 from apps.common.openapi import enveloped
 from apps.common.requests import user_id_of
-from apps.profile.facade import account_for
-from apps.trade.serializers import (
-    REQUEST_ID,
-    REQUEST_ID_WORDS,
-    ClosedOrdersSerializer,
-    CloseResultSerializer,
-    CreatedOrderSerializer,
-    OpenOrdersSerializer,
-    OrderCloseSerializer,
-    OrderCreateSerializer,
-    PageSerializer,
-    order_arguments,
-)
-from apps.trade.services.history import closed_orders
-from apps.trade.services.orders import order_create
-from apps.trade.services.positions import position_close, positions_open
-from engine.values import MarginMode, Side
+from apps.trade import operations
+from apps.trade.operations import Asked, Operation
+from apps.trade.serializers import answers, records
+from apps.trade.serializers.inputs import REQUEST_ID, REQUEST_ID_WORDS
 
-_WRITE_FAILURES = (400, 401, 404, 408, 409, 503)
+_READ_FAILURES = (400, 401, 404, 503)
+_WRITE_FAILURES = (400, 401, 404, 408, 409, 413, 415, 429, 503)
 _IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -55,101 +44,41 @@ class HelloView(APIView):
         return Response(success("Hello Trade"))
 
 
-class OrderCreateView(APIView):
-    """Buys or sells at the market."""
+class OperationView(APIView):
+    """Runs one operation for each method that it names."""
 
-    @extend_schema(
-        operation_id="trade_create",
-        parameters=[_IDEMPOTENCY],
-        request=OrderCreateSerializer,
-        responses=enveloped(CreatedOrderSerializer, failures=_WRITE_FAILURES),
-        tags=["trade"],
-    )
-    def post(self, request: Request) -> Response:
+    # Whose form the browsable API shows.
+    form: ClassVar[Operation | None] = None
+
+    def _run(self, request: Request, operation: Operation, data: Any) -> Response:
         gateway = engine_gateway()
-        data = _validated(OrderCreateSerializer, request.data)
-        user_id = user_id_of(request)
-        mode = data.get("marginMode")
-        work = order_create(
-            user_id=user_id,
-            account=account_for(user_id, data.get("accountId")),
-            request_id=_request_id(request, data),
-            side=Side(data["type"]),
-            margin_mode=MarginMode(mode) if mode else None,
-            **order_arguments(data),
-        )
-        return Response(success(gateway.run(work)))
-
-    def get_serializer(self, *args: Any, **kwargs: Any) -> OrderCreateSerializer:
-        """Return the form that the browsable API shows."""
-        return OrderCreateSerializer(*args, **kwargs)
-
-
-class OpenOrdersView(APIView):
-    """Open orders with live figures, newest first."""
-
-    @extend_schema(
-        operation_id="trade_open",
-        parameters=[PageSerializer],
-        responses=enveloped(OpenOrdersSerializer),
-        tags=["trade"],
-    )
-    def get(self, request: Request) -> Response:
-        gateway = engine_gateway()
-        page = _validated(PageSerializer, request.query_params)
-        account = account_for(user_id_of(request), page.get("accountId"))
-        work = positions_open(account=account, limit=page["limit"], offset=page["offset"])
-        return Response(success(gateway.run(work)))
-
-
-class CloseView(APIView):
-    """Closes an order, and lists what was closed."""
-
-    @extend_schema(
-        operation_id="trade_close",
-        parameters=[_IDEMPOTENCY],
-        request=OrderCloseSerializer,
-        responses=enveloped(CloseResultSerializer, failures=_WRITE_FAILURES),
-        tags=["trade"],
-    )
-    def post(self, request: Request) -> Response:
-        gateway = engine_gateway()
-        data = _validated(OrderCloseSerializer, request.data)
-        work = position_close(
+        serializer = operation.shape(data=data)
+        serializer.is_valid(raise_exception=True)
+        asked = Asked(
             user_id=user_id_of(request),
-            account_id=data.get("accountId"),
-            request_id=_request_id(request, data),
-            order_id=data["orderId"],
-            quantity=data.get("quantity"),
+            request_id=_request_id(request, serializer.validated_data)
+            if operation.is_write
+            else "",
+            data=serializer.validated_data,
         )
-        return Response(success(gateway.run(work)))
+        return Response(success(gateway.run(_coroutine(operation, asked))))
 
-    @extend_schema(
-        operation_id="trade_closed",
-        parameters=[PageSerializer],
-        responses=enveloped(ClosedOrdersSerializer),
-        tags=["trade"],
-    )
-    def get(self, request: Request) -> Response:
-        gateway = engine_gateway()
-        page = _validated(PageSerializer, request.query_params)
-        account = account_for(user_id_of(request), page.get("accountId"))
-        work = closed_orders(account=account, limit=page["limit"], offset=page["offset"])
-        return Response(success(gateway.run(work)))
-
-    def get_serializer(self, *args: Any, **kwargs: Any) -> OrderCloseSerializer:
+    def get_serializer(self, *args: Any, **kwargs: Any) -> serializers.Serializer[Any]:
         """Return the form that the browsable API shows."""
-        return OrderCloseSerializer(*args, **kwargs)
+        shape = self.form.shape if self.form else serializers.Serializer
+        return shape(*args, **kwargs)
 
 
-def _validated(shape: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    serializer = shape(data=data)
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
+async def _coroutine(operation: Operation, asked: Asked) -> object:
+    return await operation.run(asked)
 
 
-def _request_id(request: Request, data: dict[str, Any]) -> str:
+def _query(request: Request, **path: object) -> dict[str, Any]:
+    # A parameter that is given twice has the value of its last mention.
+    return request.query_params.dict() | path
+
+
+def _request_id(request: Request, data: Mapping[str, Any]) -> str:
     header = request.headers.get("Idempotency-Key")
     if header is not None and not REQUEST_ID.fullmatch(header):
         raise ServiceError(
@@ -165,3 +94,206 @@ def _request_id(request: Request, data: dict[str, Any]) -> str:
         )
     # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
     return header or body or uuid4().hex
+
+
+def _write(
+    operation: Operation, answer: type[serializers.Serializer[Any]], operation_id: str
+) -> Any:
+    return extend_schema(
+        operation_id=operation_id,
+        parameters=[_IDEMPOTENCY],
+        request=operation.shape,
+        responses=enveloped(answer, failures=_WRITE_FAILURES),
+        tags=["trade"],
+    )
+
+
+def _read(
+    operation: Operation,
+    answer: type[serializers.Serializer[Any]],
+    operation_id: str,
+    *,
+    tag: str = "trade",
+) -> Any:
+    return extend_schema(
+        operation_id=operation_id,
+        parameters=[operation.shape],
+        responses=enveloped(answer, failures=_READ_FAILURES),
+        tags=[tag],
+    )
+
+
+class OrderCreateView(OperationView):
+    """Places an order: at the market, or pending until its price."""
+
+    form = operations.ORDER_CREATE
+
+    @_write(operations.ORDER_CREATE, answers.CreatedOrderSerializer, "trade_create")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_CREATE, request.data)
+
+
+class CloseView(OperationView):
+    """Closes an order, and lists what was closed."""
+
+    form = operations.ORDER_CLOSE
+
+    @_write(operations.ORDER_CLOSE, answers.CloseResultSerializer, "trade_close")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_CLOSE, request.data)
+
+    @_read(operations.ORDERS_CLOSED, answers.ClosedOrdersSerializer, "trade_closed")
+    def get(self, request: Request) -> Response:
+        return self._run(request, operations.ORDERS_CLOSED, _query(request))
+
+
+class ModifyView(OperationView):
+    """Changes a pending order, or the stops of an open one."""
+
+    form = operations.ORDER_MODIFY
+
+    @_write(operations.ORDER_MODIFY, answers.ModifiedSerializer, "trade_modify")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_MODIFY, request.data)
+
+
+class CancelView(OperationView):
+    """Cancels a pending order."""
+
+    form = operations.ORDER_CANCEL
+
+    @_write(operations.ORDER_CANCEL, answers.CancelledSerializer, "trade_cancel")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_CANCEL, request.data)
+
+
+class CancelAllView(OperationView):
+    """Cancels pending orders."""
+
+    form = operations.ORDER_CANCEL_ALL
+
+    @_write(operations.ORDER_CANCEL_ALL, answers.AllCancelledSerializer, "trade_cancel_all")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_CANCEL_ALL, request.data)
+
+
+class CloseAllView(OperationView):
+    """Closes open orders."""
+
+    form = operations.ORDER_CLOSE_ALL
+
+    @_write(operations.ORDER_CLOSE_ALL, answers.AllClosedSerializer, "trade_close_all")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_CLOSE_ALL, request.data)
+
+
+class CloseByView(OperationView):
+    """Closes two opposite orders against each other."""
+
+    form = operations.ORDER_CLOSE_BY
+
+    @_write(operations.ORDER_CLOSE_BY, answers.ClosedBySerializer, "trade_close_by")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_CLOSE_BY, request.data)
+
+
+class ReverseView(OperationView):
+    """Closes an order and opens its opposite, both or neither."""
+
+    form = operations.ORDER_REVERSE
+
+    @_write(operations.ORDER_REVERSE, answers.ReversedSerializer, "trade_reverse")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_REVERSE, request.data)
+
+
+class MarginView(OperationView):
+    """Moves margin into an isolated order, or out of it."""
+
+    form = operations.ORDER_MARGIN
+
+    @_write(operations.ORDER_MARGIN, answers.MarginMovedSerializer, "trade_margin")
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.ORDER_MARGIN, request.data)
+
+
+class PreviewView(OperationView):
+    """Tells what an order would cost; nothing is placed."""
+
+    form = operations.PREVIEW
+
+    @extend_schema(
+        operation_id="trade_preview",
+        request=operations.PREVIEW.shape,
+        responses=enveloped(
+            answers.PreviewSerializer, failures=(400, 401, 404, 413, 415, 429, 503)
+        ),
+        tags=["trade"],
+    )
+    def post(self, request: Request) -> Response:
+        return self._run(request, operations.PREVIEW, request.data)
+
+
+class OpenOrdersView(OperationView):
+    """Open orders with live figures, newest first."""
+
+    @_read(operations.ORDERS_OPEN, answers.OpenOrdersSerializer, "trade_open")
+    def get(self, request: Request) -> Response:
+        return self._run(request, operations.ORDERS_OPEN, _query(request))
+
+
+class PendingOrdersView(OperationView):
+    """Pending orders, newest first."""
+
+    @_read(operations.ORDERS_PENDING, answers.PendingOrdersSerializer, "trade_pending")
+    def get(self, request: Request) -> Response:
+        return self._run(request, operations.ORDERS_PENDING, _query(request))
+
+
+class OrdersView(OperationView):
+    """All orders, whatever became of them, newest first."""
+
+    @_read(operations.ORDERS, answers.OrdersSerializer, "trade_orders")
+    def get(self, request: Request) -> Response:
+        return self._run(request, operations.ORDERS, _query(request))
+
+
+class OrderDetailView(OperationView):
+    """One order with everything on record: fills, closings, and a receipt for every step."""
+
+    @extend_schema(
+        operation_id="trade_order",
+        responses=enveloped(records.OrderDetailAnswerSerializer, failures=_READ_FAILURES),
+        tags=["trade"],
+    )
+    def get(self, request: Request, order_id: str) -> Response:
+        return self._run(request, operations.ORDER_DETAIL, _query(request, orderId=order_id))
+
+
+class RequestDetailView(OperationView):
+    """What became of a request, by the id that the client gave it."""
+
+    @extend_schema(
+        operation_id="trade_request",
+        parameters=[OpenApiParameter("accountId", int)],
+        responses=enveloped(records.RequestOutcomeSerializer, failures=_READ_FAILURES),
+        tags=["trade"],
+    )
+    def get(self, request: Request, request_id: str) -> Response:
+        return self._run(request, operations.REQUEST_DETAIL, _query(request, requestId=request_id))
+
+
+class LedgerView(OperationView):
+    """What moved an account's money, newest first, with its postings."""
+
+    @_read(operations.LEDGER, records.LedgerSerializer, "account_ledger", tag="accounts")
+    def get(self, request: Request, account_id: int) -> Response:
+        return self._run(request, operations.LEDGER, _query(request, accountId=account_id))
+
+
+class EventsView(OperationView):
+    """An account's events after the last one that was seen, as the socket tells them."""
+
+    @_read(operations.EVENTS, records.EventsAnswerSerializer, "account_events", tag="accounts")
+    def get(self, request: Request, account_id: int) -> Response:
+        return self._run(request, operations.EVENTS, _query(request, accountId=account_id))

@@ -1,4 +1,4 @@
-"""One account's events on one socket: a snapshot first, then every event after it, in order and without a gap."""
+"""One account's events on one socket: a snapshot or the missed events first, then every event after, without a gap."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,11 @@ from apps.common.errors import ServiceError
 from apps.common.outputs import Output
 from apps.profile import facade as profile
 from apps.profile.facade import AccountInfo
-from apps.trade.consumers.limits import EVENTS_WAITING_MAX
+from apps.trade.consumers.limits import EVENTS_RESUMED_MAX, EVENTS_WAITING_MAX
+from apps.trade.services.history import events_read, seq_is_projected
 from apps.trade.services.snapshots import account_snapshot, event_shape
 from engine.messages.events import AccountEvent
+from engine.messages.views import AccountView
 
 _RESET_RETRY_S = 0.5
 
@@ -23,9 +25,10 @@ class AccountFeed:
     """Follows one account for one socket.
 
     1. Live events are buffered from the very beginning.
-    2. The snapshot names the last event that it contains.
+    2. The snapshot names the last event that it contains. Who comes back gets the events after the last one that he has seen from
+       the journal instead, up to what the engine had decided by then.
     3. Of the buffer, what comes after that is sent; then the live ones.
-    After a gap in the stream all of it happens again, with `reset`.
+    After a gap in the stream, and where the journal cannot bridge what was missed, comes a snapshot with `reset`.
     """
 
     def __init__(
@@ -41,13 +44,16 @@ class AccountFeed:
         self._unsubscribe = engine_gateway().subscribe_account(account.id, self._heard)
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, *, is_resume: bool) -> None:
-        """Send the snapshot and go on with events.
+    async def start(self, *, after: int | None) -> None:
+        """Send the snapshot, or the events after one that the client has seen, and go on with events.
 
         Errors: EngineBusyError, AccountUnknownError; then nothing is followed.
         """
         try:
-            await self._snapshot(is_reset=is_resume)
+            if after is None:
+                await self._snapshot(is_reset=False)
+            else:
+                await self._resume(after)
         except BaseException:
             self._unsubscribe()
             raise
@@ -97,6 +103,20 @@ class AccountFeed:
         if getattr(event, "remaining_units", None) == 0 and entity:
             self._symbols.pop(entity, None)
 
+    async def _resume(self, after: int) -> None:
+        view = await profile.account_view(self._account)
+        missed = view.seq - after
+        is_bridged = 0 <= missed <= EVENTS_RESUMED_MAX and (
+            not missed or await seq_is_projected(self._account.id, view.seq)
+        )
+        if not is_bridged:
+            await self._snapshot(is_reset=True)
+            return
+        self._remember(view)
+        events = await events_read(account_id=self._account.id, seq=after, limit=missed)
+        for seq, shape in events:
+            await self._send({"ch": "account", "id": self._account.id, "seq": seq, "d": shape})
+
     async def _reset(self) -> None:
         while True:
             with contextlib.suppress(ServiceError):
@@ -106,9 +126,7 @@ class AccountFeed:
 
     async def _snapshot(self, *, is_reset: bool) -> None:
         view = await profile.account_view(self._account)
-        self._seq = view.seq
-        self._symbols = {p.position_id: p.symbol for p in view.positions}
-        self._symbols |= {o.order_id: o.symbol for o in view.orders}
+        self._remember(view)
         frame: dict[str, object] = {
             "ch": "account",
             "id": view.account,
@@ -118,3 +136,8 @@ class AccountFeed:
         if is_reset:
             frame["reset"] = True
         await self._send(frame)
+
+    def _remember(self, view: AccountView) -> None:
+        self._seq = view.seq
+        self._symbols = {p.position_id: p.symbol for p in view.positions}
+        self._symbols |= {o.order_id: o.symbol for o in view.orders}

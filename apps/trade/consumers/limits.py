@@ -9,6 +9,8 @@ SUBSCRIPTIONS_MAX: Final = 50
 IN_FLIGHT_MAX: Final = 64
 # Account events that a socket has not taken yet.
 EVENTS_WAITING_MAX: Final = 256
+# Missed events that are sent one by one to who comes back; beyond it a new snapshot is the shorter way.
+EVENTS_RESUMED_MAX: Final = 500
 AUTH_SECONDS: Final = 10.0
 # A session that has ended elsewhere is noticed within this time, plus the time that sessions are believed.
 RECHECK_SECONDS: Final = 2.0

@@ -23,10 +23,7 @@ from apps.profile.facade import account_for_async
 from apps.trade.consumers import limits
 from apps.trade.consumers.account_feed import AccountFeed
 from apps.trade.consumers.origins import headers_of, session_key_of
-from apps.trade.serializers import OrderCloseSerializer, OrderCreateSerializer, order_arguments
-from apps.trade.services.orders import order_create
-from apps.trade.services.positions import position_close
-from engine.values import MarginMode, Side
+from apps.trade.operations import OPERATIONS, Asked, Operation
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +112,8 @@ class TradingSocket:
             known = ", ".join(sorted(_HANDLERS))
             error = ServiceError("OP_UNKNOWN", f"op must be one of {known}, was {str(op)[:40]!r}")
             await self._error(request, error)
-        elif op in _TRADING:
-            # Orders wait for the engine; meanwhile the socket goes on listening.
+        elif op in _OPERATIONS:
+            # Operations wait for the engine; meanwhile the socket goes on listening.
             if self._in_flight >= limits.IN_FLIGHT_MAX:
                 text = f"at most {limits.IN_FLIGHT_MAX} operations of one socket may wait for their answers"
                 await self._error(request, ServiceError("RATE_LIMITED", text, http_status=429))
@@ -229,14 +226,13 @@ class TradingSocket:
 
     async def _subscribe(self, request: Message) -> object:
         channels = _channels(request)
-        after = request.get("after")
+        after = _after(request)
         for channel in channels:
             kind, _, rest = channel.partition(":")
             if kind == "prices":
                 self._prices_add(rest)
             else:
-                resumed = isinstance(after, dict) and rest in after
-                await self._account_add(rest, is_resume=resumed)
+                await self._account_add(rest, after=after.get(rest))
         return {"channels": channels}
 
     async def _unsubscribe(self, request: Message) -> object:
@@ -270,7 +266,7 @@ class TradingSocket:
     async def _stalled(self) -> None:
         await self._close(limits.CLOSE_TOO_SLOW)
 
-    async def _account_add(self, text: str, *, is_resume: bool) -> None:
+    async def _account_add(self, text: str, *, after: int | None) -> None:
         user = await self._user_now()
         if not (text.isascii() and text.isdigit() and len(text) <= 13):
             raise ServiceError("INVALID", "expected a channel such as account:1001")
@@ -284,34 +280,18 @@ class TradingSocket:
         )
         self._accounts[account.id] = feed
         try:
-            await feed.start(is_resume=is_resume)
+            await feed.start(after=after)
         except BaseException:
             self._accounts.pop(account.id, None)
             raise
 
-    async def _order_create(self, request: Message) -> object:
+    async def _operation(self, request: Message) -> object:
+        operation = _OPERATIONS[request["op"]]
         user = await self._user_now()
-        data = _validated(OrderCreateSerializer, request)
-        mode = data.get("marginMode")
-        return await order_create(
-            user_id=user.id,
-            account=await account_for_async(user.id, data.get("accountId")),
-            request_id=data.get("clientOrderId") or uuid4().hex,
-            side=Side(data["type"]),
-            margin_mode=MarginMode(mode) if mode else None,
-            **order_arguments(data),
-        )
-
-    async def _order_close(self, request: Message) -> object:
-        user = await self._user_now()
-        data = _validated(OrderCloseSerializer, request)
-        return await position_close(
-            user_id=user.id,
-            account_id=data.get("accountId"),
-            request_id=data.get("clientOrderId") or uuid4().hex,
-            order_id=data["orderId"],
-            quantity=data.get("quantity"),
-        )
+        data = _validated(operation.shape, request)
+        # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
+        request_id = data.get("clientOrderId") or uuid4().hex
+        return await operation.run(Asked(user_id=user.id, request_id=request_id, data=data))
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -332,15 +312,14 @@ class TradingSocket:
             limits.sockets_by_user[self._user.id] -= 1
 
 
-_TRADING = frozenset({"order.create", "order.close"})
+_OPERATIONS: dict[str, Operation] = {operation.op: operation for operation in OPERATIONS}
 _HANDLERS: dict[str, Handler] = {
     "auth": TradingSocket._auth,  # noqa: SLF001 - its own class.
     "ping": TradingSocket._ping,  # noqa: SLF001 - as above.
     "ack": TradingSocket._ack,  # noqa: SLF001 - as above.
     "subscribe": TradingSocket._subscribe,  # noqa: SLF001 - as above.
     "unsubscribe": TradingSocket._unsubscribe,  # noqa: SLF001 - as above.
-    "order.create": TradingSocket._order_create,  # noqa: SLF001 - as above.
-    "order.close": TradingSocket._order_close,  # noqa: SLF001 - as above.
+    **dict.fromkeys(_OPERATIONS, TradingSocket._operation),  # noqa: SLF001 - as above.
 }
 
 
@@ -368,6 +347,20 @@ def _channels(request: Message) -> list[str]:
                 f"expected a channel such as prices:BTCUSDT, prices:* or account:1001, was {channel[:40]!r}",
             )
     return list(channels)
+
+
+def _after(request: Message) -> dict[str, int]:
+    after: Any = request.get("after")
+    if after is None:
+        return {}
+    is_good = isinstance(after, dict) and all(
+        isinstance(seq, int) and not isinstance(seq, bool) and seq >= 0 for seq in after.values()
+    )
+    if not is_good:
+        raise ServiceError(
+            "INVALID", 'after: expected the last seq by account, such as {"1001": 17}'
+        )
+    return dict(after)
 
 
 def _validated(shape: type[Serializer[Any]], request: Message) -> dict[str, Any]:

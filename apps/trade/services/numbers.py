@@ -5,8 +5,10 @@ Units of what comes in: decimal text in the instrument's own price and quantity,
 
 from decimal import Decimal
 
+from msgspec import UnsetType
+
 from apps.common.errors import ServiceError
-from apps.common.money import PERCENT_DECIMALS_OF_PPM, number_from_scaled
+from apps.common.money import MICRO_DECIMALS, PERCENT_DECIMALS_OF_PPM, number_from_scaled
 from apps.common.refusals import Decimals
 from apps.market.facade import InstrumentInfo
 from engine.messages.rejects import RejectCode
@@ -52,6 +54,20 @@ def slippage_ppm(text: str | None) -> int | None:
     if not 0 <= ppm <= _SLIPPAGE_PPM_MAX:
         raise _invalid("slippage", RejectCode.PRICE_INVALID, f"must be from 0 to 100 %, was {text}")
     return ppm
+
+
+def change_ticks(
+    instrument: InstrumentInfo, name: str, text: str | UnsetType | None
+) -> int | UnsetType | None:
+    """Convert a stop to set; None (take it away) and UNSET (leave it) stay. Errors: ServiceError STOPS_INVALID."""
+    return (
+        text if text is None or isinstance(text, UnsetType) else stop_ticks(instrument, name, text)
+    )
+
+
+def amount_micros(text: str) -> int:
+    """Convert an amount of USD to micro-USD; errors: ServiceError AMOUNT_INVALID."""
+    return _positive("amount", text, MICRO_DECIMALS, RejectCode.AMOUNT_INVALID)
 
 
 def price_number(instrument: InstrumentInfo, ticks: int | None) -> Decimal | None:

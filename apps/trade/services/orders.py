@@ -1,77 +1,134 @@
-"""Opens positions: from the request's numbers to a command, and from the engine's output to the contract's answer."""
+"""Places, changes and cancels orders: from the request's numbers to a command, and to the contract's answer."""
 
-from apps.common.clock import datetime_from_us
-from apps.common.engine_gateway import engine_gateway
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
 from apps.common.errors import ServiceError
-from apps.common.money import number_from_micros
-from apps.common.outputs import Output
-from apps.common.refusals import refusal_error
 from apps.market import facade as market
 from apps.market.facade import InstrumentInfo
 from apps.profile.facade import AccountInfo
 from apps.trade.services import numbers
-from engine.messages.commands import PlaceOrder
-from engine.messages.events import PositionOpened
-from engine.messages.replies import Rejected
-from engine.values import Direction, MarginMode, Side
+from apps.trade.services.answers import command_answer
+from apps.trade.services.lookup import OrderPlace, account_of_order, order_place
+from apps.trade.services.shapes import Shape
+from engine.messages.commands import (
+    CancelAll,
+    CancelOrder,
+    ModifyOrder,
+    ModifyPosition,
+    PlaceOrder,
+)
+from engine.messages.rejects import RejectCode
+from engine.values import MarginMode, OrderType, Side, TimeInForce
+
+_CONFLICT: Final = RejectCode.EXISTS_WITH_DIFFERENT_CONTENT.value
+
+# A wish about a field that may also be left as it is.
+Change = str | None | UnsetType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderWish:
+    """An order as the client words it: numbers are decimal text, absent ones None."""
+
+    symbol: str
+    side: Side
+    quantity: str
+    leverage: str
+    order_type: OrderType = OrderType.MARKET
+    # Limit price and stop price.
+    price: str | None = None
+    stop_price: str | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    # End of a gtd order, microseconds UTC.
+    expires_at_us: int | None = None
+    # None: the account's default.
+    margin_mode: MarginMode | None = None
+    # Per cent.
+    slippage: str | None = None
+    expected_price: str | None = None
+    stop_loss: str | None = None
+    take_profit: str | None = None
+    trailing_distance: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChanges:
+    """What shall become of an order's terms; UNSET leaves one as it is, None takes a stop away."""
+
+    stop_loss: Change = UNSET
+    take_profit: Change = UNSET
+    trailing_distance: Change = UNSET
+    # Of pending orders only.
+    quantity: str | UnsetType = UNSET
+    price: str | UnsetType = UNSET
+    stop_price: str | UnsetType = UNSET
+    time_in_force: TimeInForce | UnsetType = UNSET
+    # Microseconds UTC.
+    expires_at_us: int | UnsetType = UNSET
+
+    @property
+    def is_of_pending(self) -> bool:
+        """Return whether only a pending order can be meant."""
+        return any(
+            value is not UNSET
+            for value in (
+                self.quantity,
+                self.price,
+                self.stop_price,
+                self.time_in_force,
+                self.expires_at_us,
+            )
+        )
 
 
 async def order_create(
-    *,
-    user_id: int,
-    account: AccountInfo,
-    request_id: str,
-    symbol: str,
-    side: Side,
-    quantity: str,
-    leverage: str,
-    margin_mode: MarginMode | None = None,
-    slippage: str | None = None,
-    expected_price: str | None = None,
-    stop_loss: str | None = None,
-    take_profit: str | None = None,
-    trailing_distance: str | None = None,
-) -> dict[str, object]:
-    """Buy or sell at the market and return the fill; the same request id returns the same fill.
+    *, user_id: int, account: AccountInfo, request_id: str, wish: OrderWish
+) -> Shape:
+    """Place an order and return its fill, or the order that waits now; the same request id returns the same answer.
 
-    Units: decimal text in the instrument's own price and quantity; slippage in per cent.
     Errors: ServiceError with the code of the engine's refusal or of a number that is none; EngineTimeoutError (408), the outcome
     is unknown and the same id asks again; EngineBusyError (503), nothing was sent.
     """
-    instrument = market.instrument_get(symbol)
-    slippage_ppm = numbers.slippage_ppm(slippage)
-    command = PlaceOrder(
+    return await command_answer(
+        order_command(user_id=user_id, account=account, request_id=request_id, wish=wish)
+    )
+
+
+def order_command(
+    *, user_id: int, account: AccountInfo, request_id: str, wish: OrderWish
+) -> PlaceOrder:
+    """Return the command that a wish means.
+
+    Errors: ServiceError with the code of a number that is none.
+    """
+    instrument = market.instrument_get(wish.symbol)
+    slippage_ppm = numbers.slippage_ppm(wish.slippage)
+    return PlaceOrder(
         request_id=request_id,
         user_id=user_id,
         account=account.id,
         symbol=instrument.symbol,
-        side=side,
-        quantity_units=numbers.quantity_units(instrument, quantity),
-        leverage=numbers.leverage_whole(leverage),
-        margin_mode=margin_mode,
-        stop_loss_ticks=numbers.stop_ticks(instrument, "stopLoss", stop_loss),
-        take_profit_ticks=numbers.stop_ticks(instrument, "takeProfit", take_profit),
-        trailing_ticks=numbers.stop_ticks(instrument, "trailingDistance", trailing_distance),
-        expected_price_ticks=numbers.price_ticks(instrument, "expectedPrice", expected_price),
+        side=wish.side,
+        quantity_units=numbers.quantity_units(instrument, wish.quantity),
+        leverage=numbers.leverage_whole(wish.leverage),
+        order_type=wish.order_type,
+        margin_mode=wish.margin_mode,
+        price_ticks=numbers.price_ticks(instrument, "price", wish.price),
+        stop_price_ticks=numbers.price_ticks(instrument, "stopPrice", wish.stop_price),
+        time_in_force=wish.time_in_force,
+        expires_at_us=wish.expires_at_us,
+        stop_loss_ticks=numbers.stop_ticks(instrument, "stopLoss", wish.stop_loss),
+        take_profit_ticks=numbers.stop_ticks(instrument, "takeProfit", wish.take_profit),
+        trailing_ticks=numbers.stop_ticks(instrument, "trailingDistance", wish.trailing_distance),
+        expected_price_ticks=numbers.price_ticks(instrument, "expectedPrice", wish.expected_price),
         quoted_price_ticks=None
         if slippage_ppm is None
-        else quoted_price_ticks(instrument.symbol, buys=side is Side.BUY),
+        else quoted_price_ticks(instrument.symbol, buys=wish.side is Side.BUY),
         slippage_ppm=slippage_ppm,
     )
-    output = await engine_gateway().send(command)
-    if isinstance(output.reply, Rejected):
-        decimals = numbers.decimals_of(instrument)
-        raise refusal_error(output.reply, request_id=request_id, decimals=decimals)
-    opened = next((e for e in output.events if isinstance(e, PositionOpened)), None)
-    if opened is None:
-        # Only a foreign command under the same id could have such an answer, and other content is refused.
-        raise ServiceError("INTERNAL", "the order was accepted without a fill", http_status=500)
-    return {
-        "message": "Order created successfully",
-        "orderId": opened.position_id,
-        "requestId": request_id,
-        **_fill_shape(instrument, opened, output),
-    }
 
 
 def quoted_price_ticks(symbol: str, *, buys: bool) -> int | None:
@@ -82,30 +139,122 @@ def quoted_price_ticks(symbol: str, *, buys: bool) -> int | None:
     return quote.ask_ticks if buys else quote.bid_ticks
 
 
-def _fill_shape(
-    instrument: InstrumentInfo, opened: PositionOpened, output: Output
-) -> dict[str, object]:
-    return {
-        "status": "filled",
-        "accountId": opened.account,
-        "symbol": opened.symbol,
-        "type": order_type_word(opened.direction),
-        "quantity": numbers.quantity_number(instrument, opened.quantity_units),
-        "price": numbers.price_number(instrument, opened.price_ticks),
-        "leverage": opened.leverage,
-        "marginMode": opened.margin_mode.value,
-        "margin": number_from_micros(opened.margin_micros),
-        "commission": number_from_micros(opened.commission_micros),
-        "stopLoss": numbers.price_number(instrument, opened.stop_loss_ticks),
-        "takeProfit": numbers.price_number(instrument, opened.take_profit_ticks),
-        "trailingDistance": numbers.price_number(instrument, opened.trailing_ticks),
-        "liquidationPrice": numbers.price_number(instrument, opened.liquidation_ticks),
-        "balance": number_from_micros(opened.balance_micros),
-        "createdAt": datetime_from_us(opened.opened_at_us),
-        "asOf": output.output_id,
-    }
+async def order_modify(
+    *,
+    user_id: int,
+    account_id: int | None,
+    request_id: str,
+    order_id: str,
+    changes: OrderChanges,
+) -> Shape:
+    """Change the terms of a pending order or the stops of an open one; the same request id returns the same answer.
+
+    Errors: as order_create; 404 for an order that is not the user's; INVALID when nothing is to be changed.
+    """
+    if changes == OrderChanges():
+        raise ServiceError("INVALID", "nothing is to be changed: name at least one new term")
+    account = await account_of_order(user_id, account_id, order_id)
+    place = await order_place(account, order_id)
+    modify = _Modification(user_id, account.id, request_id, order_id, place, changes)
+    if changes.is_of_pending:
+        return await command_answer(modify.of_order(), symbol=place.symbol)
+    likely, other = (
+        (modify.of_order(), modify.of_position())
+        if place.is_pending
+        else (modify.of_position(), modify.of_order())
+    )
+    try:
+        return await command_answer(likely, symbol=place.symbol)
+    except ServiceError as conflict:
+        if conflict.code != _CONFLICT:
+            raise
+        # The same wish may have been sent before the order was filled, as the other command: then that was the first answer.
+        try:
+            return await command_answer(other, symbol=place.symbol)
+        except ServiceError as second:
+            raise conflict if second.code == _CONFLICT else second from None
 
 
-def order_type_word(direction: Direction) -> str:
-    """Return the contract's `type` of the order that opened a position."""
-    return Side.BUY.value if direction is Direction.LONG else Side.SELL.value
+@dataclass(frozen=True, slots=True)
+class _Modification:
+    """The same wish as either of the two commands that it can mean."""
+
+    user_id: int
+    account_id: int
+    request_id: str
+    order_id: str
+    place: OrderPlace
+    changes: OrderChanges
+
+    def of_position(self) -> ModifyPosition:
+        instrument, changes = self.place.instrument, self.changes
+        return ModifyPosition(
+            request_id=self.request_id,
+            user_id=self.user_id,
+            account=self.account_id,
+            position_id=self.order_id,
+            stop_loss_ticks=numbers.change_ticks(instrument, "stopLoss", changes.stop_loss),
+            take_profit_ticks=numbers.change_ticks(instrument, "takeProfit", changes.take_profit),
+            trailing_ticks=numbers.change_ticks(
+                instrument, "trailingDistance", changes.trailing_distance
+            ),
+        )
+
+    def of_order(self) -> ModifyOrder:
+        instrument, changes = self.place.instrument, self.changes
+        return ModifyOrder(
+            request_id=self.request_id,
+            user_id=self.user_id,
+            account=self.account_id,
+            order_id=self.order_id,
+            price_ticks=_price_change(instrument, "price", changes.price),
+            stop_price_ticks=_price_change(instrument, "stopPrice", changes.stop_price),
+            quantity_units=UNSET
+            if isinstance(changes.quantity, UnsetType)
+            else numbers.quantity_units(instrument, changes.quantity),
+            stop_loss_ticks=numbers.change_ticks(instrument, "stopLoss", changes.stop_loss),
+            take_profit_ticks=numbers.change_ticks(instrument, "takeProfit", changes.take_profit),
+            trailing_ticks=numbers.change_ticks(
+                instrument, "trailingDistance", changes.trailing_distance
+            ),
+            time_in_force=changes.time_in_force,
+            expires_at_us=changes.expires_at_us,
+        )
+
+
+def _price_change(instrument: InstrumentInfo, name: str, text: str | UnsetType) -> int | UnsetType:
+    if isinstance(text, UnsetType):
+        return UNSET
+    return numbers.price_ticks(instrument, name, text) or UNSET
+
+
+async def order_cancel(
+    *, user_id: int, account_id: int | None, request_id: str, order_id: str
+) -> Shape:
+    """Cancel a pending order; errors as order_modify."""
+    account = await account_of_order(user_id, account_id, order_id)
+    place = await order_place(account, order_id)
+    return await command_answer(
+        CancelOrder(request_id=request_id, user_id=user_id, account=account.id, order_id=order_id),
+        symbol=place.symbol,
+    )
+
+
+async def orders_cancel_all(
+    *,
+    user_id: int,
+    account: AccountInfo,
+    request_id: str,
+    symbol: str | None = None,
+    side: Side | None = None,
+) -> Shape:
+    """Cancel the account's pending orders, or those of a symbol or side; errors as order_create."""
+    return await command_answer(
+        CancelAll(
+            request_id=request_id,
+            user_id=user_id,
+            account=account.id,
+            symbol=None if symbol is None else market.symbol_resolve(symbol),
+            side=side,
+        )
+    )

@@ -11,7 +11,7 @@ from apps.common.money import number_from_micros, number_from_scaled, percent_fr
 from apps.common.names import camel_case
 from apps.market import facade as market
 from apps.market.facade import InstrumentInfo
-from apps.trade.services.positions import open_shape
+from apps.trade.services.shapes import open_shape, pending_shape
 from engine.messages.events import AccountEvent
 from engine.messages.views import AccountView
 
@@ -32,6 +32,7 @@ def account_snapshot(view: AccountView) -> dict[str, object]:
         "status": view.status.value,
         "isMarginCall": view.is_margin_call,
         "positions": [open_shape(view, position) for position in reversed(view.positions)],
+        "orders": [pending_shape(view.account, order) for order in reversed(view.orders)],
         "asOf": view.as_of,
     }
 

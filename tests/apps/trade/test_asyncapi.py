@@ -8,6 +8,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from apps.trade.consumers.socket import _HANDLERS
+from apps.trade.operations import OPERATIONS
 from tests.apps.trade.test_socket import SELL, Wire, alice, on_wire, signed_in
 
 __all__ = ["alice", "on_wire"]
@@ -37,6 +38,19 @@ def test_every_operation_of_the_socket_is_described():
     described = {payload["op"] for _, payload in EXAMPLES if "op" in payload}
 
     assert described == set(_HANDLERS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.op)
+def test_the_fields_of_an_operation_are_those_of_rest(operation):
+    (schema,) = [
+        schema
+        for schema in DOCUMENT["components"]["schemas"].values()
+        if schema.get("properties", {}).get("op") == {"const": operation.op}
+    ]
+    fields = operation.shape().fields
+
+    assert set(schema["properties"]) == {"op", "id", *fields}
+    assert set(schema["required"]) == {"op", *(n for n, f in fields.items() if f.required)}
 
 
 @pytest.mark.integration

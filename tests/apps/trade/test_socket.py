@@ -134,7 +134,75 @@ def test_after_a_gap_comes_a_new_snapshot(on_wire, alice):
     assert "snapshot" in frame
 
 
-def test_who_comes_back_with_after_gets_a_reset(on_wire, alice):
+def test_every_operation_of_rest_is_there_under_its_name(on_wire, alice, settings):
+    settings.SOCKET_MESSAGES_PER_SECOND = 1000
+    _, account, token = alice
+    of_order = {"orderId": f"{account.id}-1"}
+    messages = [
+        SELL | {"clientOrderId": "a"},
+        {"op": "order.modify", "stopLoss": "12000"} | of_order,
+        SELL | {"op": "preview"},
+        {"op": "orders.open", "sort": "-pnl"},
+        {"op": "order.reverse"} | of_order,
+        {"op": "order.closeAll"},
+        SELL | {"orderType": "limit", "price": "10100"},
+        {"op": "orders.pending"},
+        {"op": "order.cancel", "orderId": f"{account.id}-3"},
+        {"op": "order.cancelAll"},
+        {"op": "orders.closed"},
+        {"op": "account.ledger", "accountId": account.id},
+        {"op": "account.events", "accountId": account.id},
+    ]
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, token)
+        return [await wire.ask(message) for message in messages]
+
+    replies = on_wire(talk)
+
+    assert [reply["success"] for reply in replies] == [True] * len(messages), replies
+    assert replies[3]["data"]["message"][0]["stopLoss"] == 12000
+    assert replies[4]["data"]["opened"]["type"] == "buy"
+    assert replies[7]["data"]["total"] == 1
+    assert replies[9]["data"]["count"] == 0
+
+
+def test_who_comes_back_gets_what_was_missed_and_then_what_happens(live, on_wire, alice):
+    _, account, token = alice
+
+    async def order(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, token)
+        return await wire.ask(SELL)
+
+    assert on_wire(order)["success"] is True
+    live.project()
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, token)
+        wire.say(
+            {
+                "op": "subscribe",
+                "channels": [f"account:{account.id}"],
+                "after": {str(account.id): 1},
+            }
+        )
+        missed = [await wire.hear() for _ in range(3)]
+        wire.say({"op": "order.close", "orderId": f"{account.id}-1"})
+        return missed + [await wire.hear() for _ in range(2)]
+
+    frames = on_wire(talk)
+    events = [frame for frame in frames if frame["ch"] == "account"]
+
+    assert [frame["seq"] for frame in events] == [2, 3, 4]
+    assert [frame["d"]["type"] for frame in events] == [
+        "CashPosted",
+        "PositionOpened",
+        "PositionClosed",
+    ]
+    assert not any("snapshot" in frame for frame in events)
+
+
+def test_who_comes_back_while_the_record_lags_gets_a_reset(on_wire, alice):
     _, account, token = alice
 
     async def talk(wire: Wire) -> dict[str, Any]:
@@ -163,6 +231,8 @@ BAD_MESSAGES = [
     ({"op": "subscribe", "channels": ["orders:1"]}, "CHANNEL_UNKNOWN"),
     ({"op": "subscribe", "channels": ["prices:NOPE"]}, "SYMBOL_UNKNOWN"),
     ({"op": "subscribe", "channels": ["account:x"]}, "INVALID"),
+    ({"op": "subscribe", "channels": ["prices:*"], "after": [1]}, "INVALID"),
+    ({"op": "subscribe", "channels": ["prices:*"], "after": {"1": "2"}}, "INVALID"),
     (SELL | {"leverage": 1000}, "LEVERAGE_INVALID"),
     (SELL | {"quantity": "1e5"}, "INVALID"),
     (SELL | {"balance": 1}, "INVALID"),

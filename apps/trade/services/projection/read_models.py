@@ -8,24 +8,61 @@ from typing import Any
 
 from apps.common.outputs import Output
 from apps.trade.choices import OrderState
-from apps.trade.models import Account, ClosedTrade, Fill, Order, Position
+from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
 from apps.trade.services.projection.rows import BatchRows
 from engine.messages import events as ev
-from engine.values import AccountStatus, Direction, Side, TimeInForce, check
+from engine.values import AccountStatus, Direction, Side, TimeInForce, check, entry_time_us
 
 
-def read_models_apply(outputs: Sequence[Output]) -> None:
+def read_models_apply(layout: int, outputs: Sequence[Output]) -> None:
     """Apply the account events of some outputs, in the caller's transaction.
 
     Errors: InvariantError when an event does not follow from the rows.
     """
-    pairs = [(o, e) for o in outputs for e in o.events if isinstance(e, ev.AccountEvent)]
-    if not pairs:
+    found = [
+        (output, index, event)
+        for output in outputs
+        for index, event in enumerate(output.events)
+        if isinstance(event, ev.AccountEvent)
+    ]
+    if not found:
         return
-    rows = BatchRows([event for _, event in pairs])
-    for output, event in pairs:
+    rows = BatchRows([event for _, _, event in found])
+    for output, index, event in found:
+        before = rows.accounts.find(event.account)
+        before_micros = before.balance_micros if before else 0
         _apply(rows, output, event)
+        _history_add(rows, layout, output, index, event, before_micros)
     rows.write()
+
+
+def _history_add(
+    rows: BatchRows,
+    layout: int,
+    output: Output,
+    index: int,
+    event: ev.AccountEvent,
+    before_micros: int,
+) -> None:
+    after_micros = rows.accounts.get(event.account).balance_micros
+    order_id = getattr(event, "position_id", "") or getattr(event, "order_id", "")
+    about = rows.positions.find(order_id) or (rows.orders.get(order_id) if order_id else None)
+    rows.history.append(
+        HistoryEvent(
+            account=event.account,
+            seq=event.seq,
+            layout=layout,
+            shard=output.shard,
+            n=output.n,
+            event_index=index,
+            kind=type(event).__name__,
+            order_id=order_id,
+            symbol=about.symbol if about else "",
+            amount_micros=after_micros - before_micros,
+            balance_micros=after_micros,
+            at_us=entry_time_us(output.entry_id),
+        )
+    )
 
 
 def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> None:

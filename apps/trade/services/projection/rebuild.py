@@ -12,6 +12,7 @@ from apps.trade.models import (
     Account,
     ClosedTrade,
     Fill,
+    HistoryEvent,
     JournalEntry,
     LedgerEntry,
     Order,
@@ -26,7 +27,7 @@ from engine.values import check
 
 _BATCH: Final = 1_000
 # Everything that follows from the journal alone.
-DERIVED: Final = (Account, Order, Position, Fill, ClosedTrade, LedgerEntry)
+DERIVED: Final = (Account, Order, Position, Fill, ClosedTrade, HistoryEvent, LedgerEntry)
 
 
 @transaction.atomic
@@ -50,7 +51,7 @@ def read_models_rebuild() -> int:
             for output in outputs:
                 chain, last = _proved(output, chain, last), output.n
             ledger_append(layout, outputs)
-            read_models_apply(outputs)
+            read_models_apply(layout, outputs)
             count += len(outputs)
         check(
             last == offset.n, f"the journal of shard {offset.shard} ends at {last}, not {offset.n}"

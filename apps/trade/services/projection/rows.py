@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from django.db.models import Model
 
-from apps.trade.models import Account, ClosedTrade, Fill, Order, Position
+from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
 from engine.messages import events as ev
 from engine.values import check
 
@@ -70,6 +70,7 @@ class BatchRows:
         self.orders = Rows[str, Order](Order, orders | opened)
         self.fills: list[Fill] = []
         self.closed_trades: list[ClosedTrade] = []
+        self.history: list[HistoryEvent] = []
 
     def write(self) -> None:
         """Write all rows, in the caller's transaction."""
@@ -78,3 +79,4 @@ class BatchRows:
         self.positions.write()
         Fill.objects.bulk_create(self.fills)
         ClosedTrade.objects.bulk_create(self.closed_trades)
+        HistoryEvent.objects.bulk_create(self.history)

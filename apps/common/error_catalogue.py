@@ -1,0 +1,96 @@
+"""Every stable code that an interface may answer, with its status and meaning: docs/ERRORS.md and /api/errors are made of it.
+
+The engine's own codes come from its enum and from refusals.py; the rest stands here. A test holds that no other code exists.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from apps.common.refusals import http_status, sentences
+from engine.messages.rejects import RejectCode, is_retryable
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One code of the contract."""
+
+    code: str
+    # HTTP status; the same number stands in the frames of the socket.
+    status: int
+    # What it means; for the engine's refusals the sentences that it is told in, with the names of their numbers.
+    meanings: tuple[str, ...]
+    # Whether the same wish may succeed later without being changed.
+    is_retryable: bool
+    # Whether the engine has decided it, so that it stands in the journal and has burnt its request id.
+    is_decided: bool = False
+
+
+def _edge(code: str, status: int, meaning: str, *, is_retryable: bool = False) -> ErrorCode:
+    return ErrorCode(code, status, (meaning,), is_retryable)
+
+
+_EDGE: Final = (
+    _edge("INVALID", 400, "A field is missing, unknown, or has a value that it cannot have."),
+    _edge("OP_UNKNOWN", 400, "The socket has no operation of that name."),
+    _edge("CHANNEL_UNKNOWN", 400, "The socket has no channel of that name."),
+    _edge(
+        "NOT_AUTHENTICATED",
+        401,
+        "Nobody is signed in: the access token or session is missing, wrong, or has ended.",
+    ),
+    _edge("AUTHENTICATION_FAILED", 401, "What was sent to prove who is there proves nothing."),
+    _edge("PERMISSION_DENIED", 403, "Who is signed in may not do this."),
+    _edge("NOT_FOUND", 404, "There is nothing at this address."),
+    _edge(
+        "REQUEST_UNKNOWN",
+        404,
+        "The engine has decided no request of that id; once its time-out has passed it never will.",
+    ),
+    _edge("METHOD_NOT_ALLOWED", 405, "The address does not take this method."),
+    _edge(
+        "NOT_ACCEPTABLE", 406, "The answer exists in none of the media types that were asked for."
+    ),
+    _edge(
+        "OUTCOME_UNKNOWN",
+        408,
+        "The engine has not answered in time. Send the same request with the same id again, or ask for it by its id.",
+        is_retryable=True,
+    ),
+    _edge("TOO_LARGE", 413, "The body is larger than anything that is taken here."),
+    _edge("UNSUPPORTED_MEDIA_TYPE", 415, "The body must be application/json."),
+    _edge(
+        "RATE_LIMITED",
+        429,
+        "Too many requests: wait as long as Retry-After says.",
+        is_retryable=True,
+    ),
+    _edge(
+        "INTERNAL",
+        500,
+        "Something failed on our side; nothing is known about the outcome of this request.",
+        is_retryable=True,
+    ),
+    _edge(
+        "ENGINE_BUSY",
+        503,
+        "Nothing was sent: the engine cannot be reached, is behind, or has halted.",
+        is_retryable=True,
+    ),
+    _edge("FEED_UNAVAILABLE", 503, "No price feed speaks at the moment.", is_retryable=True),
+    _edge("UNAVAILABLE", 503, "A part of the platform cannot be reached.", is_retryable=True),
+)
+
+
+def error_catalogue() -> tuple[ErrorCode, ...]:
+    """Return every code: those of the edge by status, then the engine's in their order of precedence."""
+    decided = tuple(
+        ErrorCode(
+            code=code.value,
+            status=http_status(code),
+            meanings=sentences(code),
+            is_retryable=is_retryable(code),
+            is_decided=True,
+        )
+        for code in RejectCode
+    )
+    return (*_EDGE, *decided)

@@ -1,0 +1,302 @@
+"""Every operation of trading once: its name, the shape of its request, and the service behind it.
+
+REST views, the lean paths and the socket all read this table, so none of them can do what the others cannot.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from apps.common.serializers import StrictSerializer
+from apps.profile.facade import account_for_async
+from apps.trade.serializers import inputs
+from apps.trade.services import history, listings, orders, positions, receipts
+from apps.trade.services.listings import Page
+from apps.trade.services.orders import OrderChanges, OrderWish
+from apps.trade.services.outcomes import request_outcome
+from apps.trade.services.preview import order_preview
+from apps.trade.services.shapes import Shape
+from engine.values import MarginMode, OrderType, ProfitFilter, Side, TimeInForce
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A validated request and who sends it."""
+
+    user_id: int
+    # The client's id of the request, or one that was made for it.
+    request_id: str
+    data: Data
+
+    @property
+    def account_id(self) -> int | None:
+        """Return the account that was named, None for the default one."""
+        return self.data.get("accountId")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation."""
+
+    # Name on the socket.
+    op: str
+    shape: type[StrictSerializer]
+    run: Callable[[Asked], Awaitable[Shape]]
+    # Whether it may change something.
+    is_write: bool
+
+
+# --- writes -----------------------------------------------------------------------------------------------------------
+
+
+async def _create(asked: Asked) -> Shape:
+    return await orders.order_create(
+        user_id=asked.user_id,
+        account=await account_for_async(asked.user_id, asked.account_id),
+        request_id=asked.request_id,
+        wish=_wish(asked.data),
+    )
+
+
+async def _preview(asked: Asked) -> Shape:
+    return await order_preview(
+        user_id=asked.user_id,
+        account=await account_for_async(asked.user_id, asked.account_id),
+        wish=_wish(asked.data),
+    )
+
+
+def _wish(data: Data) -> OrderWish:
+    mode = data.get("marginMode")
+    return OrderWish(
+        symbol=data["symbol"],
+        side=Side(data["type"]),
+        quantity=data["quantity"],
+        leverage=data["leverage"],
+        order_type=OrderType(data.get("orderType") or OrderType.MARKET),
+        price=data.get("price"),
+        stop_price=data.get("stopPrice"),
+        time_in_force=TimeInForce(data.get("timeInForce") or TimeInForce.GTC),
+        expires_at_us=data.get("expiresAt"),
+        margin_mode=MarginMode(mode) if mode else None,
+        slippage=data.get("slippage"),
+        expected_price=data.get("expectedPrice"),
+        stop_loss=data.get("stopLoss"),
+        take_profit=data.get("takeProfit"),
+        trailing_distance=data.get("trailingDistance"),
+    )
+
+
+async def _close(asked: Asked) -> Shape:
+    data = asked.data
+    return await positions.position_close(
+        **_of_order(asked),
+        quantity=data.get("quantity"),
+        slippage=data.get("slippage"),
+        expected_price=data.get("expectedPrice"),
+    )
+
+
+async def _modify(asked: Asked) -> Shape:
+    data = asked.data
+    in_force = data.get("timeInForce", UNSET)
+    changes = OrderChanges(
+        stop_loss=data.get("stopLoss", UNSET),
+        take_profit=data.get("takeProfit", UNSET),
+        trailing_distance=data.get("trailingDistance", UNSET),
+        quantity=data.get("quantity", UNSET),
+        price=data.get("price", UNSET),
+        stop_price=data.get("stopPrice", UNSET),
+        time_in_force=UNSET if in_force is UNSET else TimeInForce(in_force),
+        expires_at_us=data.get("expiresAt", UNSET),
+    )
+    return await orders.order_modify(**_of_order(asked), changes=changes)
+
+
+async def _cancel(asked: Asked) -> Shape:
+    return await orders.order_cancel(**_of_order(asked))
+
+
+async def _reverse(asked: Asked) -> Shape:
+    return await positions.position_reverse(**_of_order(asked))
+
+
+async def _close_by(asked: Asked) -> Shape:
+    return await positions.positions_close_by(
+        **_of_order(asked), other_order_id=asked.data["otherOrderId"]
+    )
+
+
+async def _margin(asked: Asked) -> Shape:
+    return await positions.position_margin_move(
+        **_of_order(asked),
+        amount=asked.data["amount"],
+        is_removal=asked.data.get("action") == "remove",
+    )
+
+
+async def _cancel_all(asked: Asked) -> Shape:
+    return await orders.orders_cancel_all(**(await _of_account(asked)))
+
+
+async def _close_all(asked: Asked) -> Shape:
+    profit = ProfitFilter(asked.data.get("profit") or ProfitFilter.ALL)
+    return await positions.positions_close_all(**(await _of_account(asked)), profit=profit)
+
+
+def _of_order(asked: Asked) -> Data:
+    return {
+        "user_id": asked.user_id,
+        "account_id": asked.account_id,
+        "request_id": asked.request_id,
+        "order_id": asked.data["orderId"],
+    }
+
+
+async def _of_account(asked: Asked) -> Data:
+    side = asked.data.get("type")
+    return {
+        "user_id": asked.user_id,
+        "account": await account_for_async(asked.user_id, asked.account_id),
+        "request_id": asked.request_id,
+        "symbol": asked.data.get("symbol"),
+        "side": None if side is None else Side(side),
+    }
+
+
+# --- reads ------------------------------------------------------------------------------------------------------------
+
+
+def _page(data: Data) -> Page:
+    side = data.get("type")
+    return Page(
+        limit=data["limit"],
+        offset=data["offset"],
+        sort=data["sort"],
+        symbol=data.get("symbol"),
+        side=None if side is None else Side(side),
+        start_us=data.get("startTime"),
+        end_us=data.get("endTime"),
+    )
+
+
+async def _open(asked: Asked) -> Shape:
+    account = await account_for_async(asked.user_id, asked.account_id)
+    return await listings.positions_open(account=account, page=_page(asked.data))
+
+
+async def _pending(asked: Asked) -> Shape:
+    account = await account_for_async(asked.user_id, asked.account_id)
+    return await listings.orders_pending(account=account, page=_page(asked.data))
+
+
+async def _closed(asked: Asked) -> Shape:
+    account = await account_for_async(asked.user_id, asked.account_id)
+    return await history.closed_orders(
+        account=account, page=_page(asked.data), close_reason=asked.data.get("closeReason")
+    )
+
+
+async def _orders(asked: Asked) -> Shape:
+    account = await account_for_async(asked.user_id, asked.account_id)
+    return await history.orders_history(
+        account=account, page=_page(asked.data), state=asked.data.get("state")
+    )
+
+
+async def _order(asked: Asked) -> Shape:
+    return await receipts.order_detail(user_id=asked.user_id, order_id=asked.data["orderId"])
+
+
+async def _request(asked: Asked) -> Shape:
+    account = await account_for_async(asked.user_id, asked.account_id)
+    return await request_outcome(account=account, request_id=asked.data["requestId"])
+
+
+async def _ledger(asked: Asked) -> Shape:
+    data = asked.data
+    cursor = data.get("cursor")
+    return await history.ledger_page(
+        account=await account_for_async(asked.user_id, asked.account_id),
+        limit=data["limit"],
+        before_seq=None if cursor is None else int(cursor),
+        kind=data.get("kind"),
+        symbol=data.get("symbol"),
+        start_us=data.get("startTime"),
+        end_us=data.get("endTime"),
+    )
+
+
+async def _events(asked: Asked) -> Shape:
+    return await history.events_after(
+        account=await account_for_async(asked.user_id, asked.account_id),
+        seq=asked.data["after"],
+        limit=asked.data["limit"],
+    )
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+ORDER_CREATE: Final = Operation(
+    "order.create", inputs.OrderCreateSerializer, _create, is_write=True
+)
+ORDER_CLOSE: Final = Operation("order.close", inputs.OrderCloseSerializer, _close, is_write=True)
+ORDER_MODIFY: Final = Operation(
+    "order.modify", inputs.OrderModifySerializer, _modify, is_write=True
+)
+ORDER_CANCEL: Final = Operation(
+    "order.cancel", inputs.OrderCancelSerializer, _cancel, is_write=True
+)
+ORDER_CANCEL_ALL: Final = Operation(
+    "order.cancelAll", inputs.CancelAllSerializer, _cancel_all, is_write=True
+)
+ORDER_CLOSE_ALL: Final = Operation(
+    "order.closeAll", inputs.CloseAllSerializer, _close_all, is_write=True
+)
+ORDER_CLOSE_BY: Final = Operation(
+    "order.closeBy", inputs.CloseBySerializer, _close_by, is_write=True
+)
+ORDER_REVERSE: Final = Operation(
+    "order.reverse", inputs.OrderReverseSerializer, _reverse, is_write=True
+)
+ORDER_MARGIN: Final = Operation("order.margin", inputs.MarginSerializer, _margin, is_write=True)
+PREVIEW: Final = Operation("preview", inputs.OrderPreviewSerializer, _preview, is_write=False)
+ORDERS_OPEN: Final = Operation("orders.open", inputs.OpenPageSerializer, _open, is_write=False)
+ORDERS_PENDING: Final = Operation(
+    "orders.pending", inputs.PendingPageSerializer, _pending, is_write=False
+)
+ORDERS_CLOSED: Final = Operation(
+    "orders.closed", inputs.ClosedPageSerializer, _closed, is_write=False
+)
+ORDERS: Final = Operation("orders.list", inputs.OrderPageSerializer, _orders, is_write=False)
+ORDER_DETAIL: Final = Operation("order.get", inputs.OrderDetailSerializer, _order, is_write=False)
+REQUEST_DETAIL: Final = Operation(
+    "request.get", inputs.RequestDetailSerializer, _request, is_write=False
+)
+LEDGER: Final = Operation("account.ledger", inputs.LedgerPageSerializer, _ledger, is_write=False)
+EVENTS: Final = Operation("account.events", inputs.EventsSerializer, _events, is_write=False)
+
+OPERATIONS: Final = (
+    ORDER_CREATE,
+    ORDER_CLOSE,
+    ORDER_MODIFY,
+    ORDER_CANCEL,
+    ORDER_CANCEL_ALL,
+    ORDER_CLOSE_ALL,
+    ORDER_CLOSE_BY,
+    ORDER_REVERSE,
+    ORDER_MARGIN,
+    PREVIEW,
+    ORDERS_OPEN,
+    ORDERS_PENDING,
+    ORDERS_CLOSED,
+    ORDERS,
+    ORDER_DETAIL,
+    REQUEST_DETAIL,
+    LEDGER,
+    EVENTS,
+)

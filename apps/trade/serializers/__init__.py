@@ -1,0 +1,1 @@
+"""Shapes of the public contract: what requests may carry, and what answers look like."""

@@ -1,0 +1,85 @@
+"""Finds what an order id means: its account, and the instrument and state of the order."""
+
+from dataclasses import dataclass
+
+from channels.db import database_sync_to_async
+
+from apps.common.errors import ServiceError
+from apps.market import facade as market
+from apps.market.facade import InstrumentInfo
+from apps.profile import facade as profile
+from apps.profile.facade import AccountInfo, AccountUnknownError
+from apps.trade import selectors
+from apps.trade.services.shapes import order_type_word
+from engine.messages.rejects import RejectCode
+from engine.values import Side
+
+_order_read = database_sync_to_async(selectors.order_by_id, thread_sensitive=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPlace:
+    """Where an order stands."""
+
+    symbol: str
+    # Of the order that was placed, so that its close is on the other side.
+    side: Side
+    # Whether it waits for its price; False: it is open, or has ended.
+    is_pending: bool
+
+    @property
+    def instrument(self) -> InstrumentInfo:
+        """Return the instrument that the order is in."""
+        return market.instrument_get(self.symbol)
+
+
+def order_unknown(order_id: str) -> ServiceError:
+    """Return the error for an order that does not exist or is somebody else's: nobody learns which."""
+    return ServiceError(
+        RejectCode.POSITION_UNKNOWN.value,
+        f"there is no open order {order_id} of yours",
+        http_status=404,
+        data={"orderId": order_id},
+    )
+
+
+async def account_of_order(user_id: int, account_id: int | None, order_id: str) -> AccountInfo:
+    """Return the user's account that an order id names; `account_id` must be the same if it is given.
+
+    Errors: ServiceError 404, the same for orders of others.
+    """
+    # An order names its account, so that nobody has to send it along.
+    named, _, _ = order_id.partition("-")
+    is_number = named.isascii() and named.isdigit()
+    if not is_number or account_id not in (None, int(named)):
+        raise order_unknown(order_id)
+    try:
+        return await profile.account_for_async(user_id, int(named))
+    except AccountUnknownError:
+        raise order_unknown(order_id) from None
+
+
+async def order_place(account: AccountInfo, order_id: str) -> OrderPlace:
+    """Return where an order of the account stands, pending, open or ended.
+
+    Errors: ServiceError 404; EngineBusyError.
+    """
+    view = await profile.account_view(account)
+    for position in view.positions:
+        if position.position_id == order_id:
+            side = Side(order_type_word(position.direction))
+            return OrderPlace(position.symbol, side, is_pending=False)
+    for order in view.orders:
+        if order.order_id == order_id:
+            return OrderPlace(order.symbol, order.side, is_pending=True)
+    # A repeat of the request that ended it: the read models still know it.
+    row = await _order_read(order_id=order_id)
+    if row is None:
+        raise order_unknown(order_id)
+    return OrderPlace(row.symbol, Side(row.side), is_pending=False)
+
+
+async def order_symbol(order_id: str) -> str:
+    """Return the symbol of an order that has been projected; empty for an unknown one."""
+    row = await _order_read(order_id=order_id)
+    return "" if row is None else row.symbol
