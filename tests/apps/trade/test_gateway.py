@@ -59,6 +59,8 @@ async def engine(log_redis_url, stream_prefix) -> AsyncIterator[EchoEngine]:
 
 
 async def test_10000_commands_in_a_burst_get_their_own_answers(gateway, engine):
+    # A busy machine may take its time: what counts here is whose answer it is.
+    gateway._timeout_ms = 60_000
     commands = [order(1001 + i % 200, f"r{i}") for i in range(10_000)]
 
     outputs = await asyncio.gather(*map(gateway.send, commands), return_exceptions=True)
