@@ -122,6 +122,10 @@ def _engine(shard: int) -> Callable[[], Check]:
                 "epoch": health.epoch,
                 "build": health.build,
                 "snapshotId": health.snapshot_id,
+                "snapshotPauseUs": health.snapshot_pause_us,
+                "logMemoryPercent": health.log_memory_percent,
+                # The codes alone: sentences may name folders and hosts, and go to the log.
+                "alarms": [alarm.partition(":")[0] for alarm in health.alarms],
             },
         )
 

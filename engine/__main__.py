@@ -13,8 +13,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from engine.adapters.compose import build_runner, source_build
-from engine.adapters.process import run_to_exit
+from engine.adapters.compose import source_build
+from engine.adapters.supervisor import Supervisor, run_engine
 from engine.config import EngineConfig, snapshot_keys_from_text
 from engine.runtime.errors import EXIT_CONFIGURATION
 
@@ -43,6 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--prefix", default="", help="put before every key (STREAM_PREFIX)")
     parser.add_argument("--shard", type=int, default=0)
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument(
+        "--standby",
+        action="store_true",
+        help="follow the shard's active engine, and take over when it is gone",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="do not start another engine after a crash"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
@@ -56,12 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             snapshot_keys=snapshot_keys_from_text(_secret_read(options.snapshot_keys_file)),
             build=source_build(),
             is_dedicated=True,
+            is_standby=options.standby,
         )
-        runner = build_runner(config)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"The engine cannot start: {error}.\n")
         return EXIT_CONFIGURATION
-    return run_to_exit(runner)
+    return run_engine(config) if options.once else Supervisor(config).run()
 
 
 def _secret_read(path: Path) -> str:

@@ -57,6 +57,11 @@ class EngineConfig:
     lease_wait_us: int = 3_000_000
     # A batch older than this counts as stuck, and its lease is given up.
     batch_stuck_us: int = 30_000_000
+    # Whether to follow the shard's active engine and take over when it is gone, instead of refusing to start beside it.
+    is_standby: bool = False
+    # Name under which the lease is held; empty: one that no other engine has. A supervisor that has seen an engine die
+    # starts the next under the same name, since nobody then has to wait for that lease to lapse.
+    lease_owner: str = ""
     # How long a lost log is tried again before the engine halts.
     reconnect_us: int = 300_000_000
     # How long stop() waits for the batch in work and the last snapshot.

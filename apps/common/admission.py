@@ -1,4 +1,4 @@
-"""Decides whether a command may still be sent, by what waits here and by what the engine tells of its lag.
+"""Decides whether a command may still be sent: by what waits here, by the engine's lag and by the log's memory.
 
 Opens are refused first and everything else at twice the limits: whoever wants out must still get through. A command that is
 refused here was not sent at all, so its sender may simply try again.
@@ -23,6 +23,9 @@ PENDING_MAX: Final = 20_000
 LAG_MS_MAX: Final = 1_000
 LAG_ENTRIES_MAX: Final = 5_000
 _OTHERS_FACTOR: Final = 2
+# Share of the log's memory from which on opens are refused, and everything: a full log would refuse the engine too.
+_MEMORY_PERCENT_OPENS: Final = 80
+_MEMORY_PERCENT_ALL: Final = 90
 _POLL_S: Final = 0.5
 # An older report says nothing any more; a halt is final and stays.
 _BELIEVED_US: Final = 3_000_000
@@ -65,7 +68,10 @@ def admit(command: AnyCommand, *, pending: int, report: EngineHealth | None) -> 
         reason = "the engine has halted and waits for an operator"
     elif report is not None and now_us() - report.reported_at_us < _BELIEVED_US:
         is_late = report.lag_ms > LAG_MS_MAX * factor
+        memory_percent_max = _MEMORY_PERCENT_OPENS if is_open else _MEMORY_PERCENT_ALL
         if is_late or report.lag_entries > LAG_ENTRIES_MAX * factor:
             reason = f"the engine is {report.lag_ms} ms and {report.lag_entries} entries behind"
+        elif report.log_memory_percent >= memory_percent_max:
+            reason = f"the log has used {report.log_memory_percent} % of its memory"
     if reason:
         raise EngineBusyError(reason, request_id=command.request_id)

@@ -6,15 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from engine.adapters.forked_snapshots import ForkedSnapshots
 from engine.adapters.redis_inbox import RedisInbox
 from engine.adapters.redis_lease import RedisLease, RedisMonitor
+from engine.adapters.redis_retention import RedisRetention
 from engine.adapters.redis_streams import RedisLog
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
 from engine.core.machine import Machine
 from engine.runtime.heartbeat import Heartbeat
-from engine.runtime.ports import MachineFactory, Probe, StateMachine, probe_nothing
+from engine.runtime.ports import (
+    MachineFactory,
+    Probe,
+    SnapshotStore,
+    StateMachine,
+    probe_nothing,
+)
+from engine.runtime.retention import Trimmer
 from engine.runtime.runner import Runner
 from engine.runtime.status import Status
 
@@ -55,15 +64,26 @@ def build_runner(
         inbox=RedisInbox(config, log, clock),
         lease=lease,
         heartbeat=Heartbeat(
-            config=config, lease=lease, monitor=RedisMonitor(config), clock=clock, status=status
+            config=config,
+            lease=lease,
+            monitor=RedisMonitor(config),
+            trimmer=Trimmer(retention=RedisRetention(config), clock=clock, status=status),
+            clock=clock,
+            status=status,
         ),
-        snapshots=SnapshotFiles(config, probe=probe),
+        snapshots=_snapshots(config, probe),
         clock=clock,
         machines=machines or CoreMachines(shard=config.shard, shards=config.shards),
         status=status,
         settle_memory=_settle_memory(is_dedicated=config.is_dedicated),
         probe=probe,
     )
+
+
+def _snapshots(config: EngineConfig, probe: Probe) -> SnapshotStore:
+    files = SnapshotFiles(config, probe=probe)
+    # Beside a web server's threads a fork could copy a lock that somebody holds.
+    return ForkedSnapshots(files) if config.is_dedicated else files
 
 
 def _settle_memory(*, is_dedicated: bool) -> Callable[[], None]:

@@ -4,7 +4,8 @@
 process and die with it. A plan is asked at every named point what goes wrong there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from threading import Event
 
@@ -26,10 +27,11 @@ from engine.runtime.ports import (
     Query,
     RefusedSnapshot,
     Snapshot,
-    SnapshotHeader,
     SnapshotStatus,
+    StateCopy,
     StreamState,
 )
+from engine.runtime.retention import LogMemory, Registration, Trimmer
 from engine.runtime.runner import Runner
 from engine.runtime.status import Status
 from engine.values import entry_id_from_text
@@ -76,10 +78,14 @@ class World:
         self.checkpoint: Checkpoint | None = None
         self.epoch = 0
         self.lease_owner = ""
-        # Input entries ever added, also those that were removed since.
-        self.added = 0
-        # By entry id; None: torn.
-        self.snapshots: dict[int, Snapshot | None] = {}
+        # Packed ids below which the streams were trimmed; what is below is kept for the judgement, but nobody sees it.
+        self.input_below = 0
+        self.outputs_below = 0
+        # What hosts and consumers have registered.
+        self.registrations: dict[str, Registration] = {}
+        self.consumers: dict[str, int] = {}
+        # By host and entry id; None: torn.
+        self.snapshots: dict[str, dict[int, Snapshot | None]] = {}
 
     def append(self, message: AnyMessage | bytes, *, at_ms: int, gateway: bytes = b"") -> int:
         """Append an entry at a time, as a gateway or feed does, and return its id."""
@@ -87,8 +93,17 @@ class World:
         last_id = self.inputs[-1].entry_id if self.inputs else 0
         entry_id = max(entry_id_from_text(f"{at_ms}-0"), last_id + 1)
         self.inputs.append(InputEntry(entry_id, _VERSION, raw, gateway))
-        self.added += 1
         return entry_id
+
+
+def _state_of(entries: Sequence[InputEntry | Output], below: int) -> StreamState:
+    first = bisect_left(entries, below, key=lambda entry: entry.entry_id)
+    return StreamState(
+        first_id=entries[first].entry_id if first < len(entries) else 0,
+        last_id=entries[-1].entry_id if entries else 0,
+        length=len(entries) - first,
+        added=len(entries),
+    )
 
 
 class MemoryClock:
@@ -148,40 +163,30 @@ class MemoryLog:
 
     def input_state(self) -> StreamState:
         """Return what the input stream tells about itself."""
-        inputs = self._world.inputs
-        return StreamState(
-            first_id=inputs[0].entry_id if inputs else 0,
-            last_id=inputs[-1].entry_id if inputs else 0,
-            length=len(inputs),
-            added=self._world.added,
-        )
+        return _state_of(self._world.inputs, self._world.input_below)
 
     def output_state(self) -> StreamState:
         """Return what the output stream tells about itself."""
-        outputs = self._world.outputs
-        return StreamState(
-            first_id=outputs[0].entry_id if outputs else 0,
-            last_id=outputs[-1].entry_id if outputs else 0,
-            length=len(outputs),
-            added=len(outputs),
-        )
+        return _state_of(self._world.outputs, self._world.outputs_below)
 
     def read_input(self, after: int, upto: int | None, limit: int) -> Sequence[InputEntry]:
         """Return input entries of a range."""
         self._meet("read_input")
+        start = max(after, self._world.input_below - 1)
         return [
             entry
             for entry in self._world.inputs
-            if after < entry.entry_id and (upto is None or entry.entry_id <= upto)
+            if start < entry.entry_id and (upto is None or entry.entry_id <= upto)
         ][:limit]
 
     def read_outputs(self, after: int, upto: int | None, limit: int) -> Sequence[Output]:
         """Return output entries of a range."""
         self._meet("read_outputs")
+        start = max(after, self._world.outputs_below - 1)
         return [
             output
             for output in self._world.outputs
-            if after < output.entry_id and (upto is None or output.entry_id <= upto)
+            if start < output.entry_id and (upto is None or output.entry_id <= upto)
         ][:limit]
 
     def publish(self, batch: Batch) -> None:
@@ -207,11 +212,11 @@ class MemoryLog:
             return Published.FENCED
         if position.entry_id != before.entry_id:
             return Published.MOVED
-        last_id = world.inputs[-1].entry_id if world.inputs else 0
+        inputs = self.input_state()
         if (
-            world.added - len(world.inputs) > before.applied
-            or world.added < after.applied
-            or (last_id == after.entry_id and world.added != after.applied)
+            inputs.added - inputs.length > before.applied
+            or inputs.added < after.applied
+            or (inputs.last_id == after.entry_id and inputs.added != after.applied)
         ):
             return Published.INPUT_GAP
         if batch.outputs and self.output_state().last_id >= batch.outputs[0].entry_id:
@@ -288,7 +293,7 @@ class MemoryLease:
 
     def input_added(self) -> int:
         """Return how many entries were ever added."""
-        return self._world.added
+        return len(self._world.inputs)
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -297,8 +302,8 @@ class MemoryLease:
 class MemorySnapshots:
     """Snapshots of a world."""
 
-    def __init__(self, world: World, plan: FaultPlan) -> None:
-        self._world = world
+    def __init__(self, world: World, plan: FaultPlan, host: str) -> None:
+        self._snapshots = world.snapshots.setdefault(host, {})
         self._plan = plan
         self._status = SnapshotStatus(None, "")
 
@@ -306,8 +311,9 @@ class MemorySnapshots:
         """Return False: saving takes no time."""
         return False
 
-    def save(self, header: SnapshotHeader, body: bytes) -> None:
+    def save(self, copy: StateCopy) -> None:
         """Keep a snapshot, whole or torn, or lose it."""
+        header, body = copy()
         fault = self._plan("save")
         if fault is Fault.CRASH:
             raise SimulatedCrashError("save")
@@ -315,9 +321,12 @@ class MemorySnapshots:
             return
         entry_id = entry_id_from_text(header.entry_id)
         snapshot = Snapshot(header.entry_id, header, body)
-        self._world.snapshots[entry_id] = None if fault is Fault.TORN else snapshot
-        for old in sorted(self._world.snapshots)[:-_SNAPSHOTS_KEPT]:
-            del self._world.snapshots[old]
+        # Torn after it was read back: before that a tear is noticed, and nobody relies on the file. One at a time, as
+        # the log is kept for two.
+        is_torn = fault is Fault.TORN and None not in self._snapshots.values()
+        self._snapshots[entry_id] = None if is_torn else snapshot
+        for old in sorted(self._snapshots)[:-_SNAPSHOTS_KEPT]:
+            del self._snapshots[old]
         self._status = SnapshotStatus(header, "")
 
     def flush(self, timeout_us: int) -> None:
@@ -325,7 +334,7 @@ class MemorySnapshots:
 
     def newest_first(self) -> Iterator[Snapshot | RefusedSnapshot]:
         """Yield the snapshots, newest first."""
-        for entry_id, snapshot in sorted(self._world.snapshots.items(), reverse=True):
+        for entry_id, snapshot in sorted(self._snapshots.items(), reverse=True):
             yield snapshot or RefusedSnapshot(str(entry_id), "it is torn")
 
     def status(self) -> SnapshotStatus:
@@ -347,8 +356,71 @@ class MemoryMonitor:
         """Do nothing: there is no connection."""
 
 
+class MemoryRetention:
+    """The registers of a world, and its trimming."""
+
+    def __init__(self, world: World, plan: FaultPlan, host: str) -> None:
+        self._world = world
+        self._plan = plan
+        self._host = host
+
+    @property
+    def host(self) -> str:
+        """Return the name of the store."""
+        return self._host
+
+    def _meet(self, point: str) -> None:
+        fault = self._plan(point)
+        if fault is Fault.CRASH:
+            raise SimulatedCrashError(point)
+        if fault is not Fault.NONE:
+            raise LogUnavailableError(f"the connection broke before {point}")
+
+    def register(self, registration: Registration) -> None:
+        """Keep what a host says."""
+        self._meet("register")
+        self._world.registrations[self._host] = registration
+
+    def registrations(self) -> Mapping[str, Registration]:
+        """Return what every host has said last."""
+        return self._world.registrations
+
+    def strike_off(self, host: str) -> None:
+        """Forget a host."""
+        del self._world.registrations[host]
+
+    def consumers(self) -> Mapping[str, int]:
+        """Return the positions of durable consumers."""
+        return self._world.consumers
+
+    def trim_input(self, below: int) -> int:
+        """Hide input entries below an id."""
+        self._meet("trim")
+        before, self._world.input_below = (
+            self._world.input_below,
+            max(below, self._world.input_below),
+        )
+        return int(below > before)
+
+    def trim_outputs(self, below: int) -> int:
+        """Hide output entries below an id."""
+        self._meet("trim")
+        before, self._world.outputs_below = (
+            self._world.outputs_below,
+            max(below, self._world.outputs_below),
+        )
+        return int(below > before)
+
+    def memory(self) -> LogMemory:
+        """Return that nothing is used."""
+        return LogMemory(used=0, limit=1)
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
 class NoHeartbeat:
-    """A heart that never beats: the simulation moves time itself."""
+    """A heart that never beats: the simulation moves time itself, and lets the trimmer work when it likes."""
 
     def start(self) -> None:
         """Do nothing."""
@@ -369,11 +441,15 @@ class Process:
         plan: FaultPlan = no_faults,
         clock: MemoryClock | None = None,
         owner: str = "only",
+        host: str = "host",
     ) -> None:
         self.clock = clock or MemoryClock()
         self.log = MemoryLog(world, plan)
         self.inbox = MemoryInbox(self.log, self.clock, plan)
         self.status = Status(shard=config.shard, shards=config.shards, build=config.build)
+        self.trimmer = Trimmer(
+            retention=MemoryRetention(world, plan, host), clock=self.clock, status=self.status
+        )
 
         def probe(point: str) -> None:
             if plan(point) is Fault.CRASH:
@@ -385,7 +461,7 @@ class Process:
             inbox=self.inbox,
             lease=MemoryLease(world, owner),
             heartbeat=NoHeartbeat(),
-            snapshots=MemorySnapshots(world, plan),
+            snapshots=MemorySnapshots(world, plan, host),
             clock=self.clock,
             machines=machines,
             status=self.status,

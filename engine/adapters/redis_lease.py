@@ -34,6 +34,11 @@ return 1
 """
 
 
+def lease_owner_new() -> str:
+    """Return a name that no other engine has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{os.urandom(8).hex()}"
+
+
 class RedisLease:
     """The lease of one shard, held under a name that no other engine has."""
 
@@ -42,7 +47,7 @@ class RedisLease:
         self._key = streams.lease_key(config.prefix, config.shard)
         self._input = streams.input_stream(config.prefix, config.shard, config.shards)
         self._lease_ms = config.lease_us // 1_000
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(8).hex()}"
+        self._owner = config.lease_owner or lease_owner_new()
         self._tick = codec.encode(Tick())
         # The runner acquires and releases, its heartbeat renews; a recovery may do so at the same time.
         self._lock = threading.Lock()
@@ -97,7 +102,8 @@ class RedisMonitor:
 
     def __init__(self, config: EngineConfig) -> None:
         self._connection = Connection(config.redis_url, timeout_ms=_TIMEOUT_MS)
-        self._key = streams.health_key(config.prefix, config.shard)
+        self._active_key = streams.health_key(config.prefix, config.shard)
+        self._standby_key = streams.standby_health_key(config.prefix, config.shard)
         self._encode = msgspec.json.Encoder().encode
         self._left_out = 0
 
@@ -107,7 +113,8 @@ class RedisMonitor:
         if self._left_out and not is_last:
             self._left_out -= 1
             return
-        command: list[Argument] = ["SET", self._key, self._encode(health)]
+        key = self._standby_key if health.is_standby else self._active_key
+        command: list[Argument] = ["SET", key, self._encode(health)]
         if health.state is not EngineState.HALTED:
             command += ["PX", _HEALTH_MS]
         try:

@@ -27,6 +27,7 @@ from engine.runtime.ports import (
     Snapshot,
     SnapshotHeader,
     SnapshotStatus,
+    StateCopy,
     probe_nothing,
 )
 from engine.runtime.snapshots import SNAPSHOT_FORMAT, kept
@@ -81,10 +82,14 @@ class SnapshotFiles:
         """Return whether the snapshot before is still being written."""
         return self._thread is not None and self._thread.is_alive()
 
-    def save(self, header: SnapshotHeader, body: bytes) -> None:
-        """Begin to write a snapshot in the background; how it went shows in status()."""
+    def save(self, copy: StateCopy) -> None:
+        """Copy the state, and begin to write it in the background; how that went shows in status().
+
+        Errors: InvariantError when the state contradicts itself.
+        """
+        header, body = copy()
         self._thread = threading.Thread(
-            target=self._save, args=(header, body), name=f"engine-{self._shard}-snapshot"
+            target=self.write, args=(header, body), name=f"engine-{self._shard}-snapshot"
         )
         self._thread.start()
 
@@ -97,7 +102,8 @@ class SnapshotFiles:
         """Return what the last saves came to."""
         return self._status
 
-    def _save(self, header: SnapshotHeader, body: bytes) -> None:
+    def write(self, header: SnapshotHeader, body: bytes) -> None:
+        """Write a snapshot and remove the old ones that need not stay; how it went shows in status()."""
         entry_id = entry_id_from_text(header.entry_id)
         name = f"shard-{self._shard}-of-{self._shards}-{entry_id:019d}{_SUFFIX}"
         # Active engine and standby may share the folder; each writes a temporary file of its own.

@@ -11,6 +11,8 @@ class EngineState(StrEnum):
     STARTING = "starting"
     RECOVERING = "recovering"
     LIVE = "live"
+    # Follows the active engine of its shard, ready to take over.
+    STANDBY = "standby"
     # The log is out of reach and tried again.
     RECONNECTING = "reconnecting"
     STOPPING = "stopping"
@@ -47,3 +49,9 @@ class EngineHealth(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     snapshot_failure: str
     # When this report was made, microseconds UTC.
     reported_at_us: int
+    # Whether the engine follows another one; its reports stand under streams.standby_health_key.
+    is_standby: bool = False
+    # Share of its memory that the log's server uses; 0 when that is unknown.
+    log_memory_percent: int = 0
+    # What a person should look at, each "CODE: sentence".
+    alarms: tuple[str, ...] = ()

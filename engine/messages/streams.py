@@ -87,6 +87,11 @@ def health_key(prefix: str, shard: int = 0) -> str:
     return f"{prefix}engine:{{{shard}}}:health"
 
 
+def standby_health_key(prefix: str, shard: int = 0) -> str:
+    """Return the key (on the other instance) where a standby reports its health."""
+    return f"{prefix}engine:{{{shard}}}:standby"
+
+
 def feed_lease_key(prefix: str) -> str:
     """Return the key of the feed's lease; two feeds never interleave."""
     return f"{prefix}feed:lease"

@@ -32,6 +32,8 @@ class HaltCode(StrEnum):
     LOG_EMPTY = "LOG_EMPTY"
     # Snapshots exist, none can be used, and the log alone does not reach back to the beginning.
     SNAPSHOTS_UNUSABLE = "SNAPSHOTS_UNUSABLE"
+    # A standby decides otherwise than the active engine of the same build did.
+    DIVERGED = "DIVERGED"
     # The recorded history cannot be applied.
     HISTORY_REFUSED = "HISTORY_REFUSED"
     # The log did not come back in time.

@@ -13,6 +13,7 @@ from engine.config import EngineConfig
 from engine.messages.health import EngineState
 from engine.runtime.errors import LogUnavailableError
 from engine.runtime.ports import Clock, Lease, Monitor
+from engine.runtime.retention import Trimmer
 from engine.runtime.status import Status
 
 _logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Beating(Protocol):
     """What a runner needs of its heartbeat."""
 
     def start(self) -> None:
-        """Begin; called once, when the epoch has been raised."""
+        """Begin; called once, when the epoch has been raised or another engine is followed."""
         ...
 
     def stop(self) -> None:
@@ -36,17 +37,27 @@ class Heartbeat:
     """The heartbeat thread of one engine."""
 
     def __init__(
-        self, *, config: EngineConfig, lease: Lease, monitor: Monitor, clock: Clock, status: Status
+        self,
+        *,
+        config: EngineConfig,
+        lease: Lease,
+        monitor: Monitor,
+        trimmer: Trimmer,
+        clock: Clock,
+        status: Status,
     ) -> None:
         self._config = config
         self._lease = lease
         self._monitor = monitor
+        self._trimmer = trimmer
         self._clock = clock
         self._status = status
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._ticked_us = 0
         self._is_lease_lost = False
+        # Codes of the alarms that last.
+        self._told: set[str] = set()
 
     def start(self) -> None:
         """Start the thread."""
@@ -62,16 +73,20 @@ class Heartbeat:
             self._thread.join()
         self._report()
         self._monitor.close()
+        self._trimmer.close()
 
     def _run(self) -> None:
         renew_us = report_us = self._clock.monotonic_us()
         while True:
             now_us = self._clock.monotonic_us()
             if now_us >= renew_us:
-                self._renew(now_us)
+                if not self._status.is_standby:
+                    self._renew(now_us)
                 renew_us = now_us + self._config.heartbeat_us
             if now_us >= report_us:
                 self._count_input()
+                if not self._is_lease_lost:
+                    self._trimmer.beat()
                 self._report()
                 report_us = now_us + _REPORT_EVERY_US
             tick_us = self._tick(now_us)
@@ -119,4 +134,14 @@ class Heartbeat:
         # The key belongs to the active engine: a fenced one must not cover its successor's report.
         if self._is_lease_lost or self._status.state is EngineState.FENCED:
             return
-        self._monitor.report(self._status.health(self._clock.now_us()))
+        health = self._status.health(self._clock.now_us())
+        self._tell(health.alarms)
+        self._monitor.report(health)
+
+    def _tell(self, alarms: tuple[str, ...]) -> None:
+        """Log each alarm once, when it begins."""
+        codes = {alarm.partition(":")[0] for alarm in alarms}
+        for alarm in alarms:
+            if alarm.partition(":")[0] not in self._told:
+                _logger.warning("An alarm.", extra={"shard": self._status.shard, "alarm": alarm})
+        self._told = codes

@@ -70,6 +70,11 @@ class Checkpoint(NamedTuple):
     epoch: int
     build: str
 
+    @classmethod
+    def nowhere(cls) -> "Checkpoint":
+        """Return where a log stands that has no checkpoint yet."""
+        return cls(Position(), 0, "")
+
 
 class Batch(NamedTuple):
     """What one publish call commits, or nothing of it."""
@@ -287,6 +292,12 @@ class SnapshotStatus(NamedTuple):
     newest: SnapshotHeader | None
     # Why the last save failed; empty when it did not.
     failure: str
+    # How the state was found to contradict itself while it was copied; the engine must halt. Empty when it was sound.
+    contradiction: str = ""
+
+
+# Checks a state and copies it: the header and what Machine.dump() returned. Errors: InvariantError.
+StateCopy = Callable[[], tuple[SnapshotHeader, bytes]]
 
 
 class SnapshotStore(Protocol):
@@ -296,10 +307,11 @@ class SnapshotStore(Protocol):
         """Return whether the snapshot before is still being written."""
         ...
 
-    def save(self, header: SnapshotHeader, body: bytes) -> None:
-        """Begin to write a snapshot.
+    def save(self, copy: StateCopy) -> None:
+        """Begin to write a snapshot of the state as it is now.
 
-        A failure never reaches the caller, who must go on trading: it shows in status().
+        A failure to write never reaches the caller, who must go on trading: it shows in status(). A state that
+        contradicts itself does, at once or through status().
         """
         ...
 

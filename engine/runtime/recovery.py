@@ -53,9 +53,11 @@ def recover(
     machines: MachineFactory,
     committed: Position,
     probe: Probe,
+    followed: Shard | None = None,
 ) -> Recovered:
     """Build the state at the checkpoint; the epoch must have been raised before, so that nobody moves it meanwhile.
 
+    ``followed`` is the shard of a standby that becomes the active engine; without it the newest snapshot is the start.
     ``committed`` is what this process has seen committed; a log that stands before it was wiped or rewound.
 
     Errors: HaltError for everything that cannot be proved, LogUnavailableError.
@@ -71,12 +73,19 @@ def recover(
         )
     _require_streams(log, goal)
 
-    machine, position, header = _restored(log, snapshots, machines, goal)
+    header = None
+    inputs = log.input_state()
+    if followed is None or followed.position.applied < inputs.added - inputs.length:
+        # A standby that was overtaken by trimming is no better than its newest snapshot.
+        machine, position, header = restored(log, snapshots, machines, goal)
+        shard = Shard(machine, position, epoch=epoch, build=config.build)
+    else:
+        shard, position = followed, followed.position
+        shard.lead(epoch)
     probe("after_load")
 
-    shard = Shard(machine, position, epoch=epoch, build=config.build)
     _evolve_history(log, shard, goal)
-    machine.finish_recovery()
+    shard.settle()
     probe("after_evolve")
 
     shard.skips.update(_skips_ahead(log, goal.entry_id))
@@ -104,15 +113,19 @@ def _require_streams(log: Log, goal: Position) -> None:
         )
 
 
-def _restored(
+def restored(
     log: Log, snapshots: SnapshotStore, machines: MachineFactory, goal: Position
 ) -> tuple[StateMachine, Position, SnapshotHeader | None]:
-    """Return the newest state that can be verified, or the empty one if the log reaches back to the beginning."""
+    """Return the newest state that can be verified, or the empty one if the log reaches back to the beginning.
+
+    Errors: HaltError when neither is there, LogUnavailableError.
+    """
+    inputs = log.input_state()
     refused: list[RefusedSnapshot] = []
     for candidate in snapshots.newest_first():
         if isinstance(candidate, Snapshot):
             _require_not_ahead(candidate, goal)
-            loaded = _loaded(log, machines, candidate)
+            loaded = _loaded(log, machines, candidate, inputs.added - inputs.length)
             if not isinstance(loaded, RefusedSnapshot):
                 return loaded, position_of(candidate.header), candidate.header
             candidate = loaded
@@ -121,14 +134,13 @@ def _restored(
             "A snapshot was refused; the next older one is tried.",
             extra={"snapshot": candidate.name, "reason": candidate.reason},
         )
-    inputs = log.input_state()
-    if refused and (goal.applied == 0 or inputs.added > inputs.length):
+    if (refused and goal.applied == 0) or inputs.added > inputs.length:
         raise HaltError(
             HaltCode.SNAPSHOTS_UNUSABLE,
             "no snapshot can be used ("
-            + "; ".join(f"{item.name}: {item.reason}" for item in refused)
+            + ("; ".join(f"{item.name}: {item.reason}" for item in refused) or "there is none")
             + "), and the log does not hold the whole history. Give the right SNAPSHOT_KEYS and "
-            "snapshot folder, or restore both from a backup.",
+            "snapshot folder, copy a snapshot from the shard's other host, or restore from a backup.",
         )
     return machines.new(), Position(), None
 
@@ -154,11 +166,13 @@ def _require_not_ahead(snapshot: Snapshot, goal: Position) -> None:
 
 
 def _loaded(
-    log: Log, machines: MachineFactory, snapshot: Snapshot
+    log: Log, machines: MachineFactory, snapshot: Snapshot, trimmed: int
 ) -> StateMachine | RefusedSnapshot:
     """Return the state of a snapshot if it is what its header says and belongs to this log."""
     header = snapshot.header
     position = position_of(header)
+    if position.applied < trimmed:
+        return RefusedSnapshot(snapshot.name, "the log was trimmed beyond it")
     # The output that the snapshot ends with may have been trimmed; while it is there, it must be the same.
     for output in log.read_outputs(position.entry_id - 1, position.entry_id, 1):
         if output.number != position.number or output.chain != position.chain:
@@ -184,8 +198,15 @@ def _evolve_history(log: Log, shard: Shard, goal: Position) -> None:
             output = next(outputs, None)
         else:
             shard.evolve(entry, None)
-    position = shard.position
-    if output is not None or (position.entry_id, position.applied) != (goal.entry_id, goal.applied):
+    require_checkpoint(shard.position, goal, is_complete=output is None)
+
+
+def require_checkpoint(position: Position, goal: Position, *, is_complete: bool = True) -> None:
+    """Prove that a history that was applied ends where and as the checkpoint says.
+
+    Errors: HaltError INPUT_GAP, OUTPUT_GAP, CHAIN_BROKEN.
+    """
+    if not is_complete or (position.entry_id, position.applied) != (goal.entry_id, goal.applied):
         raise HaltError(
             HaltCode.INPUT_GAP,
             f"history ends at {text_from_entry_id(position.entry_id)} after {position.applied} "

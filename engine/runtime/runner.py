@@ -19,6 +19,7 @@ from engine.config import EngineConfig
 from engine.messages.health import EngineHealth, EngineState
 from engine.runtime.errors import HaltCode, HaltError, LogUnavailableError, RecoveryNeededError
 from engine.runtime.heartbeat import Beating
+from engine.runtime.keeper import SnapshotKeeper
 from engine.runtime.ports import (
     Clock,
     Inbox,
@@ -29,6 +30,7 @@ from engine.runtime.ports import (
     Output,
     Probe,
     Query,
+    SnapshotHeader,
     SnapshotStore,
     StateMachine,
     probe_nothing,
@@ -36,7 +38,7 @@ from engine.runtime.ports import (
 from engine.runtime.publisher import Publisher, StopRequested
 from engine.runtime.recovery import recover
 from engine.runtime.shard import Shard
-from engine.runtime.snapshots import SnapshotSchedule, header_of
+from engine.runtime.standby import Follower
 from engine.runtime.status import Status
 from engine.values import text_from_entry_id
 
@@ -44,7 +46,7 @@ _logger = logging.getLogger(__name__)
 
 # How long one wait may last; ticks of time end it sooner.
 _WAIT_US: Final = 1_000_000
-# How often a lease that another engine holds is looked at.
+# How often a lease that another engine holds is looked at, and a standby looks for what is new.
 _LEASE_POLL_US: Final = 20_000
 # A query that waits longer for its entry has been asked again by then.
 _QUERY_AGE_US_MAX: Final = 3_000_000
@@ -83,13 +85,17 @@ class Runner:
         self._settle_memory = settle_memory
         self._probe = probe
         self._shard: Shard | None = None
-        self._schedule = SnapshotSchedule(every_us=0, every_entries=0, count=0, monotonic_us=0)
+        # Set as long as another engine is followed.
+        self._follower: Follower | None = None
         self._queries: list[Query] = []
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._is_beating = False
         self._publisher = Publisher(
             config=config, log=log, clock=clock, status=status, stopping=self._stopping
+        )
+        self._keeper = SnapshotKeeper(
+            config=config, store=snapshots, clock=clock, status=status, probe=probe
         )
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -104,9 +110,7 @@ class Runner:
             while not self._stopping.is_set():
                 self.step()
             self._status.state = EngineState.STOPPING
-            self._snapshots.flush(self._config.drain_us)
-            self.snapshot_take()
-            self._snapshots.flush(self._config.drain_us)
+            self._keeper.finish(self._live())
             self._status.state = EngineState.STOPPED
         except StopRequested:
             # The log is away: nothing can be committed, and what was not committed must not become a snapshot.
@@ -154,7 +158,6 @@ class Runner:
         )
 
     def _close(self) -> None:
-        self._note_snapshots()
         if self._is_beating:
             self._heartbeat.stop()
         try:
@@ -169,6 +172,7 @@ class Runner:
     def start(self) -> None:
         """Take the lease, raise the epoch and recover; afterwards step() decides new entries.
 
+        A standby that finds the lease taken loads its state instead, and step() follows the active engine.
         Errors: HaltError, also when another engine keeps the lease.
         """
         while True:
@@ -183,16 +187,22 @@ class Runner:
     def _begin(self) -> None:
         self._status.state = EngineState.STARTING
         self._log.reconnect()
+        if self._config.is_standby and not self._lease.acquire():
+            self._follow_begin()
+            return
         self._acquire_lease()
+        self._lead(None)
+
+    def _lead(self, followed: Shard | None) -> None:
+        """Become the active engine, from the newest snapshot or from the state of the standby that this one was."""
+        self._status.is_standby = False
         began_us = self._clock.monotonic_us()
         epoch = self._log.raise_epoch()
         self._status.epoch = epoch
         self._status.batch_began_us = 0
         self._status.state = EngineState.RECOVERING
         self._probe("after_fence")
-        if not self._is_beating:
-            self._is_beating = True
-            self._heartbeat.start()
+        self._beat()
         shard, snapshot, evolved = recover(
             config=self._config,
             epoch=epoch,
@@ -201,17 +211,11 @@ class Runner:
             machines=self._machines,
             committed=self._status.position,
             probe=self._probe,
+            followed=followed,
         )
-        self._settle_memory()
+        if shard is not followed:
+            self._adopt(shard, snapshot)
         now_us = self._clock.monotonic_us()
-        self._shard = shard
-        self._schedule = SnapshotSchedule(
-            every_us=self._config.snapshot_every_us,
-            every_entries=self._config.snapshot_every_entries,
-            count=snapshot.count if snapshot else 0,
-            monotonic_us=now_us,
-        )
-        self._status.snapshot = snapshot
         self._status.position = shard.position
         self._status.arrived_us = now_us
         self._status.reason = ""
@@ -227,6 +231,35 @@ class Runner:
                 "recovery_us": now_us - began_us,
             },
         )
+
+    def _beat(self) -> None:
+        if not self._is_beating:
+            self._is_beating = True
+            self._heartbeat.start()
+
+    def _adopt(self, shard: Shard, snapshot: SnapshotHeader | None) -> None:
+        """Go on with a state that was built from a snapshot."""
+        self._settle_memory()
+        self._shard = shard
+        self._keeper.begin_from(snapshot)
+
+    def _follow_begin(self) -> None:
+        self._status.is_standby = True
+        self._status.epoch = 0
+        self._status.state = EngineState.RECOVERING
+        self._beat()
+        follower = Follower(
+            config=self._config,
+            log=self._log,
+            snapshots=self._snapshots,
+            machines=self._machines,
+        )
+        self._adopt(follower.shard, follower.snapshot)
+        self._follower = follower
+        self._status.position = follower.shard.position
+        self._status.reason = ""
+        self._status.state = EngineState.STANDBY
+        _logger.info("The engine follows another one.", extra={"shard": self._config.shard})
 
     def _acquire_lease(self) -> None:
         """Wait for the lease of another engine to lapse: after a kill it outlives its owner by a second."""
@@ -246,7 +279,10 @@ class Runner:
     def step(self) -> None:
         """Do one round of the loop."""
         try:
-            self._round()
+            if self._follower is not None:
+                self._follow(self._follower)
+            else:
+                self._round()
         except RecoveryNeededError as error:
             _logger.warning(
                 "The state in memory is thrown away and built anew.", extra={"reason": str(error)}
@@ -255,6 +291,37 @@ class Runner:
             self._publisher.forget()
             self._queries.clear()
             self.start()
+
+    def _follow(self, follower: Follower) -> None:
+        """Do one round of a standby: take over if the lease is free, else come after the active engine."""
+        try:
+            if self._lease.acquire():
+                self._follower = None
+                self._probe("before_takeover")
+                self._lead(follower.shard)
+                return
+            has_moved = follower.advance()
+        except LogUnavailableError as error:
+            self._publisher.back_off(error)
+            if self._follower is None:
+                self.start()
+            else:
+                self._follow_again()
+            return
+        self._publisher.log_answered()
+        self._status.reason = ""
+        self._status.state = EngineState.STANDBY
+        self._status.position = follower.shard.position
+        self._keeper.take_if_due(follower.shard)
+        if not has_moved:
+            self._clock.wait(self._stopping, _LEASE_POLL_US)
+
+    def _follow_again(self) -> None:
+        """Connect anew; what was followed so far stays as it is."""
+        try:
+            self._log.reconnect()
+        except LogUnavailableError as error:
+            _logger.debug("The log is still out of reach.", extra={"reason": str(error)})
 
     def _live(self) -> Shard:
         if self._shard is None:
@@ -281,15 +348,7 @@ class Runner:
             self._status.batch_began_us = 0
         if arrivals.queries or self._queries:
             self._answer(shard, arrivals.queries)
-        if self._schedule.is_due(shard.position.applied, self._clock.monotonic_us()):
-            self.snapshot_take()
-        self._note_snapshots()
-
-    def _note_snapshots(self) -> None:
-        saved = self._snapshots.status()
-        self._status.snapshot_failure = saved.failure
-        if saved.newest is not None:
-            self._status.snapshot = saved.newest
+        self._keeper.take_if_due(shard)
 
     def _decide_and_publish(self, shard: Shard, entries: Sequence[InputEntry]) -> None:
         """Decide a batch and commit it in two halves: one is on its way while the other is decided.
@@ -320,7 +379,7 @@ class Runner:
         publisher.finish()
         probe("after_publish")
 
-    # --- queries and snapshots --------------------------------------------------------------------------------------
+    # --- queries ----------------------------------------------------------------------------------------------------
 
     def _answer(self, shard: Shard, arrived: Sequence[Query]) -> None:
         """Answer every query whose entry was applied; keep the others for a while."""
@@ -341,30 +400,3 @@ class Runner:
             self._inbox.answer(query, view)
         self._queries = waiting[-_QUERIES_WAITING_MAX:]
         self._inbox.flush()
-
-    def snapshot_take(self) -> bool:
-        """Hand the present state to the store if it is newer than the last; only between two batches.
-
-        The caller waits for the copy, not for the disk. Errors: InvariantError when the state contradicts itself.
-        """
-        shard = self._live()
-        if self._snapshots.is_busy() or not self._schedule.is_newer(shard.position.applied):
-            return False
-        began_us = self._clock.monotonic_us()
-        self._probe("before_snapshot")
-        shard.machine.verify()
-        header = header_of(
-            shard.machine,
-            shard.position,
-            prefix=self._config.prefix,
-            shard=self._config.shard,
-            shards=self._config.shards,
-            build=self._config.build,
-            now_us=self._clock.now_us(),
-        )
-        self._snapshots.save(header, shard.machine.dump())
-        now_us = self._clock.monotonic_us()
-        self._schedule.taken(shard.position.applied, now_us, now_us - began_us)
-        self._status.snapshot_pause_us = now_us - began_us
-        self._probe("after_snapshot")
-        return True

@@ -54,6 +54,18 @@ class Shard:
         self.skips: set[int] = set()
         self._epoch = epoch
         self._build = build
+        # Whether recorded events have touched accounts that are not armed anew yet.
+        self._is_settled = False
+
+    def lead(self, epoch: int) -> None:
+        """Decide under an epoch from now on."""
+        self._epoch = epoch
+
+    def settle(self) -> None:
+        """Arm what the evolved history has touched; without such it does nothing."""
+        if not self._is_settled:
+            self.machine.finish_recovery()
+            self._is_settled = True
 
     def decide(self, entry: InputEntry, decided_at_us: int) -> Output | None:
         """Apply a new entry and return its output; None when there is nothing to publish.
@@ -120,6 +132,31 @@ class Shard:
             chain,
         )
 
+    def confirm(self, entry: InputEntry, output: Output | None) -> None:
+        """Decide an entry that another engine of the same build has decided, and compare.
+
+        Errors: HaltError DIVERGED when the results differ; the state is worthless afterwards.
+        """
+        self.settle()
+        if output is not None and is_skipped(output):
+            self.skips.add(entry.entry_id)
+        try:
+            own = self.decide(entry, output.decided_at_us if output else 0)
+        except HaltError as error:
+            raise HaltError(HaltCode.DIVERGED, str(error)) from error
+        if own is None or output is None:
+            is_same = own is output
+        else:
+            # What lies outside the chain differs between two engines: tag, epoch.
+            is_same = own == output._replace(gateway=own.gateway, epoch=own.epoch)
+        if not is_same:
+            raise HaltError(
+                HaltCode.DIVERGED,
+                f"entry {text_from_entry_id(entry.entry_id)} was decided otherwise by the active "
+                "engine of the same build: the rules are not deterministic, or one of the two machines "
+                "is faulty. Keep both logs and tell the developers.",
+            )
+
     def evolve(self, entry: InputEntry, output: Output | None) -> None:
         """Apply an entry of the past with its recorded output.
 
@@ -127,6 +164,7 @@ class Shard:
         applied.
         """
         position = self.position
+        self._is_settled = False
         if output is None:
             self._evolve(entry, message_of(entry), None)
             self.position = position._replace(entry_id=entry.entry_id, applied=position.applied + 1)
@@ -185,6 +223,14 @@ class Shard:
                 f"the record of entry {text_from_entry_id(entry.entry_id)} cannot be applied "
                 f"({type(error).__name__}: {error}). The engine does not go live on a history that it cannot prove.",
             ) from error
+
+
+def is_skipped(output: Output) -> bool:
+    """Return whether an operator's SkipEntry passed the entry over."""
+    # Most outputs are not: the name is looked for before anything is decoded.
+    return b"EntrySkipped" in output.events and any(
+        isinstance(event, EntrySkipped) for event in codec.decode_events(output.events)
+    )
 
 
 def _outcome_of(output: Output) -> Outcome:

@@ -19,6 +19,8 @@ _DAY_US: Final = 24 * _HOUR_US
 # A snapshot stops the world for as long as copying the state takes. At most one fiftieth of the time goes into that,
 # whatever the size of the state and the rate of entries.
 _PAUSE_SHARE: Final = 50
+# Writing it takes a processor from everybody else; at most one tenth of the time goes into that.
+_WRITING_SHARE: Final = 10
 
 
 def header_of(
@@ -66,17 +68,23 @@ class SnapshotSchedule:
         self._count = count
         self._at_us = monotonic_us
         self._pause_us = 0
+        self._writing_us = 0
 
     def is_due(self, count: int, monotonic_us: int) -> bool:
         """Return whether a snapshot is due at this count of applied entries."""
         entries, waited_us = count - self._count, monotonic_us - self._at_us
-        if entries == 0 or waited_us < self._pause_us * _PAUSE_SHARE:
+        rest_us = max(self._pause_us * _PAUSE_SHARE, self._writing_us * _WRITING_SHARE)
+        if entries == 0 or waited_us < rest_us:
             return False
         return entries >= self._every_entries or waited_us >= self._every_us
 
     def taken(self, count: int, monotonic_us: int, pause_us: int) -> None:
         """Note that a snapshot was taken, and the pause that it cost."""
         self._count, self._at_us, self._pause_us = count, monotonic_us, pause_us
+
+    def written(self, writing_us: int) -> None:
+        """Note how long the last one took from its beginning until it was safe."""
+        self._writing_us = writing_us
 
     def is_newer(self, count: int) -> bool:
         """Return whether anything was applied since the last snapshot."""

@@ -3,9 +3,18 @@
 Every field is one assignment of an immutable value, so a reader sees an old or a new one, never half of one.
 """
 
+from typing import Final
+
 from engine.messages.health import EngineHealth, EngineState
 from engine.runtime.ports import Position, SnapshotHeader
 from engine.values import entry_time_us, text_from_entry_id
+
+# Snapshots of this host that are told to others: what the log is kept for.
+_VERIFIED_KEPT: Final = 2
+# From where on people are told; what is refused, and when, decides apps.common.admission.
+MEMORY_ALARM_PERCENT: Final = 60
+LAG_ALARM_MS: Final = 1_000
+LAG_ALARM_ENTRIES: Final = 5_000
 
 
 class Status:
@@ -27,8 +36,34 @@ class Status:
         # Entries ever added to the input stream, as the heartbeat counted last; everything else is the runner's.
         self.input_added = 0
         self.snapshot: SnapshotHeader | None = None
+        # The two newest snapshots of this host that were read back or recovered from, newest first.
+        self.verified: tuple[SnapshotHeader, ...] = ()
         self.snapshot_pause_us = 0
         self.snapshot_failure = ""
+        # Whether this engine follows another one.
+        self.is_standby = False
+        # Written by the heartbeat: the share of its memory that the log's server uses, and who keeps the log from
+        # being trimmed ("" is nobody).
+        self.log_memory_percent = 0
+        self.held_back_by = ""
+
+    def note_verified(self, header: SnapshotHeader) -> None:
+        """Note the newest snapshot that is safely on the disk."""
+        if self.snapshot is not header:
+            self.snapshot = header
+            self.verified = (header, *self.verified)[:_VERIFIED_KEPT]
+
+    def _alarms(self, lag_entries: int, lag_ms: int) -> tuple[str, ...]:
+        alarms: list[str] = []
+        if self.snapshot_failure:
+            alarms.append(f"SNAPSHOT_FAILED: {self.snapshot_failure}")
+        if self.log_memory_percent >= MEMORY_ALARM_PERCENT:
+            alarms.append(f"LOG_MEMORY: the log's server uses {self.log_memory_percent} %")
+        if self.held_back_by:
+            alarms.append(f"TRIM_BLOCKED: the log cannot be trimmed because of {self.held_back_by}")
+        if lag_ms > LAG_ALARM_MS or lag_entries > LAG_ALARM_ENTRIES:
+            alarms.append(f"LAG: {lag_entries} entries and {lag_ms} ms behind")
+        return tuple(alarms)
 
     def health(self, now_us: int) -> EngineHealth:
         """Compose a report."""
@@ -36,6 +71,7 @@ class Status:
         lag_entries = max(0, self.input_added - position.applied)
         # Without a first entry there is no time to be behind.
         behind_us = now_us - entry_time_us(position.entry_id) if position.entry_id else 0
+        lag_ms = max(0, behind_us // 1000) if lag_entries else 0
         return EngineHealth(
             state=self.state,
             reason=self.reason,
@@ -47,10 +83,13 @@ class Status:
             number=position.number,
             count=position.applied,
             lag_entries=lag_entries,
-            lag_ms=max(0, behind_us // 1000) if lag_entries else 0,
+            lag_ms=lag_ms,
             snapshot_id=snapshot.entry_id if snapshot else "",
             snapshot_at_us=snapshot.taken_at_us if snapshot else 0,
             snapshot_pause_us=self.snapshot_pause_us,
             snapshot_failure=self.snapshot_failure,
             reported_at_us=now_us,
+            is_standby=self.is_standby,
+            log_memory_percent=self.log_memory_percent,
+            alarms=self._alarms(lag_entries, lag_ms),
         )

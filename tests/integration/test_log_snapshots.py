@@ -64,7 +64,7 @@ def header(config: EngineConfig, entry_id: int, **changes: object) -> SnapshotHe
 def saved(config: EngineConfig, entry_id: int, **changes: object) -> SnapshotFiles:
     """Save one snapshot and return its store."""
     store = SnapshotFiles(config)
-    store.save(header(config, entry_id, **changes), BODY)
+    store.save(lambda: (header(config, entry_id, **changes), BODY))
     store.flush(10_000_000)
     assert store.status().failure == ""
     return store
@@ -158,7 +158,8 @@ def test_files_of_another_log_or_layout_are_refused(config) -> None:
 def test_files_of_other_shards_of_the_layout_are_left_alone(config) -> None:
     first, second = changed(config, shards=2), changed(config, shards=2, shard=1)
     store = SnapshotFiles(first)
-    store.save(header(first, 5, shards=2, stream=f"{config.prefix}stream:exness:{{0}}"), BODY)
+    stream = f"{config.prefix}stream:exness:{{0}}"
+    store.save(lambda: (header(first, 5, shards=2, stream=stream), BODY))
     store.flush(10_000_000)
 
     assert list(SnapshotFiles(second).newest_first()) == []
@@ -169,7 +170,7 @@ def test_a_failed_write_is_told_and_leaves_nothing(config, tmp_path) -> None:
     blocked.write_text("")
     store = SnapshotFiles(changed(config, snapshot_dir=blocked / "snapshots"))
 
-    store.save(header(config, 5), BODY)
+    store.save(lambda: (header(config, 5), BODY))
     store.flush(10_000_000)
 
     assert "Not a directory" in store.status().failure

@@ -1,6 +1,8 @@
-"""Runs one shard's engine as a process of its own, until SIGTERM; it ends with the reason as its exit code."""
+"""Runs one shard's engine in a process of its own under a supervisor, until SIGTERM or a halt."""
 
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -9,8 +11,7 @@ from typing_extensions import override
 
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config
-from engine.adapters.compose import build_runner
-from engine.adapters.process import run_to_exit
+from engine.adapters.supervisor import Supervisor
 
 
 class Command(BaseCommand):
@@ -21,6 +22,14 @@ class Command(BaseCommand):
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--shard", type=int, default=0, help="from 0 to ENGINE_SHARDS - 1")
+        parser.add_argument(
+            "--standby",
+            action="store_true",
+            help="follow the shard's active engine, and take over when it is gone",
+        )
+        parser.add_argument(
+            "--snapshot-dir", type=Path, help="folder of the snapshots; a standby needs its own"
+        )
 
     @override
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -30,7 +39,9 @@ class Command(BaseCommand):
                 f"--shard must be between 0 and {settings.ENGINE_SHARDS - 1}, was {shard}."
             )
         try:
-            runner = build_runner(engine_config(shard, is_dedicated=True))
+            config = engine_config(shard, is_dedicated=True)
         except SetupError as error:
             raise CommandError(str(error)) from error
-        sys.exit(run_to_exit(runner))
+        folder = options["snapshot_dir"] or config.snapshot_dir
+        config = replace(config, is_standby=options["standby"], snapshot_dir=folder)
+        sys.exit(Supervisor(config).run())

@@ -190,7 +190,13 @@ CLOSE = ClosePosition(request_id="close", account=1001, user_id=1, position_id="
 
 
 @pytest.mark.parametrize(
-    ("lag", "pending"), [({"lag_ms": 1_500}, 0), ({"lag_entries": 6_000}, 0), ({}, 20_000)]
+    ("lag", "pending"),
+    [
+        ({"lag_ms": 1_500}, 0),
+        ({"lag_entries": 6_000}, 0),
+        ({"log_memory_percent": 80}, 0),
+        ({}, 20_000),
+    ],
 )
 async def test_opens_are_refused_first(lag, pending):
     report = health(**lag)
@@ -202,7 +208,11 @@ async def test_opens_are_refused_first(lag, pending):
 
 
 async def test_everything_is_refused_at_twice_the_limits_and_while_halted():
-    for report in (health(lag_ms=2_500), health(state=EngineState.HALTED, reported_at_us=0)):
+    for report in (
+        health(lag_ms=2_500),
+        health(log_memory_percent=90),
+        health(state=EngineState.HALTED, reported_at_us=0),
+    ):
         with pytest.raises(EngineBusyError):
             admit(CLOSE, pending=0, report=report)
 

@@ -2,9 +2,17 @@
 
 import pytest
 
-from engine.adapters.memory import MemoryClock, MemoryLease, MemoryMonitor, World
+from engine.adapters.memory import (
+    MemoryClock,
+    MemoryLease,
+    MemoryMonitor,
+    MemoryRetention,
+    World,
+    no_faults,
+)
 from engine.messages.health import EngineState
 from engine.runtime.heartbeat import Heartbeat
+from engine.runtime.retention import Trimmer
 from engine.runtime.snapshots import SnapshotSchedule
 from engine.runtime.status import Status
 from tests.engine.simulation.test_crashes import CONFIG
@@ -27,11 +35,15 @@ def status() -> Status:
 
 @pytest.fixture
 def heartbeat(world, status) -> Heartbeat:
+    clock = MemoryClock()
     return Heartbeat(
         config=CONFIG,
         lease=MemoryLease(world, "ours"),
         monitor=MemoryMonitor(),
-        clock=MemoryClock(),
+        trimmer=Trimmer(
+            retention=MemoryRetention(world, no_faults, "here"), clock=clock, status=status
+        ),
+        clock=clock,
         status=status,
     )
 

@@ -1,0 +1,112 @@
+"""The registers beside the log, and its trimming, on a connection of their own."""
+
+import hashlib
+import socket
+from collections.abc import Mapping
+from typing import Final, cast
+
+import msgspec
+
+from engine.adapters.resp import Argument, Connection, ConnectionLostError, ServerError
+from engine.config import EngineConfig
+from engine.messages import streams
+from engine.runtime.errors import LogUnavailableError
+from engine.runtime.retention import LogMemory, Registration
+from engine.values import entry_id_from_text, text_from_entry_id
+
+# All of this runs in the heartbeat, whose lease lives for a second.
+_TIMEOUT_MS: Final = 300
+# One XTRIM removes at most this many entries, else the server would stand still for everybody; the rest goes with the
+# next calls, and what these leave with the next beat.
+_ENTRIES_A_CALL: Final = 10_000
+_CALLS_A_BEAT: Final = 20
+_HOST_DIGEST_BYTES: Final = 4
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Registration).decode
+
+
+class RedisRetention:
+    """Registers and streams of one shard."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._connection = Connection(config.log_redis_url, timeout_ms=_TIMEOUT_MS)
+        self._snapshots = streams.snapshots_key(config.prefix, config.shard)
+        self._consumers = streams.consumers_key(config.prefix, config.shard)
+        self._input = streams.input_stream(config.prefix, config.shard, config.shards)
+        self._output = streams.output_stream(config.prefix, config.shard, config.shards)
+        folder = str(config.snapshot_dir.absolute()).encode()
+        digest = hashlib.blake2b(folder, digest_size=_HOST_DIGEST_BYTES).hexdigest()
+        self._host = f"{socket.gethostname()}:{digest}"
+
+    @property
+    def host(self) -> str:
+        """Return the name of this host's store: two engines on one folder have the same snapshots."""
+        return self._host
+
+    def _call(self, *command: Argument) -> object:
+        try:
+            if not self._connection.is_connected:
+                self._connection.connect()
+            return self._connection.call(*command)
+        except (ConnectionLostError, ServerError) as error:
+            raise LogUnavailableError(str(error)) from error
+
+    def _table(self, key: str) -> dict[str, bytes]:
+        flat = cast("list[bytes]", self._call("HGETALL", key))
+        return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+    def register(self, registration: Registration) -> None:
+        """Say which snapshots this host has."""
+        self._call("HSET", self._snapshots, self._host, _encode(registration))
+
+    def registrations(self) -> Mapping[str, Registration]:
+        """Return what every host has said last."""
+        return {host: _decode(raw) for host, raw in self._table(self._snapshots).items()}
+
+    def strike_off(self, host: str) -> None:
+        """Forget a host."""
+        self._call("HDEL", self._snapshots, host)
+
+    def consumers(self) -> Mapping[str, int]:
+        """Return the packed ids up to which durable consumers have kept the outputs."""
+        return {
+            name: entry_id_from_text(position.decode())
+            for name, position in self._table(self._consumers).items()
+        }
+
+    def trim_input(self, below: int) -> int:
+        """Remove input entries below an id, whole nodes of the stream at a time."""
+        return self._trim(self._input, below)
+
+    def trim_outputs(self, below: int) -> int:
+        """Remove output entries below an id, whole nodes of the stream at a time."""
+        return self._trim(self._output, below)
+
+    def _trim(self, stream: str, below: int) -> int:
+        removed = 0
+        for _ in range(_CALLS_A_BEAT):
+            count = cast(
+                "int",
+                self._call(
+                    "XTRIM", stream, "MINID", "~", text_from_entry_id(below), "LIMIT", _ENTRIES_A_CALL
+                ),
+            )  # fmt: skip
+            removed += count
+            if not count:
+                break
+        return removed
+
+    def memory(self) -> LogMemory:
+        """Return what the log's server uses; without a limit of its own the machine's memory is one."""
+        facts = dict(
+            line.split(b":", 1)
+            for line in cast("bytes", self._call("INFO", "memory")).split()
+            if b":" in line
+        )
+        limit = int(facts[b"maxmemory"]) or int(facts[b"total_system_memory"])
+        return LogMemory(used=int(facts[b"used_memory"]), limit=limit)
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._connection.close()

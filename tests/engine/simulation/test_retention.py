@@ -1,0 +1,159 @@
+"""What the log may forget, and what it tells people when it may not."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from engine.adapters.memory import MemoryClock, MemoryRetention, World, no_faults
+from engine.messages.health import EngineState
+from engine.runtime.ports import SnapshotHeader
+from engine.runtime.retention import SILENT_US_MAX, Registration, Trimmer, bounds
+from engine.runtime.status import Status
+from engine.values import entry_id_from_text
+
+MINUTE = 60_000_000
+
+
+def at(ms: int) -> int:
+    return entry_id_from_text(f"{ms}-0")
+
+
+def registered(*entry_ids: str, at_us: int = 0) -> Registration:
+    return Registration(entry_ids=entry_ids, state_hash="00", registered_at_us=at_us)
+
+
+@pytest.mark.parametrize(
+    ("registrations", "consumers", "expected"),
+    [
+        ({}, {"projector": at(90)}, (0, 0)),
+        ({"a": registered("50-0")}, {"projector": at(90)}, (0, 0)),
+        ({"a": registered("50-0", "40-0")}, {"projector": at(90)}, (at(40), at(40))),
+        ({"a": registered("50-0", "40-0")}, {"projector": at(30)}, (at(40), at(30))),
+        ({"a": registered("50-0", "40-0")}, {}, (at(40), 0)),
+        (
+            {"a": registered("50-0", "40-0"), "b": registered("45-0", "20-0")},
+            {"projector": at(90), "archive": at(80)},
+            (at(20), at(20)),
+        ),
+        ({"a": registered("50-0", "40-0"), "b": registered("45-0")}, {"projector": at(9)}, (0, 0)),
+    ],
+)
+def test_the_oldest_need_decides(
+    registrations: Mapping[str, Registration],
+    consumers: Mapping[str, int],
+    expected: tuple[int, int],
+) -> None:
+    found = bounds(registrations, consumers)
+
+    assert (found.input_below, found.outputs_below) == expected
+
+
+def header(entry_id: str) -> SnapshotHeader:
+    return SnapshotHeader(
+        format=1,
+        build="test",
+        stream="stream:exness",
+        shard=0,
+        shards=1,
+        entry_id=entry_id,
+        number=1,
+        count=1,
+        chain="00",
+        state_hash="11",
+        taken_at_us=1,
+    )
+
+
+class Engine:
+    """A trimmer with its world, ten minutes after two snapshots."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        for ms in range(0, 1_200_000, 60_000):
+            self.world.append(b"", at_ms=ms + 1)
+        self.clock = MemoryClock(now_us=1_200 * 1_000_000)
+        self.clock.running_us = MINUTE
+        self.status = Status(shard=0, shards=1, build="test")
+        self.status.state = EngineState.LIVE
+        last = self.world.inputs[-1].entry_id
+        self.status.position = self.status.position._replace(entry_id=last, applied=20)
+        self.status.note_verified(header("1020001-0"))
+        self.status.note_verified(header("1080001-0"))
+        self.trimmer = Trimmer(
+            retention=MemoryRetention(self.world, no_faults, "here"),
+            clock=self.clock,
+            status=self.status,
+        )
+
+    def alarms(self) -> tuple[str, ...]:
+        self.trimmer.beat()
+        return self.status.health(self.clock.now_us()).alarms
+
+
+def test_a_lively_pair_trims_and_raises_no_alarm() -> None:
+    engine = Engine()
+    engine.world.consumers["projector"] = at(1_080_001)
+
+    assert engine.alarms() == ()
+    assert engine.world.input_below == at(1_020_001)
+    assert engine.world.outputs_below == at(1_020_001)
+
+
+def test_a_standby_registers_and_trims_nothing() -> None:
+    engine = Engine()
+    engine.status.state = EngineState.STANDBY
+    engine.world.consumers["projector"] = at(1_080_001)
+
+    engine.trimmer.beat()
+
+    assert engine.world.registrations["here"].entry_ids == ("1080001-0", "1020001-0")
+    assert engine.world.input_below == 0
+
+
+def test_a_consumer_that_stays_behind_is_named() -> None:
+    engine = Engine()
+    engine.world.consumers["projector"] = at(60_001)
+
+    (alarm,) = engine.alarms()
+
+    assert alarm.startswith("TRIM_BLOCKED")
+    assert "consumer projector" in alarm
+
+
+def test_a_host_that_stays_behind_is_named_and_after_an_hour_of_silence_struck_off() -> None:
+    engine = Engine()
+    engine.world.consumers["projector"] = at(1_080_001)
+    now_us = engine.clock.now_us()
+    engine.world.registrations["there"] = registered("70001-0", "60001-0", at_us=now_us)
+
+    behind = engine.alarms()
+    held_below = engine.world.input_below
+    engine.clock.wall_us += SILENT_US_MAX + 1
+    engine.clock.running_us += MINUTE
+    later = engine.alarms()
+
+    assert "host there" in behind[0]
+    assert held_below == at(60_001)
+    assert "there" not in engine.world.registrations
+    assert later == ()
+    assert engine.world.input_below == at(1_020_001)
+
+
+def test_outputs_without_any_consumer_are_kept_and_told_of() -> None:
+    engine = Engine()
+    engine.status.position = engine.status.position._replace(number=100_000)
+
+    (alarm,) = engine.alarms()
+
+    assert "no durable consumer" in alarm
+    assert engine.world.outputs_below == 0
+
+
+def test_memory_of_the_log_is_an_alarm_from_sixty_percent_on() -> None:
+    engine = Engine()
+    engine.status.log_memory_percent = 59
+    calm = engine.status.health(1).alarms
+    engine.status.log_memory_percent = 60
+
+    assert calm == ()
+    assert engine.status.health(1).alarms == ("LOG_MEMORY: the log's server uses 60 %",)
