@@ -54,7 +54,9 @@ def config(stream_prefix, log_redis_url, redis_url, tmp_path) -> EngineConfig:
 
 @pytest.fixture
 def hand(config) -> LogHand:
-    return LogHand(config)
+    hand = LogHand(config)
+    hand.keep_everything()
+    return hand
 
 
 @pytest.mark.parametrize("hit", [1, 3, 7])
