@@ -3,10 +3,15 @@
 from functools import cache
 
 from django.conf import settings
+from redis import Redis
+from redis.exceptions import RedisError
 
+from apps.common.engine_layout import LayoutError, layout_require
 from cryptocfd.embedded.errors import SetupError
 from engine.adapters.compose import source_build
 from engine.config import EngineConfig, SnapshotKey, snapshot_keys_from_text
+
+_LOG_SECONDS = 5.0
 
 
 def engine_config(shard: int = 0, *, is_dedicated: bool = False) -> EngineConfig:
@@ -28,6 +33,24 @@ def engine_config(shard: int = 0, *, is_dedicated: bool = False) -> EngineConfig
         # `serve` promises to end within five seconds, servers included.
         drain_us=3_000_000,
     )
+
+
+def layout_check(*, may_mark: bool = False) -> None:
+    """Make sure that the log has as many shards as the settings say; an engine marks a new log.
+
+    Errors: SetupError when it has another number, or cannot be reached.
+    """
+    try:
+        with Redis.from_url(settings.LOG_REDIS_URL, socket_timeout=_LOG_SECONDS) as client:
+            layout_require(
+                client, settings.STREAM_PREFIX, settings.ENGINE_SHARDS, may_mark=may_mark
+            )
+    except LayoutError as error:
+        raise SetupError(str(error)) from error
+    except RedisError as error:
+        raise SetupError(
+            f"The log's server cannot be reached: check LOG_REDIS_URL ({type(error).__name__})."
+        ) from error
 
 
 @cache

@@ -18,7 +18,7 @@ from apps.profile.tasks import CashRelay
 from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
-from cryptocfd.engine_config import engine_config
+from cryptocfd.engine_config import engine_config, layout_check
 from cryptocfd.order_latency import MeasuredGateway
 from cryptocfd.parts import Part, stop_all
 from cryptocfd.worker import WorkerService
@@ -69,6 +69,7 @@ class EngineHost:
 
         Errors: SetupError when the engine cannot go live.
         """
+        await asyncio.to_thread(layout_check)
         self._gateway = _gateway_build()
         await self._gateway.start()
         gateway_install(self._gateway)
@@ -126,6 +127,7 @@ class EngineHost:
             self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
 
     def _engines_start(self) -> None:
+        layout_check(may_mark=True)
         is_dedicated = self._part_names == {"engine"}
         for shard in range(settings.ENGINE_SHARDS):
             runner = build_runner(engine_config(shard, is_dedicated=is_dedicated))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 
 # Django reads the environment once, so it is set up here and not by an option of pytest-django, which would be earlier.
 _DATA_DIR = Path(tempfile.mkdtemp(prefix="cryptocfd-tests-"))
@@ -37,6 +38,8 @@ django.setup()
 # pytest-xdist's processes inherit the environment: with this they would set Django up before their own data directory is
 # known, and look for the servers of the process that started them.
 del os.environ["DJANGO_SETTINGS_MODULE"]
+
+from django.db import connection  # noqa: E402 - see above.
 
 from cryptocfd.embedded.servers import EmbeddedServers  # noqa: E402 - see above.
 
@@ -107,6 +110,17 @@ def embedded_servers() -> Iterator[EmbeddedServers]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(embedded_servers: EmbeddedServers) -> None:
     """Start the servers before pytest-django makes its test database."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Tell the test database that it is one: emptying its tables between tests includes the journal."""
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            name = connection.ops.quote_name(connection.settings_dict["NAME"])
+            cursor.execute(f"ALTER DATABASE {name} SET cryptocfd.is_throw_away = 'on'")
+        # Sessions from now on have it.
+        connection.close()
 
 
 @pytest.fixture(scope="session")

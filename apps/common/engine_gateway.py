@@ -25,7 +25,7 @@ from apps.common.clock import now_us
 from apps.common.engine_queries import EngineQueries
 from apps.common.errors import EngineBusyError, EngineTimeoutError
 from apps.common.gateway_wire import CommandWriter, OutputReader, all_up
-from apps.common.output_lookup import OutputLookup
+from apps.common.output_lookup import JournalReader, OutputLookup
 from apps.common.outputs import Output
 from engine.messages import codec
 from engine.messages.commands import (
@@ -59,9 +59,6 @@ _START_TIMEOUT_S = 15.0
 _SYNC_GRACE_S = 5.0
 _VERSION = str(codec.WIRE_VERSION).encode()
 _PagedCommand = DefineInstrument | DefineGroup | ChargeSwap
-
-# Reads an output by shard and id from the journal; blocking, called in a thread.
-JournalReader = Callable[[int, str], Output | None]
 
 _Key = tuple[int, int, str]
 
@@ -290,16 +287,19 @@ class EngineGateway:
     def _answered(self, number: int, output: Output) -> None:
         if number in self._pending and isinstance(output.reply, Duplicate):
             task = asyncio.get_running_loop().create_task(
-                self._answer_with_first(number, output.shard, output.reply.output_id)
+                self._answer_with_first(number, output.reply.output_id)
             )
             self._side_tasks.add(task)
             task.add_done_callback(self._side_tasks.discard)
             return
         self._settle(number, output=output)
 
-    async def _answer_with_first(self, number: int, shard: int, output_id: str) -> None:
+    async def _answer_with_first(self, number: int, output_id: str) -> None:
+        pending = self._pending.get(number)
+        if pending is None:
+            return
         try:
-            first = await self._lookup.find(shard, output_id)
+            first = await self._lookup.find(*pending.key, output_id)
         except Exception:
             # The outermost loop of this task: who waits gets its time-out, and the same id asks again.
             logger.exception("the first answer could not be read", extra={"output_id": output_id})

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from apps.common.gateway_wire import connection_make
 from apps.common.outputs import Output, output_from_entry
 
+# Reads the output that answered a request: shard, account, request id, output id. Blocking, called in a thread.
+JournalReader = Callable[[int, int, str, str], Output | None]
+
 
 class OutputLookup:
     """Finds outputs that were published before; one connection, used by one question at a time."""
@@ -14,15 +17,17 @@ class OutputLookup:
         self,
         url: str,
         streams: Sequence[str],
-        journal: Callable[[int, str], Output | None] | None,
+        journal: JournalReader | None,
     ) -> None:
         self._connection = connection_make(url)
         self._streams = [stream.encode() for stream in streams]
         self._journal = journal
         self._lock = asyncio.Lock()
 
-    async def find(self, shard: int, output_id: str) -> Output | None:
-        """Return the output of that id, None if neither stream nor journal has it.
+    async def find(
+        self, shard: int, account: int, request_id: str, output_id: str
+    ) -> Output | None:
+        """Return the output of that id that answered the request, None if neither stream nor journal has it.
 
         Errors: redis errors, and those of the journal's database.
         """
@@ -32,10 +37,13 @@ class OutputLookup:
             )
             entries = await self._connection.read_response(disable_decoding=True)
         if entries:
-            return output_from_entry(shard, *entries[0])
+            output = output_from_entry(shard, *entries[0])
+            # After a reshard another shard's output may have had that id.
+            if (output.account, output.request_id) == (account, request_id):
+                return output
         if self._journal is None:
             return None
-        return await asyncio.to_thread(self._journal, shard, output_id)
+        return await asyncio.to_thread(self._journal, shard, account, request_id, output_id)
 
     async def last(self, shard: int) -> str:
         """Return the id of the newest output of a shard, "0-0" before the first.

@@ -22,6 +22,7 @@ from engine.messages.streams import (
     OUT_NUMBER,
     OUT_REPLY,
     OUT_REQUEST,
+    OUT_VERSION,
 )
 from engine.values import check, entry_id_from_text
 
@@ -45,6 +46,7 @@ class Output:
         epoch: int = 0,
         build: str = "",
         chain: bytes = b"",
+        version: int = codec.WIRE_VERSION,
     ) -> None:
         self.shard = shard
         # Stream id "<ms>-<seq>", the same as that of the input entry.
@@ -65,6 +67,8 @@ class Output:
         self.epoch = epoch
         self.build = build
         self.chain = chain
+        # Version of the wire form of the bytes above.
+        self.version = version
 
     @cached_property
     def reply(self) -> AnyReply | None:
@@ -102,7 +106,8 @@ def output_from_entry(shard: int, entry_id: bytes, fields: Sequence[bytes]) -> O
     Errors: InvariantError for an entry that no engine of ours has written.
     """
     values = dict(zip(fields[::2], fields[1::2], strict=True))
-    check(OUT_NUMBER in values and OUT_HASH in values, "an output entry lacks its number or hash")
+    missing = {OUT_VERSION, OUT_NUMBER, OUT_HASH} - values.keys()
+    check(not missing, f"output entry {entry_id!r} lacks {sorted(missing)}")
     return Output(
         shard=shard,
         output_id=entry_id.decode(),
@@ -117,4 +122,5 @@ def output_from_entry(shard: int, entry_id: bytes, fields: Sequence[bytes]) -> O
         epoch=int(values[OUT_EPOCH]),
         build=values[OUT_BUILD].decode(),
         chain=values[OUT_HASH],
+        version=int(values[OUT_VERSION]),
     )

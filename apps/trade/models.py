@@ -48,6 +48,8 @@ class JournalEntry(models.Model):
     epoch = models.BigIntegerField()
     build = models.CharField(max_length=64)
     chain = models.BinaryField(max_length=32)
+    # Version of the wire form that reply, events and command are written in.
+    version = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
         constraints = (

@@ -18,10 +18,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from apps.common.engine_layout import layout_require
 from apps.common.outputs import Output, output_from_entry
 from apps.market import facade as market
 from apps.profile import facade as profile
-from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
 from apps.trade.services.projection.journal import journal_append, output_from_journal
 from apps.trade.services.projection.ledger import ledger_append
@@ -48,10 +48,16 @@ _CONSUMER: Final = "projector"
 class Projector:
     """Projects every shard, from where the offset rows stand."""
 
-    def __init__(self, *, prefix: str | None = None, shards: int | None = None) -> None:
+    def __init__(
+        self, *, prefix: str | None = None, shards: int | None = None, only: int | None = None
+    ) -> None:
+        """Take the number of shards of the log; ``only`` is the one to project where each has a projector of its own."""
         self._prefix = settings.STREAM_PREFIX if prefix is None else prefix
-        shards = settings.ENGINE_SHARDS if shards is None else shards
-        self._streams = {output_stream(self._prefix, s, shards).encode(): s for s in range(shards)}
+        self._shards = settings.ENGINE_SHARDS if shards is None else shards
+        self._streams = {
+            output_stream(self._prefix, shard, self._shards).encode(): shard
+            for shard in (range(self._shards) if only is None else (only,))
+        }
         self._stopped = threading.Event()
         self._offsets: dict[int, ProjectorOffset] = {}
         self._redis = redis.Redis.from_url(
@@ -64,7 +70,7 @@ class Projector:
     def run(self) -> None:
         """Project until stopped; blocks.
 
-        Errors: InvariantError when an output does not follow from the one before.
+        Errors: InvariantError when an output does not follow from the one before; LayoutError.
         """
         try:
             while not self._stopped.is_set():
@@ -149,7 +155,7 @@ class Projector:
         )
 
     def _load_offsets(self) -> None:
-        layout = selectors.layout_current()
+        layout = layout_require(self._redis, self._prefix, self._shards).number
         for shard in self._streams.values():
             self._offsets[shard], _ = ProjectorOffset.objects.get_or_create(
                 layout=layout,

@@ -5,9 +5,10 @@ What must be current (balance, open positions) is asked of the engine instead.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
-from django.db.models import Count, DecimalField, ExpressionWrapper, F, Max, Q, Sum
+from django.db.models import Count, DecimalField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Cast
 
 from apps.trade.models import (
@@ -24,7 +25,6 @@ from apps.trade.models import (
 from engine.messages import events as ev
 from engine.values import Direction, Side
 
-FIRST_LAYOUT: Final = 1
 # Names of the events that carry postings.
 MONEY_KINDS: Final = tuple(
     kind.__name__
@@ -33,15 +33,20 @@ MONEY_KINDS: Final = tuple(
 )
 
 
-def layout_current() -> int:
-    """Return the number of the shard layout that outputs are journalled under."""
-    newest: int | None = ProjectorOffset.objects.aggregate(newest=Max("layout"))["newest"]
-    return newest or FIRST_LAYOUT
+def layouts() -> list[list[ProjectorOffset]]:
+    """Return where the journal stands: the offsets of each layout, oldest first, by shard."""
+    rows = ProjectorOffset.objects.order_by("layout", "shard")
+    return [list(group) for _, group in groupby(rows, key=lambda row: row.layout)]
 
 
-def journal_entry_by_output(*, layout: int, shard: int, output_id: int) -> JournalEntry | None:
-    """Return the journal row of an output (packed id), None if it has not been projected."""
-    return JournalEntry.objects.filter(layout=layout, shard=shard, output_id=output_id).first()
+def journal_entries_of_request(
+    *, account: int, request_id: str, output_id: int
+) -> list[JournalEntry]:
+    """Return the journal rows that answered a request at an output id (packed), newest layout first."""
+    rows = JournalEntry.objects.filter(
+        account=account, request_id=request_id, output_id=output_id
+    ).exclude(request_id="")
+    return list(rows.order_by("-layout", "shard"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +120,7 @@ def order_by_id(*, order_id: str) -> Order | None:
 def order_parts(*, order_id: str) -> tuple[Position | None, list[Fill], list[ClosedTrade]]:
     """Return the position that an order opened, its fills and its closings, oldest first."""
     position = Position.objects.filter(position_id=order_id).first()
-    fills = Fill.objects.filter(position_id=order_id).order_by("shard", "n", "fill_id")
+    fills = Fill.objects.filter(position_id=order_id).order_by("at_us", "n", "fill_id")
     closings = ClosedTrade.objects.filter(position_id=order_id).order_by("seq")
     return position, list(fills), list(closings)
 
@@ -185,7 +190,7 @@ def journal_entry_by_request(*, account_id: int, request_id: str) -> JournalEntr
 
 def projected_until(*, shard: int) -> int:
     """Return the id (packed) of the last output of a shard that has been projected."""
-    offset = ProjectorOffset.objects.filter(layout=layout_current(), shard=shard).first()
+    offset = ProjectorOffset.objects.filter(shard=shard).order_by("-layout").first()
     return offset.output_id if offset else 0
 
 

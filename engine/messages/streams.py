@@ -37,6 +37,11 @@ CHECKPOINT_COUNT = b"count"
 CHECKPOINT_EPOCH = b"epoch"
 CHECKPOINT_BUILD = b"build"
 
+# Fields of the hash that says how the log is laid out.
+LAYOUT_NUMBER = b"layout"
+LAYOUT_SHARDS = b"shards"
+FIRST_LAYOUT = 1
+
 
 def shard_of(account: int, shards: int) -> int:
     """Return the shard of an account: CRC-32 of its decimal text mod N, the same in every process."""
@@ -55,6 +60,11 @@ def input_stream(prefix: str, shard: int = 0, shards: int = 1) -> str:
 def output_stream(prefix: str, shard: int = 0, shards: int = 1) -> str:
     """Return the key of the output stream."""
     return prefix + _sharded("stream:exnessReceive", shard, shards)
+
+
+def layout_key(prefix: str) -> str:
+    """Return the key of the hash that holds the number of the shard layout, and of its shards."""
+    return f"{prefix}engine:layout"
 
 
 def checkpoint_key(prefix: str, shard: int = 0) -> str:

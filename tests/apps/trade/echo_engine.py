@@ -69,6 +69,7 @@ class EchoEngine:
             decided_at_us=1,
         )
         pairs = {
+            b"v": codec.WIRE_VERSION,
             b"n": self._n,
             b"g": values[b"g"],
             b"acc": account,

@@ -138,7 +138,7 @@ async def test_a_repeat_is_answered_from_the_journal_once_the_stream_is_trimmed(
         log_url=log_redis_url,
         redis_url=redis_url,
         prefix=stream_prefix,
-        journal=lambda _shard, output_id: journal.get(output_id),
+        journal=lambda _shard, _account, _request_id, output_id: journal.get(output_id),
     )
     await gateway.start()
     first = await gateway.send(order(1001, "old"))

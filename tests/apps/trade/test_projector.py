@@ -172,6 +172,13 @@ def test_history_cannot_be_changed(db, statement, table):
         connection.cursor().execute(statement.format(table))
 
 
+def test_the_journal_cannot_be_emptied(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL cryptocfd.is_throw_away = 'off'")
+        with pytest.raises(IntegrityError, match="nothing may empty it"), transaction.atomic():
+            cursor.execute("TRUNCATE trade_journalentry")
+
+
 @pytest.mark.parametrize(
     ("entries", "why"),
     [
@@ -222,7 +229,7 @@ def test_an_answer_is_found_in_the_journal_after_the_stream_was_trimmed(live):
         first.reply,
         first.events,
     )
-    assert output_from_journal(0, "1-1") is None
+    assert output_from_journal(0, account.id, "o0", "1-1") is None
     assert engine_gateway() is live.gateway
 
 

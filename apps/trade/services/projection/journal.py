@@ -1,6 +1,6 @@
 """Writes outputs and postings as they are, and reads one output back; nothing is interpreted here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from django.db import close_old_connections, connection
@@ -10,14 +10,15 @@ from apps.trade import selectors
 from apps.trade.models import JournalEntry
 from engine.values import entry_id_from_text, text_from_entry_id
 
+_PAGE: Final = 1_000
 _JOURNAL_COPY: Final = """
 COPY trade_journalentry (layout, shard, n, output_id, account, request_id, reply, events, command, decided_at_us, epoch, build,
-                         chain)
+                         chain, version)
 FROM STDIN (FORMAT BINARY)
 """
 _JOURNAL_TYPES: Final = (
     *("int2", "int2", "int8", "int8", "int8", "varchar", "bytea", "bytea", "bytea"),
-    *("int8", "int8", "varchar", "bytea"),
+    *("int8", "int8", "varchar", "bytea", "int2"),
 )
 
 
@@ -38,6 +39,7 @@ def journal_append(layout: int, outputs: Sequence[Output]) -> None:
             output.epoch,
             output.build,
             output.chain,
+            output.version,
         )
         for output in outputs
     )
@@ -74,15 +76,32 @@ def output_of(entry: JournalEntry) -> Output:
         epoch=entry.epoch,
         build=entry.build,
         chain=bytes(entry.chain),
+        version=entry.version,
     )
 
 
-def output_from_journal(shard: int, output_id: str) -> Output | None:
-    """Return the output of that id, None if it has not been projected; for threads that hold no connection."""
+def output_from_journal(shard: int, account: int, request_id: str, output_id: str) -> Output | None:
+    """Return the output that answered a request, None if it has not been projected; for threads that hold no connection.
+
+    In whatever layout: an account keeps its answers when a reshard gives it another shard. A command without account
+    has an answer in each shard, and its own shard's is meant if there is one.
+    """
     try:
-        entry = selectors.journal_entry_by_output(
-            layout=selectors.layout_current(), shard=shard, output_id=entry_id_from_text(output_id)
+        entries = selectors.journal_entries_of_request(
+            account=account, request_id=request_id, output_id=entry_id_from_text(output_id)
         )
+        entry = next((e for e in entries if e.shard == shard), entries[0] if entries else None)
         return None if entry is None else output_of(entry)
     finally:
         close_old_connections()
+
+
+def journal_outputs(layout: int, shard: int, *, after: int = 0) -> Iterator[Output]:
+    """Yield the outputs of one chain in order, from the number behind ``after`` on."""
+    while True:
+        rows = JournalEntry.objects.filter(layout=layout, shard=shard, n__gt=after).order_by("n")
+        outputs = [output_of(row) for row in rows[:_PAGE]]
+        if not outputs:
+            return
+        yield from outputs
+        after = outputs[-1].n

@@ -1,7 +1,7 @@
 """Builds the read models and the ledger anew from the journal; they must come out as they were."""
 
 import hashlib
-from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from django.db import connection, transaction
@@ -13,13 +13,12 @@ from apps.trade.models import (
     ClosedTrade,
     Fill,
     HistoryEvent,
-    JournalEntry,
     LedgerEntry,
     Order,
     Position,
     ProjectorOffset,
 )
-from apps.trade.services.projection.journal import output_of
+from apps.trade.services.projection.journal import journal_outputs
 from apps.trade.services.projection.ledger import ledger_append
 from apps.trade.services.projection.read_models import read_models_apply
 from engine.messages.chain import CHAIN_GENESIS
@@ -37,27 +36,27 @@ def read_models_rebuild() -> int:
     Readers see the old tables until the transaction ends; the projector waits for its offset rows meanwhile.
     Errors: InvariantError when the journal has a gap or an edited row.
     """
-    layout = selectors.layout_current()
-    offsets = list(ProjectorOffset.objects.select_for_update().filter(layout=layout))
+    list(ProjectorOffset.objects.select_for_update().order_by("layout", "shard"))
     tables = ", ".join(f'"{model._meta.db_table}"' for model in DERIVED)  # noqa: SLF001 - Django's documented API.
     with connection.cursor() as cursor:
         # TRUNCATE and not DELETE: the ledger's trigger forbids to take single entries out.
         cursor.execute(f"TRUNCATE {tables}")
-    count = 0
-    for offset in offsets:
-        chain = CHAIN_GENESIS
-        last = 0
-        for outputs in _batches(layout, offset.shard):
-            for output in outputs:
-                chain, last = _proved(output, chain, last), output.n
-            ledger_append(layout, outputs)
-            read_models_apply(layout, outputs)
-            count += len(outputs)
-        check(
-            last == offset.n, f"the journal of shard {offset.shard} ends at {last}, not {offset.n}"
-        )
-        check(chain == bytes(offset.chain), f"the chain of shard {offset.shard} ends otherwise")
-    return count
+    # One layout after the other: within one, the shards have no account in common.
+    return sum(_chain_rebuild(offset) for layout in selectors.layouts() for offset in layout)
+
+
+def _chain_rebuild(offset: ProjectorOffset) -> int:
+    chain = CHAIN_GENESIS
+    last = 0
+    outputs = journal_outputs(offset.layout, offset.shard)
+    while batch := list(islice(outputs, _BATCH)):
+        for output in batch:
+            chain, last = _proved(output, chain, last), output.n
+        ledger_append(offset.layout, batch)
+        read_models_apply(offset.layout, batch)
+    check(last == offset.n, f"the journal of shard {offset.shard} ends at {last}, not {offset.n}")
+    check(chain == bytes(offset.chain), f"the chain of shard {offset.shard} ends otherwise")
+    return last
 
 
 def read_models_digest() -> str:
@@ -75,14 +74,3 @@ def _proved(output: Output, chain: bytes, last: int) -> bytes:
     check(output.n == last + 1, f"output {last + 1} is missing from the journal")
     check(output.chain == output.chain_after(chain), f"output {output.n} was edited")
     return output.chain
-
-
-def _batches(layout: int, shard: int) -> Iterator[list[Output]]:
-    last = 0
-    while True:
-        rows = JournalEntry.objects.filter(layout=layout, shard=shard, n__gt=last).order_by("n")
-        outputs = [output_of(row) for row in rows[:_BATCH]]
-        if not outputs:
-            return
-        last = outputs[-1].n
-        yield outputs
