@@ -23,7 +23,7 @@ from engine.config import EngineConfig, SnapshotKey
 from engine.core.figures import figures
 from engine.core.machine import Machine, Outcome
 from engine.core.margin import is_at_or_below
-from engine.core.requests import remember
+from engine.core.requests import remember, request_key
 from engine.core.triggers import BID_FALLS, STOP_LOSS, trigger_parts
 from engine.messages import codec
 from engine.messages import commands as cmd
@@ -360,7 +360,7 @@ def bench_restore(bench: Bench, scale: int) -> None:
     for number in range(RESTORED_REQUESTS // scale):
         command = cmd.CancelAll(request_id=f"request-{number:08d}", account=1 + number % accounts)
         digest = codec.content_digest(command)
-        remember(machine.state, command, digest, market.next_id(), Accepted())
+        remember(machine.state, request_key(command), digest, market.next_id(), Accepted())
     with tempfile.TemporaryDirectory() as folder:
         config = EngineConfig(
             prefix="",

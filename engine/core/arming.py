@@ -17,6 +17,7 @@ from engine.core.triggers import (
     STOP_LOSS,
     TAKE_PROFIT,
     TRAILING,
+    owner_of,
     trigger_parts,
 )
 from engine.rounding import floor_div
@@ -38,15 +39,22 @@ def trailing_threshold(position: Position) -> int:
     return max(0, position.stop_loss_ticks - gain)
 
 
-def position_triggers(position: Position) -> tuple[tuple[int, int, int], ...]:
-    """Return all triggers of a position as (queue, price in ticks, kind); price 0 is absent."""
-    down, up = (BID_FALLS, BID_RISES) if position.is_long else (ASK_RISES, ASK_FALLS)
-    return (
-        (down, position.stop_loss_ticks, STOP_LOSS),
-        (up, position.take_profit_ticks, TAKE_PROFIT),
-        (down, position.liquidation_ticks, LIQUIDATION),
-        (up, trailing_threshold(position) if position.trailing_ticks else 0, TRAILING),
-    )
+def position_triggers(position: Position) -> list[tuple[int, int, int]]:
+    """Return the triggers of a position as (queue, price in ticks, kind)."""
+    if position.is_long:
+        loss, gain = BID_FALLS, BID_RISES
+    else:
+        loss, gain = ASK_RISES, ASK_FALLS
+    found = []
+    if position.stop_loss_ticks:
+        found.append((loss, position.stop_loss_ticks, STOP_LOSS))
+    if position.take_profit_ticks:
+        found.append((gain, position.take_profit_ticks, TAKE_PROFIT))
+    if position.liquidation_ticks:
+        found.append((loss, position.liquidation_ticks, LIQUIDATION))
+    if position.trailing_ticks and (threshold := trailing_threshold(position)):
+        found.append((gain, threshold, TRAILING))
+    return found
 
 
 def order_trigger(order: PendingOrder) -> tuple[int, int]:
@@ -59,41 +67,33 @@ def order_trigger(order: PendingOrder) -> tuple[int, int]:
     return (ASK_FALLS if order.is_buy else BID_RISES), order.price_ticks
 
 
-def arm(
-    state: State,
-    instrument: Instrument,
-    queue: int,
-    price_ticks: int,
-    account: int,
-    k: int,
-    kind: int,
-) -> None:
-    """Queue one trigger; a queue that is more than half stale is compacted on the way."""
+def compact(state: State, instrument: Instrument, queue: int) -> None:
+    """Drop the stale entries of a queue; arming asks for it when they are more than half."""
     queues = instrument.queues
-    if queues.arm(queue, price_ticks, account, k, kind):
-        standing = [key for key in queues.dump(queue) if stands(state, instrument, queue, key)]
-        queues.load(queue, standing)
+    standing = [key for key in queues.dump(queue) if stands(state, instrument, queue, key)]
+    queues.load(queue, standing)
 
 
 def arm_position(state: State, instrument: Instrument, position: Position) -> None:
     """Queue every trigger of a position."""
-    account, k = position.account, position.k
+    owner = owner_of(position.account, position.k)
     for queue, price_ticks, kind in position_triggers(position):
-        if price_ticks:
-            arm(state, instrument, queue, price_ticks, account, k, kind)
+        if instrument.queues.arm(queue, price_ticks, owner, kind):
+            compact(state, instrument, queue)
 
 
 def disarm_position(instrument: Instrument, position: Position) -> None:
     """Count every trigger of a position as stale; call before its values change."""
-    for queue, price_ticks, _ in position_triggers(position):
-        if price_ticks:
-            instrument.queues.disarm(queue)
+    stale = instrument.queues.stale
+    for queue, _, _ in position_triggers(position):
+        stale[queue] += 1
 
 
 def arm_order(state: State, instrument: Instrument, order: PendingOrder) -> None:
     """Queue the trigger of a pending order."""
     queue, price_ticks = order_trigger(order)
-    arm(state, instrument, queue, price_ticks, order.account, order.k, ENTRY)
+    if instrument.queues.arm(queue, price_ticks, owner_of(order.account, order.k), ENTRY):
+        compact(state, instrument, queue)
 
 
 def disarm_order(instrument: Instrument, order: PendingOrder) -> None:

@@ -18,32 +18,48 @@ below C; floor would give distance 0 and fire for ever.
 from collections.abc import Mapping, Sequence
 
 from engine.core.margin import BPS
-from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES
+from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES, PRICE_MAX
 from engine.rounding import ceil_div
 
-# (instrument index, is long, units, closing price in ticks, k)
-Exposure = tuple[int, bool, int, int, int]
+# (instrument index, micro-USD per tick: below zero for shorts, closing price in ticks)
+Exposure = tuple[int, int, int]
 # Slot of a band: instrument index * 4 + queue.
 QUEUES = 4
 
 
-def are_sound(bands: Mapping[int, int], exposures: Sequence[Exposure], cushion: int) -> bool:
-    """Return whether bands still hold a cushion: strictly inside them all, no move of prices can use it up.
+def extended(
+    bands: Mapping[int, int], exposures: Sequence[Exposure], cushion: int
+) -> dict[int, int] | None:
+    """Return what must be added so that standing bands hold a cushion; None: they cannot, all must be found anew.
 
-    Each price can move by at most its distance less one tick; a long without a band may fall to one tick.
-    Units: the cushion in micro-USD times basis points.
+    1. Strictly inside its band a price can still move by its distance less one tick; a long without a band may fall to one
+       tick. What is left of the cushion after all these losses goes to shorts that have no band yet.
+    2. If that is less than half of what a fresh split would give them, a fresh split is better.
+    Units: the cushion in micro-USD times basis points, above zero.
     Source: docs/ENGINE.md, rule B2.
     """
-    loss = 0
-    for index, is_long, units, price, k in exposures:
-        if is_long:
+    left = cushion
+    total = missing_total = 0
+    missing: list[Exposure] = []
+    for exposure in exposures:
+        index, weight, price = exposure
+        total += price * weight if weight > 0 else -price * weight
+        if weight > 0:
             distance = price - bands.get(index * QUEUES + BID_FALLS, 0)
+            left -= (distance - 1) * weight * BPS
         else:
-            distance = bands.get(index * QUEUES + ASK_RISES, 0) - price
+            band = bands.get(index * QUEUES + ASK_RISES, 0)
+            if band == 0:
+                missing.append(exposure)
+                missing_total -= price * weight
+                continue
+            distance = band - price
+            left += (distance - 1) * weight * BPS
         if distance <= 0:
-            return False
-        loss += (distance - 1) * units * k
-    return loss * BPS < cushion
+            return None
+    if left <= 0 or 2 * left * total < cushion * missing_total:
+        return None
+    return band_prices(missing, left, is_recovery=False) if missing else {}
 
 
 def band_prices(
@@ -55,19 +71,19 @@ def band_prices(
     Rounding: up (see above).
     Source: docs/ENGINE.md, rules B1 and B3.
     """
-    # n_i / (q_i * k_i) is the price itself, so the distance needs no more than C * price / sum(n).
+    # n_i / weight_i is the price itself, so the distance needs no more than C * price / sum(n).
     total = 0
-    for _, _, units, price, k in exposures:
-        total += price * units * k
+    for _, weight, price in exposures:
+        total += price * weight if weight > 0 else -price * weight
     total *= BPS
     bands: dict[int, int] = {}
-    for index, is_long, _, price, _ in exposures:
+    for index, weight, price in exposures:
         distance = ceil_div(cushion * price, total)
-        if is_long:
-            queue = BID_RISES if is_recovery else BID_FALLS
-        else:
-            queue = ASK_FALLS if is_recovery else ASK_RISES
-        band = price + distance if is_long == is_recovery else price - distance
-        if band > 0:
-            bands[index * QUEUES + queue] = band
+        is_long = weight > 0
+        if is_long is is_recovery:
+            band = price + distance
+            # No quote comes up to PRICE_MAX, so a band there is as safe as one beyond.
+            bands[index * QUEUES + (BID_RISES if is_long else ASK_RISES)] = min(PRICE_MAX, band)
+        elif price > distance:
+            bands[index * QUEUES + (BID_FALLS if is_long else ASK_FALLS)] = price - distance
     return bands

@@ -34,6 +34,11 @@ from engine.values import (
     check,
 )
 
+# Reading a member off its enum costs as much as a call, and every order comes by here.
+_BUY = Side.BUY
+_LONG = Direction.LONG
+_CROSS = MarginMode.CROSS
+
 _EXPIRY_K_BITS = 28
 _EXPIRY_ACCOUNT_BITS = 40
 
@@ -58,29 +63,27 @@ def evolve(state: State, event: ev.AnyEvent) -> None:
 
     Errors: InvariantError when the event contradicts the state, which is a bug or a foreign log.
     """
-    if isinstance(event, ev.AccountEvent):
-        if type(event) is ev.AccountOpened:
-            _account_opened(state, event)
-            return
-        account = state.accounts[event.account]
-        check(event.seq == account.seq + 1, "account event out of sequence")
-        account.seq = event.seq
-        _ACCOUNT_HANDLERS[type(event)](state, account, event)
+    if not isinstance(event, ev.AccountEvent) or type(event) is ev.AccountOpened:
+        _HANDLERS[type(event)](state, event)
         return
-    _HANDLERS[type(event)](state, event)
+    account = state.accounts[event.account]
+    seq = account.seq + 1
+    check(event.seq == seq, "account event out of sequence")
+    account.seq = seq
+    _ACCOUNT_HANDLERS[type(event)](state, account, event)
 
 
 def write_quote(instrument: Instrument, quote: Quote, entry: UpdateQuotes) -> None:
     """Take an accepted quote; the one before stays for receipts."""
     instrument.previous = instrument.quote
-    instrument.bid = quote.bid_ticks
-    instrument.ask = quote.ask_ticks
-    instrument.ts_us = quote.ts_us
+    instrument.bid = bid = quote.bid_ticks
+    instrument.ask = ask = quote.ask_ticks
+    instrument.ts_us = ts_us = quote.ts_us
     instrument.quote = ev.ReceiptQuote(
         quote.symbol,
-        quote.bid_ticks,
-        quote.ask_ticks,
-        quote.ts_us,
+        bid,
+        ask,
+        ts_us,
         entry.source,
         entry.source_class,
         entry.feed_epoch,
@@ -97,7 +100,7 @@ def _account_opened(state: State, event: ev.AccountOpened) -> None:
             owner_id=event.owner_id,
             kind=event.kind,
             status=AccountStatus.ACTIVE,
-            is_cross=event.margin_mode is MarginMode.CROSS,
+            is_cross=event.margin_mode is _CROSS,
             leverage_cap=event.leverage_cap,
             terms=event.terms,
             seq=1,
@@ -145,8 +148,8 @@ def _order_placed(state: State, account: Account, event: ev.OrderPlaced) -> None
         account=account.account,
         k=k,
         instrument=instrument.index,
-        is_buy=event.side is Side.BUY,
-        is_cross=event.margin_mode is MarginMode.CROSS,
+        is_buy=event.side is _BUY,
+        is_cross=event.margin_mode is _CROSS,
         order_type=event.order_type,
         quantity_units=event.quantity_units,
         leverage=event.leverage,
@@ -216,31 +219,41 @@ def _position_opened(state: State, account: Account, event: ev.PositionOpened) -
     else:
         check(k == account.next_k, "position id out of sequence")
         account.next_k = k + 1
+    is_long = event.direction is _LONG
+    # In the order of the fields: eighteen keywords would cost more than all the rest here.
     position = Position(
-        account=account.account,
-        k=k,
-        instrument=instrument.index,
-        is_long=event.direction is Direction.LONG,
-        is_cross=event.margin_mode is MarginMode.CROSS,
-        quantity_units=event.quantity_units,
-        price_ticks=event.price_ticks,
-        leverage=event.leverage,
-        margin_micros=event.margin_micros,
-        stop_loss_ticks=event.stop_loss_ticks or 0,
-        take_profit_ticks=event.take_profit_ticks or 0,
-        trailing_ticks=event.trailing_ticks or 0,
-        liquidation_ticks=event.liquidation_ticks,
-        opened_at_us=event.opened_at_us,
-        fills=1,
-        swap_day=0,
-        swap_micros=0,
-        commission_micros=event.commission_micros,
+        account.account,
+        k,
+        instrument.index,
+        is_long,
+        event.margin_mode is _CROSS,
+        event.quantity_units,
+        event.price_ticks,
+        event.leverage,
+        event.margin_micros,
+        event.stop_loss_ticks or 0,
+        event.take_profit_ticks or 0,
+        event.trailing_ticks or 0,
+        event.liquidation_ticks,
+        event.opened_at_us,
+        1,  # fills
+        0,  # swap_day
+        0,  # swap_micros
+        event.commission_micros,
     )
     account.positions[k] = position
     instrument.open_count += 1
-    instrument.net_units += event.quantity_units if position.is_long else -event.quantity_units
+    instrument.net_units += event.quantity_units if is_long else -event.quantity_units
+    _count(state, instrument, position, 1)
     arm_position(state, instrument, position)
     post(state, account, event.postings, event.balance_micros)
+
+
+def _count(state: State, instrument: Instrument, position: Position, sign: int) -> None:
+    """Keep the sums of an account, if they are kept, in step with a position that comes (1) or goes (-1)."""
+    holdings = state.holdings.get(position.account)
+    if holdings is not None:
+        holdings.add(instrument, position, sign)
 
 
 def _position_modified(state: State, account: Account, event: ev.PositionModified) -> None:
@@ -270,12 +283,14 @@ def _position_closed(state: State, account: Account, event: ev.PositionClosed) -
     )
     instrument.net_units -= event.quantity_units if position.is_long else -event.quantity_units
     disarm_position(instrument, position)
+    _count(state, instrument, position, -1)
     if event.remaining_units:
         position.quantity_units = event.remaining_units
         position.margin_micros = event.margin_micros
         position.liquidation_ticks = event.liquidation_ticks
         position.commission_micros += event.commission_micros
         position.fills += 1
+        _count(state, instrument, position, 1)
         arm_position(state, instrument, position)
     else:
         del account.positions[k]
@@ -287,7 +302,9 @@ def _margin_changed(state: State, account: Account, event: ev.PositionMarginChan
     position = account.positions[entity_k(account.account, event.position_id)]
     instrument = state.instruments[position.instrument]
     disarm_position(instrument, position)
+    _count(state, instrument, position, -1)
     position.margin_micros = event.margin_micros
+    _count(state, instrument, position, 1)
     position.liquidation_ticks = event.liquidation_ticks
     arm_position(state, instrument, position)
 
@@ -298,7 +315,9 @@ def _swap_charged(state: State, account: Account, event: ev.SwapCharged) -> None
     disarm_position(instrument, position)
     position.swap_day = event.rollover_day
     position.swap_micros += event.amount_micros
+    _count(state, instrument, position, -1)
     position.margin_micros = event.margin_micros
+    _count(state, instrument, position, 1)
     position.liquidation_ticks = event.liquidation_ticks
     arm_position(state, instrument, position)
     post(state, account, event.postings, event.balance_micros)
@@ -383,6 +402,7 @@ _ACCOUNT_HANDLERS: dict[type, Callable[[State, Account, Any], None]] = {
     ev.SwapCharged: _swap_charged,
 }
 _HANDLERS: dict[type, Callable[[State, Any], None]] = {
+    ev.AccountOpened: _account_opened,
     ev.InstrumentDefined: _instrument_defined,
     ev.TradingModeSet: _trading_mode_set,
     ev.PriceSourceSet: _price_source_set,

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from engine.core.bands import Exposure
 from engine.core.margin import notional_micros, pnl_micros
 from engine.core.state import Account, Instrument, Position, State
 
@@ -15,9 +16,10 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     used_margin: int
     # Margins of isolated positions, part of the balance.
     isolated_margin: int
-    # Unrealised P&L of cross positions, and of isolated ones.
+    # Unrealised P&L of cross positions.
     cross_unrealised: int
-    isolated_unrealised: int
+    # Cross exposures, one per symbol and direction, at the closing prices.
+    held: list[Exposure]
 
     @property
     def free_margin(self) -> int:
@@ -46,30 +48,25 @@ def unrealised_micros(instrument: Instrument, position: Position) -> int:
 
 def figures(state: State, account: Account) -> Figures:
     """Return the live figures of an account."""
-    instruments = state.instruments
-    used = isolated = cross_unrealised = isolated_unrealised = 0
-    for position in account.positions.values():
-        instrument = instruments[position.instrument]
-        if position.is_long:
-            move = instrument.bid - position.price_ticks if instrument.bid else 0
-        else:
-            move = position.price_ticks - instrument.ask if instrument.ask else 0
-        unrealised = move * position.quantity_units * instrument.k
-        if position.is_cross:
-            used += position.margin_micros
-            cross_unrealised += unrealised
-        else:
-            isolated += position.margin_micros
-            isolated_unrealised += unrealised
-    equity = account.balance_micros - isolated + cross_unrealised
-    return Figures(equity, used, isolated, cross_unrealised, isolated_unrealised)
+    holdings = state.holdings_of(account)
+    unrealised = 0
+    held = []
+    for instrument, weight, cost in holdings.exposed.values():
+        price_ticks = instrument.bid if weight > 0 else instrument.ask
+        held.append((instrument.index, weight, price_ticks))
+        if price_ticks:
+            unrealised += price_ticks * weight - cost
+    isolated = holdings.isolated_margin
+    equity = account.balance_micros - isolated + unrealised
+    return Figures(equity, holdings.used_margin, isolated, unrealised, held)
 
 
 def gross_notional(account: Account, instrument: Instrument) -> int:
     """Return the account's gross open notional in a symbol at current closing prices, micro-USD."""
+    index = instrument.index
     total = 0
     for position in account.positions.values():
-        if position.instrument == instrument.index:
-            price_ticks = closing_ticks(instrument, is_long=position.is_long)
+        if position.instrument == index:
+            price_ticks = instrument.bid if position.is_long else instrument.ask
             total += notional_micros(price_ticks, position.quantity_units, instrument.k)
     return total

@@ -1,7 +1,7 @@
 """What must hold over the whole state at every entry boundary (rule H3). Checked at snapshots and in tests."""
 
 from engine.core.arming import order_trigger, position_triggers
-from engine.core.rearm import exposures
+from engine.core.figures import figures
 from engine.core.state import Account, State
 from engine.core.triggers import ENTRY, trigger_key
 from engine.values import ORDERS_MAX, POSITIONS_MAX, check
@@ -57,17 +57,23 @@ def _verify_account(state: State, account: Account) -> None:
     for k, order in account.orders.items():
         check(k == order.k < account.next_k, "order id out of range")
         check(order.quantity_units > 0, "order without quantity")
+    check(_are_counted(state, account), "holdings differ from positions")
     is_guarded = account.account in state.bands or account.account in state.watched
     if not is_guarded and account.account not in state.marked:
         _verify_unguarded(state, account)
 
 
+def _are_counted(state: State, account: Account) -> bool:
+    """Return whether the sums that are kept for an account, if any, are those of its positions."""
+    kept = state.holdings.get(account.account)
+    return kept is None or kept == state.summed_up(account)
+
+
 def _verify_unguarded(state: State, account: Account) -> None:
     """Hold that an account without band and watch has no short, and no debt beside a long."""
-    loss = sum(
-        price * units * k for _, is_long, units, price, k in exposures(state, account) if is_long
-    )
-    has_shorts = any(not is_long for _, is_long, _, _, _ in exposures(state, account))
+    held = figures(state, account).held
+    loss = sum(price * weight for _, weight, price in held if weight > 0)
+    has_shorts = any(weight < 0 for _, weight, _ in held)
     check(not has_shorts, "a short without band or watch")
     check(account.balance_micros >= 0 or loss == 0, "a debt without band or watch")
 
@@ -82,8 +88,6 @@ def _verify_queues(state: State) -> None:
         for position in account.positions.values():
             heaps = queued[position.instrument]
             for queue, price_ticks, kind in position_triggers(position):
-                if price_ticks == 0:
-                    continue
                 key = trigger_key(queue, price_ticks, position.account, position.k, kind)
                 check(key in heaps[queue], "a trigger is missing from its queue")
         for order in account.orders.values():

@@ -3,6 +3,8 @@
 Books ``demo:`` and ``live:`` stand before every ledger account and a group never mixes them.
 """
 
+from typing import NamedTuple
+
 from engine.core.state import Account, State
 from engine.messages.events import Posting
 from engine.values import AccountKind, InvariantError, check
@@ -10,9 +12,37 @@ from engine.values import AccountKind, InvariantError, check
 _CLIENT = ":client:"
 
 
+class _Book(NamedTuple):
+    """The names of one book, made once."""
+
+    prefix: str
+    client: str
+    pnl: str
+    commission: str
+    swap: str
+    insurance: str
+    pending: str
+
+
+def _book(kind: AccountKind) -> _Book:
+    house = kind + ":house:"
+    return _Book(
+        prefix=kind + ":",
+        client=kind + _CLIENT,
+        pnl=house + "pnl",
+        commission=house + "commission",
+        swap=house + "swap",
+        insurance=house + "insurance",
+        pending=kind + ":cash:pending",
+    )
+
+
+_BOOKS = {kind: _book(kind) for kind in AccountKind}
+
+
 def client_ledger(kind: AccountKind, account: int) -> str:
     """Return the ledger account of a client's balance."""
-    return kind + _CLIENT + str(account)
+    return _BOOKS[kind].client + str(account)
 
 
 def fill_postings(
@@ -23,17 +53,17 @@ def fill_postings(
     Units: micro-USD; commission and insured amounts are not negative.
     Source: docs/ENGINE.md, rule G2.
     """
-    book = account.kind
+    book = _BOOKS[account.kind]
     client = pnl_micros - commission_micros + insured_micros
     postings = []
     if client:
-        postings.append(Posting(client_ledger(book, account.account), client))
+        postings.append(Posting(book.client + str(account.account), client))
     if pnl_micros:
-        postings.append(Posting(book + ":house:pnl", -pnl_micros))
+        postings.append(Posting(book.pnl, -pnl_micros))
     if commission_micros:
-        postings.append(Posting(book + ":house:commission", commission_micros))
+        postings.append(Posting(book.commission, commission_micros))
     if insured_micros:
-        postings.append(Posting(book + ":house:insurance", -insured_micros))
+        postings.append(Posting(book.insurance, -insured_micros))
     return tuple(postings)
 
 
@@ -42,11 +72,11 @@ def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> 
 
     Source: docs/ENGINE.md, rule G2.
     """
-    book = account.kind.value
+    book = _BOOKS[account.kind]
     rows = (
-        (client_ledger(account.kind, account.account), amount_micros + insured_micros),
-        (f"{book}:house:swap", -amount_micros),
-        (f"{book}:house:insurance", -insured_micros),
+        (book.client + str(account.account), amount_micros + insured_micros),
+        (book.swap, -amount_micros),
+        (book.insurance, -insured_micros),
     )
     return tuple(Posting(name, amount) for name, amount in rows if amount)
 
@@ -56,10 +86,10 @@ def insurance_postings(account: Account, amount_micros: int) -> tuple[Posting, .
 
     Source: docs/ENGINE.md, rule L6.
     """
-    book = account.kind.value
+    book = _BOOKS[account.kind]
     return (
-        Posting(client_ledger(account.kind, account.account), amount_micros),
-        Posting(f"{book}:house:insurance", -amount_micros),
+        Posting(book.client + str(account.account), amount_micros),
+        Posting(book.insurance, -amount_micros),
     )
 
 
@@ -70,11 +100,11 @@ def cash_postings(
 
     Source: docs/ENGINE.md, rule G3.
     """
-    book = account.kind.value
+    book = _BOOKS[account.kind]
     rows = (
-        (client_ledger(account.kind, account.account), client_micros),
-        (f"{book}:cash:pending", pending_micros),
-        (f"{book}:cash:{method}", -client_micros - pending_micros),
+        (book.client + str(account.account), client_micros),
+        (book.pending, pending_micros),
+        (book.prefix + "cash:" + method, -client_micros - pending_micros),
     )
     return tuple(Posting(name, amount) for name, amount in rows if amount)
 
@@ -86,17 +116,22 @@ def post(
 
     Errors: InvariantError for a group that does not sum to zero, names another client or book, or misses the balance.
     """
+    book = _BOOKS[account.kind]
+    own = book.client + str(account.account)
+    house = state.house
     total = 0
-    prefix = account.kind + ":"
-    own = client_ledger(account.kind, account.account)
+    balance = account.balance_micros
     for posting in postings:
-        total += posting.amount_micros
-        if posting.ledger == own:
-            account.balance_micros += posting.amount_micros
-        elif posting.ledger.startswith(prefix) and _CLIENT not in posting.ledger:
-            state.house[posting.ledger] = state.house.get(posting.ledger, 0) + posting.amount_micros
+        name = posting.ledger
+        amount = posting.amount_micros
+        total += amount
+        if name == own:
+            balance += amount
+        elif name.startswith(book.prefix) and _CLIENT not in name:
+            house[name] = house.get(name, 0) + amount
         else:
-            message = f"posting to {posting.ledger} in a group of account {account.account}"
+            message = f"posting to {name} in a group of account {account.account}"
             raise InvariantError(message)
     check(total == 0, "posting group does not sum to zero")
-    check(account.balance_micros == balance_micros, "balance differs from the event's")
+    check(balance == balance_micros, "balance differs from the event's")
+    account.balance_micros = balance

@@ -2,6 +2,7 @@
 
 from engine.core.margin import BPS, PPM, initial_margin, is_at_or_below, notional_micros, tier_index
 from engine.core.state import Position
+from engine.core.triggers import PRICE_MAX
 from engine.messages.definitions import Tier
 from engine.rounding import ceil_div, floor_div
 
@@ -39,7 +40,8 @@ def liquidation_ticks(
         if found == index:
             break
         index = found
-    return price_ticks
+    # No quote comes up to PRICE_MAX: there is no such price.
+    return price_ticks if price_ticks < PRICE_MAX else 0
 
 
 def is_crossed(*, is_long: bool, closing_ticks: int, liquidation_ticks: int) -> bool:

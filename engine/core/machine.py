@@ -17,12 +17,11 @@ from engine.core.decide.quotes import note_sequence
 from engine.core.evolve import evolve, write_quote
 from engine.core.invariants import verify
 from engine.core.rearm import rearm, spent_bands
-from engine.core.requests import remember
+from engine.core.requests import remember, request_key
 from engine.core.state import State
 from engine.core.views import account_view, preview_view
 from engine.messages.commands import (
     AccountCommand,
-    AnyCommand,
     AnyMessage,
     Command,
     Tick,
@@ -89,9 +88,11 @@ class Machine:
             decide_tick(work)
             return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
         else:
-            reply = decide_command(work, message, digest)
-            remember(self.state, message, digest, entry_id, reply)
-            return Outcome(_account_of(message), message.request_id, reply, tuple(work.events))
+            key = request_key(message)
+            reply = decide_command(work, message, key, digest)
+            remember(self.state, key, digest, entry_id, reply)
+            account = message.account if isinstance(message, AccountCommand) else 0
+            return Outcome(account, message.request_id, reply, tuple(work.events))
         if not work.events:
             return None
         return Outcome(0, "", None, tuple(work.events))
@@ -131,7 +132,7 @@ class Machine:
                 self.state.marked[event.account] = None
                 self._take_quote_of_receipt(event)
         if outcome.reply is not None and isinstance(message, Command):
-            remember(self.state, message, digest, entry_id, outcome.reply)
+            remember(self.state, request_key(message), digest, entry_id, outcome.reply)
 
     def _write_recorded_quotes(self, entry: UpdateQuotes, events: tuple[AnyEvent, ...]) -> None:
         note_sequence(self.state, entry)
@@ -202,7 +203,3 @@ class Machine:
         if isinstance(query, AccountQuery):
             return account_view(self.state, query.account)
         return preview_view(self.state, query.order)
-
-
-def _account_of(command: AnyCommand) -> int:
-    return command.account if isinstance(command, AccountCommand) else 0

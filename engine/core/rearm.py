@@ -1,11 +1,11 @@
 """Arming of an account's bands and watch lists from its present figures (rules B1-B4)."""
 
-from engine.core.arming import arm, stands
-from engine.core.bands import Exposure, are_sound, band_prices
+from engine.core.arming import compact, stands
+from engine.core.bands import Exposure, band_prices, extended
 from engine.core.figures import Figures, figures
 from engine.core.margin import BPS, RECOVERY_BPS
 from engine.core.state import Account, State
-from engine.core.triggers import BAND, trigger_parts
+from engine.core.triggers import BAND, owner_of, trigger_parts
 
 # A slot is instrument index * 4 + queue.
 _QUEUE_BITS = 2
@@ -13,24 +13,26 @@ _QUEUE_MASK = 3
 
 
 def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
-    """Replace an account's bands by those of its present figures (None: to be found).
+    """Bring an account's bands in line with its present figures (None: to be found).
 
     1. The cushion over the next level that matters: the call level, or the stop-out level once the call is raised.
     2. A cushion above zero gives bands; without one the account is watched: checked at each accepted quote of its symbols.
-       Bands that hold this cushion too stay: after a close or a deposit nothing need be queued.
+       Bands that hold this cushion too stay, so that trading need not queue all of them again.
     3. While the call is raised, bands on the way up watch for its end.
     No output depends on when this happens (rule B4): a band only marks an account for an exact check.
     """
-    held = exposures(state, account)
+    sums = sums or figures(state, account)
+    held = sums.held
     bands: dict[int, int] = {}
     watched: tuple[int, ...] = ()
     if held:
-        sums = sums or figures(state, account)
         terms = account.terms
         level = terms.stop_out_level_bps if account.is_margin_call else terms.margin_call_level_bps
         cushion = sums.cross_equity * BPS - level * sums.used_margin
         if cushion > 0:
-            if _may_stay(state, account, held, cushion):
+            added = _extension(state, account, held, cushion)
+            if added is not None:
+                _add_bands(state, account.account, added)
                 return
             bands = band_prices(held, cushion, is_recovery=False)
         else:
@@ -44,28 +46,19 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
     _replace_watches(state, account.account, watched)
 
 
-def _may_stay(state: State, account: Account, held: list[Exposure], cushion: int) -> bool:
-    """Return whether the bands of an account without call and watch are sound as they are (rule B2)."""
+def _extension(
+    state: State, account: Account, held: list[Exposure], cushion: int
+) -> dict[int, int] | None:
+    """Return what the bands of an account without call and watch lack to be sound; None: find all anew (rule B2)."""
     bands = state.bands.get(account.account)
     if not bands or account.is_margin_call or account.account in state.watched:
-        return False
-    return are_sound(bands, held, cushion)
+        return None
+    return extended(bands, held, cushion)
 
 
-def exposures(state: State, account: Account) -> list[Exposure]:
-    """Return the account's cross exposures, one per symbol and direction, at the closing prices."""
-    units: dict[int, int] = {}
-    for position in account.positions.values():
-        if position.is_cross:
-            key = position.instrument * 2 + position.is_long
-            units[key] = units.get(key, 0) + position.quantity_units
-    rows = []
-    for key, quantity_units in units.items():
-        instrument = state.instruments[key >> 1]
-        is_long = key & 1 == 1
-        price_ticks = instrument.bid if is_long else instrument.ask
-        rows.append((instrument.index, is_long, quantity_units, price_ticks, instrument.k))
-    return rows
+def _add_bands(state: State, account_id: int, added: dict[int, int]) -> None:
+    state.bands[account_id].update(added)
+    _queue_bands(state, account_id, added)
 
 
 def _replace_bands(state: State, account_id: int, bands: dict[int, int]) -> None:
@@ -75,16 +68,21 @@ def _replace_bands(state: State, account_id: int, bands: dict[int, int]) -> None
         state.bands[account_id] = bands
     elif before is not None:
         del state.bands[account_id]
-    if before is None:
-        before = {}
-    instruments = state.instruments
-    for slot, price_ticks in before.items():
-        if bands.get(slot) != price_ticks:
-            instruments[slot >> _QUEUE_BITS].queues.disarm(slot & _QUEUE_MASK)
+    fresh = bands
+    if before:
+        fresh = {slot: price for slot, price in bands.items() if before.get(slot) != price}
+        for slot, price in before.items():
+            if bands.get(slot) != price:
+                state.instruments[slot >> _QUEUE_BITS].queues.stale[slot & _QUEUE_MASK] += 1
+    _queue_bands(state, account_id, fresh)
+
+
+def _queue_bands(state: State, account_id: int, bands: dict[int, int]) -> None:
+    owner = owner_of(account_id, 0)
     for slot, price_ticks in bands.items():
-        if before.get(slot) != price_ticks:
-            instrument = instruments[slot >> _QUEUE_BITS]
-            arm(state, instrument, slot & _QUEUE_MASK, price_ticks, account_id, 0, BAND)
+        instrument, queue = state.instruments[slot >> _QUEUE_BITS], slot & _QUEUE_MASK
+        if instrument.queues.arm(queue, price_ticks, owner, BAND):
+            compact(state, instrument, queue)
 
 
 def _replace_watches(state: State, account_id: int, watched: tuple[int, ...]) -> None:

@@ -8,22 +8,22 @@ from engine.values import entry_time_us, text_from_entry_id
 
 
 def request_key(command: AnyCommand) -> str:
-    """Return the key of a request: its account, or the source of a command without one, and its id."""
+    """Return the key of a request: its account, or the source of a command without one, and its id.
+
+    Cash has none: its own gapless numbers, without a window, stand for it.
+    """
     if isinstance(command, AccountCommand):
+        if isinstance(command, PostCash):
+            return ""
         return f"a{command.account}:{command.request_id}"
     return f"s{command.source}:{command.request_id}"
 
 
-def is_remembered(command: AnyCommand) -> bool:
-    """Return whether a command's id is kept; cash has its own gapless numbers without a window instead."""
-    return not isinstance(command, PostCash)
-
-
-def answered(state: State, command: AnyCommand, digest: bytes) -> AnyReply | None:
-    """Return the answer to a request id that was seen before; None for a new one."""
-    if not is_remembered(command):
-        return None
-    record = state.requests.get(request_key(command))
+def answered(
+    state: State, key: str, command: AnyCommand, digest: bytes
+) -> Duplicate | Rejected | None:
+    """Return the answer to a request that was seen before; None for a new one."""
+    record = state.requests.get(key)
     if record is None:
         return None
     output_id = text_from_entry_id(record.entry_id)
@@ -35,22 +35,20 @@ def answered(state: State, command: AnyCommand, digest: bytes) -> AnyReply | Non
     )
 
 
-def remember(
-    state: State, command: AnyCommand, digest: bytes, entry_id: int, reply: AnyReply
-) -> None:
+def remember(state: State, key: str, digest: bytes, entry_id: int, reply: AnyReply) -> None:
     """Keep a terminal answer; the oldest leave by number and by age in the log, only when one is added."""
-    if not is_remembered(command) or isinstance(reply, Duplicate):
+    if not key or isinstance(reply, Duplicate):
         return
-    code = reply.code if isinstance(reply, Rejected) else None
-    if code is RejectCode.EXISTS_WITH_DIFFERENT_CONTENT:
-        return
-    record = RequestRecord(request_key(command), digest, entry_id, code)
-    state.requests[record.key] = record
+    code = None
+    if isinstance(reply, Rejected):
+        code = reply.code
+        if code is RejectCode.EXISTS_WITH_DIFFERENT_CONTENT:
+            return
+    record = RequestRecord(key, digest, entry_id, code)
+    state.requests[key] = record
     # A dict that loses its first entry again and again scans its own holes; the queue does not.
-    state.request_queue.append(record)
+    queue = state.request_queue
+    queue.append(record)
     oldest_us = entry_time_us(entry_id) - REQUEST_AGE_US_MAX
-    while (
-        len(state.request_queue) > REQUESTS_MAX
-        or entry_time_us(state.request_queue[0].entry_id) < oldest_us
-    ):
-        del state.requests[state.request_queue.popleft().key]
+    while len(queue) > REQUESTS_MAX or entry_time_us(queue[0].entry_id) < oldest_us:
+        del state.requests[queue.popleft().key]

@@ -172,6 +172,37 @@ class Instrument:
         self.price_ticks_max = floor_div(SAFE_INTEGER_MAX, spec.quantity_max_units * self.k)
 
 
+class Holdings(msgspec.Struct, gc=False):
+    """What the open positions of one account sum to, so that a check need not walk them."""
+
+    # Initial margins of cross positions, and margins of isolated ones, micro-USD.
+    used_margin: int = 0
+    isolated_margin: int = 0
+    # Cross exposures by instrument index * 2 + is_long: (instrument, micro-USD per tick, micro-USD at entry), below zero
+    # for shorts, so that the result at a closing price is price * weight - cost.
+    exposed: dict[int, tuple[Instrument, int, int]] = {}
+
+    def add(self, instrument: Instrument, position: Position, sign: int) -> None:
+        """Count a position in (1) or out (-1)."""
+        if not position.is_cross:
+            self.isolated_margin += sign * position.margin_micros
+            return
+        self.used_margin += sign * position.margin_micros
+        slot = instrument.index * 2 + position.is_long
+        weight = sign * position.quantity_units * instrument.k
+        if not position.is_long:
+            weight = -weight
+        cost = weight * position.price_ticks
+        before = self.exposed.get(slot)
+        if before is not None:
+            weight += before[1]
+            cost += before[2]
+        if weight:
+            self.exposed[slot] = (instrument, weight, cost)
+        else:
+            del self.exposed[slot]
+
+
 class State:
     """Everything that one shard knows."""
 
@@ -193,6 +224,8 @@ class State:
         self.entry_count = 0
         # Last (feed epoch, sequence) by source name.
         self.feed_sequences: dict[str, tuple[int, int]] = {}
+        # Derived, by account; one that is absent is summed up when it is asked for.
+        self.holdings: dict[int, Holdings] = {}
         # Derived: bands by account as {queue slot: price}; accounts on a watch list; expiry queue.
         self.bands: dict[int, dict[int, int]] = {}
         self.watched: dict[int, tuple[int, ...]] = {}
@@ -210,6 +243,20 @@ class State:
         self.instruments.append(instrument)
         self.instrument_by_symbol[instrument.spec.symbol] = instrument
 
+    def holdings_of(self, account: Account) -> Holdings:
+        """Return what the account's positions sum to."""
+        holdings = self.holdings.get(account.account)
+        if holdings is None:
+            holdings = self.holdings[account.account] = self.summed_up(account)
+        return holdings
+
+    def summed_up(self, account: Account) -> Holdings:
+        """Return what the account's positions sum to, found anew."""
+        holdings = Holdings()
+        for position in account.positions.values():
+            holdings.add(self.instruments[position.instrument], position, 1)
+        return holdings
+
     def ledger_total_micros(self) -> int:
         """Return the sum of the whole ledger, micro-USD; zero at all times."""
         clients = sum(account.balance_micros for account in self.accounts.values())
@@ -224,7 +271,7 @@ def entity_id(account: int, k: int) -> str:
 def entity_k(account: int, text: str) -> int:
     """Return the counter of an id, or 0 where the text is no id of this account."""
     head, _, tail = text.partition("-")
-    if head != str(account) or not (tail.isascii() and tail.isdigit()) or tail.startswith("0"):
+    if head != str(account) or not tail.isdecimal() or tail[0] == "0" or not tail.isascii():
         return 0
     return int(tail)
 

@@ -9,7 +9,7 @@ when more than half of it is stale. A quote that fires nothing costs four compar
 
 from heapq import heapify, heappop, heappush
 
-# Above every price that the codec lets in.
+# Above every price that the codec lets in: what stands here is never reached.
 PRICE_MAX = 1 << 53
 _KIND_BITS = 4
 _K_BITS = 28
@@ -37,11 +37,16 @@ TRAILING = 4
 BAND = 5
 
 
+def owner_of(account: int, k: int) -> int:
+    """Return whose trigger it is, as a part of a key; k is 0 for a band."""
+    return account << _K_BITS | k
+
+
 def trigger_key(queue: int, price_ticks: int, account: int, k: int, kind: int) -> int:
     """Return the heap key of a trigger."""
     # Queues that wait for a rise have odd numbers.
     distance = price_ticks if queue & 1 else PRICE_MAX - price_ticks
-    return ((distance << _ACCOUNT_BITS | account) << _K_BITS | k) << _KIND_BITS | kind
+    return distance << _ID_BITS | owner_of(account, k) << _KIND_BITS | kind
 
 
 def trigger_parts(queue: int, key: int) -> tuple[int, int, int, int]:
@@ -63,12 +68,12 @@ class TriggerQueues:
         # Stale entries per heap; an estimate that decides only when to compact.
         self.stale = [0, 0, 0, 0]
 
-    def arm(self, queue: int, price_ticks: int, account: int, k: int, kind: int) -> bool:
-        """Add a trigger; return whether the queue is worth compacting now."""
+    def arm(self, queue: int, price_ticks: int, owner: int, kind: int) -> bool:
+        """Add a trigger of an owner_of(); return whether the queue is worth compacting now."""
         heap = self.heaps[queue]
         # trigger_key(), written out: most of what an order costs is calls.
         distance = price_ticks if queue & 1 else PRICE_MAX - price_ticks
-        heappush(heap, ((distance << _ACCOUNT_BITS | account) << _K_BITS | k) << _KIND_BITS | kind)
+        heappush(heap, distance << _ID_BITS | owner << _KIND_BITS | kind)
         return self.stale[queue] * 2 > len(heap) > _COMPACT_MIN
 
     def disarm(self, queue: int) -> None:

@@ -40,7 +40,10 @@ def account_view(state: State, account_id: int) -> AccountView | NotFound:
     if account is None:
         return NotFound(as_of=as_of, account=account_id)
     sums = figures(state, account)
-    unrealised = sums.cross_unrealised + sums.isolated_unrealised
+    unrealised = sum(
+        unrealised_micros(state.instruments[position.instrument], position)
+        for position in account.positions.values()
+    )
     return AccountView(
         as_of=as_of,
         as_of_us=state.now_us,
@@ -197,7 +200,7 @@ class _Impact(NamedTuple):
 def _preview(
     state: State, account: Account, instrument: Instrument, command: PlaceOrder
 ) -> PreviewView:
-    work = Work(state, entry_time_us=state.now_us, decided_at_us=state.now_us)
+    work = Work(state, state.now_us, state.now_us, state.now_us)
     opening = opening_of_command(account, command)
     found = check_order(work, account, instrument, command, opening)
     refusal = found if isinstance(found, Rejected) else None

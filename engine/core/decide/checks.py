@@ -1,7 +1,6 @@
 """Refusals that several commands share, each a function that returns the refusal or None (rules R1-R12)."""
 
 from engine.core.decide.work import Work, rejected
-from engine.core.figures import closing_ticks
 from engine.core.state import Account, Instrument, PendingOrder, Position, State, entity_k
 from engine.messages.commands import AccountCommand, Command
 from engine.messages.rejects import RejectCode
@@ -12,7 +11,6 @@ from engine.values import (
     POSITIONS_MAX,
     AccountStatus,
     Actor,
-    Side,
     TradingMode,
 )
 
@@ -20,11 +18,18 @@ from engine.values import (
 CLOCK_AHEAD_US_MAX = 5_000_000
 _PPM = 1_000_000
 
+# Reading a member off its enum costs as much as a call, and every order comes by here.
+_CLIENT = Actor.CLIENT
+_ACTIVE = AccountStatus.ACTIVE
+_SUSPENDED = AccountStatus.SUSPENDED
+_OPEN = TradingMode.OPEN
+_HALTED = TradingMode.HALTED
+
 
 def check_deadline(work: Work, command: Command) -> Rejected | None:
     """Refuse a client's command past its deadline at the recorded wall clock (rule R3)."""
     deadline = command.deadline_us
-    if command.actor is Actor.CLIENT and 0 < deadline < work.decided_at_us:
+    if 0 < deadline < work.decided_at_us and command.actor is _CLIENT:
         return rejected(RejectCode.EXPIRED, deadline_us=deadline, decided_at_us=work.decided_at_us)
     return None
 
@@ -34,17 +39,17 @@ def find_account(state: State, command: AccountCommand) -> Account | Rejected:
     account = state.accounts.get(command.account)
     if account is None:
         return rejected(RejectCode.ACCOUNT_UNKNOWN, account=command.account)
-    if command.actor is Actor.CLIENT and command.user_id != account.owner_id:
+    if command.actor is _CLIENT and command.user_id != account.owner_id:
         return rejected(RejectCode.NOT_OWNER, account=command.account)
     return account
 
 
 def check_may_fill(account: Account) -> Rejected | None:
     """Refuse opens on accounts that may only reduce; a pending order that fires meets this too (rule R5)."""
-    if account.status is AccountStatus.SUSPENDED:
-        return rejected(RejectCode.ACCOUNT_SUSPENDED, account=account.account)
-    if account.status is AccountStatus.CLOSE_ONLY:
-        return rejected(RejectCode.ACCOUNT_CLOSE_ONLY, account=account.account)
+    if account.status is not _ACTIVE:
+        is_suspended = account.status is _SUSPENDED
+        code = RejectCode.ACCOUNT_SUSPENDED if is_suspended else RejectCode.ACCOUNT_CLOSE_ONLY
+        return rejected(code, account=account.account)
     if account.is_stop_out_pending:
         return rejected(RejectCode.STOP_OUT_PENDING, account=account.account)
     return None
@@ -61,7 +66,7 @@ def check_may_open(work: Work, account: Account) -> Rejected | None:
 
 def check_may_reduce(account: Account, actor: Actor) -> Rejected | None:
     """Refuse a suspended account's clients; operators may always reduce (rule R5)."""
-    if actor is Actor.CLIENT and account.status is AccountStatus.SUSPENDED:
+    if account.status is _SUSPENDED and actor is _CLIENT:
         return rejected(RejectCode.ACCOUNT_SUSPENDED, account=account.account)
     return None
 
@@ -80,16 +85,18 @@ def find_position(account: Account, position_id: str) -> Position | Rejected:
 
 def check_not_halted(instrument: Instrument) -> Rejected | None:
     """Refuse everything on a halted instrument (rule R7)."""
-    if instrument.trading_mode is TradingMode.HALTED:
+    if instrument.trading_mode is _HALTED:
         return rejected(RejectCode.INSTRUMENT_HALTED, symbol=instrument.spec.symbol)
     return None
 
 
 def check_mode_open(instrument: Instrument) -> Rejected | None:
     """Refuse opens on an instrument that is halted or may only be closed (rule R7)."""
-    if instrument.trading_mode is TradingMode.CLOSE_ONLY:
-        return rejected(RejectCode.INSTRUMENT_CLOSE_ONLY, symbol=instrument.spec.symbol)
-    return check_not_halted(instrument)
+    if instrument.trading_mode is _OPEN:
+        return None
+    is_halted = instrument.trading_mode is _HALTED
+    code = RejectCode.INSTRUMENT_HALTED if is_halted else RejectCode.INSTRUMENT_CLOSE_ONLY
+    return rejected(code, symbol=instrument.spec.symbol)
 
 
 def check_quantity(instrument: Instrument, quantity_units: int) -> Rejected | None:
@@ -154,28 +161,34 @@ def check_positions_limit(account: Account) -> Rejected | None:
 
 def can_fill(work: Work, instrument: Instrument) -> bool:
     """Return whether the instrument may fill now: not halted, a fresh quote of its own class (rule P4)."""
-    return (
-        instrument.trading_mode is not TradingMode.HALTED and check_quote(work, instrument) is None
-    )
+    return instrument.trading_mode is not _HALTED and check_quote(work, instrument) is None
 
 
 def check_quote(work: Work, instrument: Instrument) -> Rejected | None:
     """Refuse a fill on no quote, a quote of another class, or one older than the instrument allows (rule P4)."""
     quote = instrument.quote
-    if quote is not None and quote.source_class is not instrument.source_class:
+    spec = instrument.spec
+    if quote is None:
+        return rejected(
+            RejectCode.QUOTE_STALE,
+            symbol=spec.symbol,
+            quote_age_us=-1,
+            quote_age_us_max=spec.quote_age_us_max,
+        )
+    if quote.source_class is not instrument.source_class:
         return rejected(
             RejectCode.PRICE_SOURCE_MISMATCH,
-            symbol=instrument.spec.symbol,
+            symbol=spec.symbol,
             expected=instrument.source_class.value,
             found=quote.source_class.value,
         )
     age_us = work.now_us - instrument.ts_us
-    if quote is None or age_us > instrument.spec.quote_age_us_max:
+    if age_us > spec.quote_age_us_max:
         return rejected(
             RejectCode.QUOTE_STALE,
-            symbol=instrument.spec.symbol,
-            quote_age_us=-1 if quote is None else age_us,
-            quote_age_us_max=instrument.spec.quote_age_us_max,
+            symbol=spec.symbol,
+            quote_age_us=age_us,
+            quote_age_us_max=spec.quote_age_us_max,
         )
     return None
 
@@ -208,18 +221,16 @@ def check_stops(
     trailing_ticks: int | None,
 ) -> Rejected | None:
     """Refuse stops on the wrong side of a reference price or nearer than the minimum distance (rule R11)."""
-    least = max(1, instrument.spec.stop_distance_ticks)
-    sign = 1 if is_long else -1
-    loss_distance = least if stop_loss_ticks is None else sign * (reference_ticks - stop_loss_ticks)
-    gain_distance = (
-        least if take_profit_ticks is None else sign * (take_profit_ticks - reference_ticks)
+    least = instrument.spec.stop_distance_ticks or 1
+    # Stops lie below this and above that, or on it.
+    low, high = reference_ticks - least, reference_ticks + least
+    below, above = (
+        (stop_loss_ticks, take_profit_ticks) if is_long else (take_profit_ticks, stop_loss_ticks)
     )
-    trail_distance = least if trailing_ticks is None else trailing_ticks
     is_valid = (
-        loss_distance >= least
-        and gain_distance >= least
-        and trail_distance >= least
-        and (trailing_ticks is None or trail_distance < reference_ticks)
+        (below is None or below <= low)
+        and (above is None or above >= high)
+        and (trailing_ticks is None or least <= trailing_ticks < reference_ticks)
     )
     if is_valid:
         return None
@@ -231,13 +242,3 @@ def check_stops(
         take_profit_ticks=take_profit_ticks or 0,
         trailing_ticks=trailing_ticks or 0,
     )
-
-
-def is_buy_side(side: Side) -> bool:
-    """Return whether a side buys."""
-    return side is Side.BUY
-
-
-def opening_ticks(instrument: Instrument, *, is_buy: bool) -> int:
-    """Return the price that an order opens at: ask for buys, bid for sells (rule P1)."""
-    return closing_ticks(instrument, is_long=not is_buy)

@@ -9,6 +9,9 @@ from engine.core.state import Account, Instrument, Position, entity_id
 from engine.messages.events import PositionClosed
 from engine.values import CloseReason, Direction
 
+# Reading a member off its enum costs as much as a call, and every close comes by here.
+_LONG, _SHORT = Direction.LONG, Direction.SHORT
+
 
 def position_liquidation(
     account: Account, instrument: Instrument, position: Position, *, margin_micros: int, units: int
@@ -73,7 +76,7 @@ def close_position(
             position_id=position_id,
             fill_id=f"{position_id}.{position.fills + 1}",
             symbol=instrument.spec.symbol,
-            direction=Direction.LONG if position.is_long else Direction.SHORT,
+            direction=_LONG if position.is_long else _SHORT,
             close_reason=reason,
             quantity_units=units,
             remaining_units=remaining,

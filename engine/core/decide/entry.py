@@ -14,12 +14,12 @@ from engine.core.decide import (
     positions,
 )
 from engine.core.decide.checks import check_deadline, find_account
-from engine.core.decide.firing import fillable, fire_triggers
+from engine.core.decide.firing import fire_triggers
 from engine.core.decide.margin_check import check_margins
 from engine.core.decide.quotes import take_quotes
 from engine.core.decide.work import Work
 from engine.core.requests import answered
-from engine.core.state import Account, Instrument, State
+from engine.core.state import Account, State
 from engine.messages import commands as cmd
 from engine.messages.replies import Accepted, AnyReply, Rejected
 from engine.values import entry_time_us
@@ -33,14 +33,15 @@ def advance(state: State, entry_id: int) -> int:
     state.entry_id = entry_id
     state.entry_count += 1
     time_us = entry_time_us(entry_id)
-    state.now_us = max(state.now_us, time_us)
+    if time_us > state.now_us:
+        state.now_us = time_us
     return time_us
 
 
 def begin(state: State, entry_id: int, decided_at_us: int) -> Work:
     """Advance to an entry and begin its work; without a recorded wall clock the entry's own time counts."""
     time_us = advance(state, entry_id)
-    return Work(state, entry_time_us=time_us, decided_at_us=decided_at_us or time_us)
+    return Work(state, state.now_us, time_us, decided_at_us or time_us)
 
 
 def decide_quotes(work: Work, entry: cmd.UpdateQuotes) -> None:
@@ -61,31 +62,26 @@ def decide_tick(work: Work) -> None:
     pending.expire_orders(work)
 
 
-def decide_command(work: Work, command: cmd.AnyCommand, digest: bytes) -> AnyReply:
+def decide_command(work: Work, command: cmd.AnyCommand, key: str, digest: bytes) -> AnyReply:
     """Answer a command once and for all, with everything that follows from it in the same entry (rules E2, E3)."""
     pending.expire_orders(work)
-    known = answered(work.state, command, digest)
+    known = answered(work.state, key, command, digest)
     if known is not None:
         return known
     reply = check_deadline(work, command) or _dispatch(work, command)
-    instruments = fillable(work)
-    fire_triggers(work, instruments)
-    if work.touched:
-        check_margins(work, _cause(work, instruments))
+    if work.filled:
+        instruments = [work.state.instruments[index] for index in work.filled]
+        fire_triggers(work, instruments)
+        check_margins(work, instruments[0])
+    elif work.touched:
+        check_margins(work, None)
     return reply
 
 
-def _cause(work: Work, instruments: list[Instrument]) -> Instrument | None:
-    if instruments:
-        return instruments[0]
-    return next((work.state.instruments[index] for index in work.filled), None)
-
-
 def _dispatch(work: Work, command: cmd.AnyCommand) -> Accepted | Rejected:
-    handler = _HANDLERS.get(type(command))
-    if handler is not None:
-        return handler(work, command)
-    account = find_account(work.state, command)  # type: ignore[arg-type]  # every other command has an account
+    if not isinstance(command, cmd.AccountCommand) or type(command) is cmd.OpenAccount:
+        return _HANDLERS[type(command)](work, command)
+    account = find_account(work.state, command)
     if isinstance(account, Rejected):
         return account
     return _ACCOUNT_HANDLERS[type(command)](work, account, command)

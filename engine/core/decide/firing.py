@@ -25,6 +25,7 @@ from engine.core.triggers import (
 from engine.messages.events import OrderRejected, StopLimitActivated, TrailingStopMoved
 from engine.values import CloseReason, OrderType, TradingMode
 
+_HALTED = TradingMode.HALTED
 _CLOSE_RULES = {
     STOP_LOSS: (CloseReason.STOP_LOSS, "T1"),
     TAKE_PROFIT: (CloseReason.TAKE_PROFIT, "T2"),
@@ -40,29 +41,23 @@ def fire_triggers(work: Work, instruments: list[Instrument]) -> None:
     3. On a halted instrument only bands count; its fixed-price triggers wait for the first quote after the halt.
     Source: docs/ENGINE.md, rules T4 and T5.
     """
-    pending = [
-        instrument
-        for instrument in instruments
-        if instrument.queues.is_touched(instrument.bid, instrument.ask)
-    ]
-    while pending:
+    while True:
         fired = False
-        for instrument in pending:
-            fired = _fire_instrument(work, instrument) or fired
+        for instrument in instruments:
+            # A quote may fire what its entry accepted; after a command the last quote may be too old for it.
+            if instrument.queues.is_touched(instrument.bid, instrument.ask) and (
+                work.is_quotes or can_fill(work, instrument)
+            ):
+                fired = _fire_instrument(work, instrument) or fired
+        # What fired may have filled orders, whose stops wait in the same instruments.
         if not fired:
             return
-        # What fired may have filled orders, whose stops wait in the same instruments.
-        pending = [
-            instrument
-            for instrument in instruments
-            if instrument.queues.is_touched(instrument.bid, instrument.ask)
-        ]
 
 
 def _fire_instrument(work: Work, instrument: Instrument) -> bool:
     fired = False
     queues = instrument.queues
-    is_halted = instrument.trading_mode is TradingMode.HALTED
+    is_halted = instrument.trading_mode is _HALTED
     for queue in range(QUEUES):
         waiting: list[int] = []
         while (key := queues.pop_reached(queue, instrument.bid, instrument.ask)) >= 0:
@@ -168,9 +163,3 @@ def _fire_entry(
             receipt=receipt("P3", instrument, threshold_ticks=price_ticks),
         )
     )
-
-
-def fillable(work: Work) -> list[Instrument]:
-    """Return the instruments in which this command's entry filled or charged something and that may fill now."""
-    instruments = [work.state.instruments[index] for index in work.filled]
-    return [instrument for instrument in instruments if can_fill(work, instrument)]

@@ -27,10 +27,11 @@ def check_margins(work: Work, cause: Instrument | None) -> None:
     ``cause`` is the instrument whose quote the receipts name when an account holds no nearer one.
     Source: docs/ENGINE.md, rule L1.
     """
-    for account_id in sorted(work.touched):
-        account = work.state.accounts[account_id]
-        sums = _check_margin(work, account, cause, may_stop_out=work.touched[account_id])
-        rearm(work.state, account, sums)
+    state, touched = work.state, work.touched
+    for account_id in sorted(touched):
+        account = state.accounts[account_id]
+        sums = _check_margin(work, account, cause, may_stop_out=touched[account_id])
+        rearm(state, account, sums)
 
 
 def _check_margin(
@@ -196,9 +197,7 @@ def _close(work: Work, account: Account, position: Position, units: int) -> None
 def _cover_negative_balance(work: Work, account: Account, sums: Figures) -> Figures:
     """Let the insurance account pay what an account without cross positions owes; return the figures then (rule L6)."""
     shortfall = sums.isolated_margin - account.balance_micros
-    if shortfall <= 0 or not account.terms.negative_balance_protection:
-        return sums
-    if any(position.is_cross for position in account.positions.values()):
+    if shortfall <= 0 or sums.held or not account.terms.negative_balance_protection:
         return sums
     work.emit(
         NegativeBalanceCovered(

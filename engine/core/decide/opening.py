@@ -19,6 +19,10 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.values import Direction, MarginMode, OrderType
 
+# Reading a member off its enum costs as much as a call, and every order comes by here.
+_LONG, _SHORT = Direction.LONG, Direction.SHORT
+_CROSS, _ISOLATED = MarginMode.CROSS, MarginMode.ISOLATED
+
 
 class Opening(msgspec.Struct, frozen=True, gc=False):
     """What is to be opened."""
@@ -80,6 +84,7 @@ def opening_cost(
     Rounding: margin and commission up; notional and spread cost are exact.
     Source: docs/ENGINE.md, rules M1, M6, R12.
     """
+    units, k = opening.quantity_units, instrument.k
     spread_ticks = instrument.ask - instrument.bid
     if opening.is_buy:
         price_ticks = price_ticks or instrument.ask
@@ -87,27 +92,27 @@ def opening_cost(
     else:
         price_ticks = price_ticks or instrument.bid
         closing = price_ticks + spread_ticks
-    notional = notional_micros(price_ticks, opening.quantity_units, instrument.k)
+    notional = notional_micros(price_ticks, units, k)
     margin = initial_margin(notional, opening.leverage)
     found_ticks = 0
     if not opening.is_cross:
         found_ticks = liquidation_ticks(
             is_long=opening.is_buy,
             entry_ticks=price_ticks,
-            quantity_units=opening.quantity_units,
+            quantity_units=units,
             margin_micros=margin,
             tiers=instrument.spec.tiers,
             commission_ppm=account.terms.commission_ppm,
-            k=instrument.k,
+            k=k,
         )
     return Cost(
-        price_ticks=price_ticks,
-        closing_ticks=closing,
-        notional=notional,
-        margin=margin,
-        commission=commission_micros(notional, account.terms.commission_ppm),
-        spread_cost=notional_micros(spread_ticks, opening.quantity_units, instrument.k),
-        liquidation_ticks=found_ticks,
+        price_ticks,
+        closing,
+        notional,
+        margin,
+        commission_micros(notional, account.terms.commission_ppm),
+        notional_micros(spread_ticks, units, k),
+        found_ticks,
     )
 
 
@@ -121,14 +126,15 @@ def check_opening(
     """Return what an opening costs; refuse it above tiers, exposure caps or free margin, or if liquidated at once (rule R12)."""
     cost = opening_cost(account, instrument, opening)
     spec = instrument.spec
+    tiers = spec.tiers
     gross = gross_notional(account, instrument) - relief.notional + cost.notional
-    if gross > spec.tiers[-1].notional_cap_micros:
+    tier = tiers[tier_index(tiers, gross)]
+    if gross > tier.notional_cap_micros:
         return rejected(
             RejectCode.NOTIONAL_ABOVE_TIERS,
             notional_micros=gross,
-            notional_micros_max=spec.tiers[-1].notional_cap_micros,
+            notional_micros_max=tier.notional_cap_micros,
         )
-    tier = spec.tiers[tier_index(spec.tiers, gross)]
     if opening.leverage > tier.leverage_max:
         return rejected(
             RejectCode.LEVERAGE_ABOVE_TIER,
@@ -212,7 +218,6 @@ def open_position(
     rule: str,
 ) -> str:
     """Fill an opening at the cost that check_opening found at this quote, and return the position's id."""
-    postings = fill_postings(account, commission_micros=cost.commission)
     position_id = entity_id(account.account, k)
     work.emit(
         PositionOpened(
@@ -221,12 +226,12 @@ def open_position(
             position_id=position_id,
             fill_id=f"{position_id}.1",
             symbol=instrument.spec.symbol,
-            direction=Direction.LONG if opening.is_buy else Direction.SHORT,
+            direction=_LONG if opening.is_buy else _SHORT,
             order_type=opening.order_type,
             quantity_units=opening.quantity_units,
             price_ticks=cost.price_ticks,
             leverage=opening.leverage,
-            margin_mode=MarginMode.CROSS if opening.is_cross else MarginMode.ISOLATED,
+            margin_mode=_CROSS if opening.is_cross else _ISOLATED,
             margin_micros=cost.margin,
             commission_micros=cost.commission,
             stop_loss_ticks=_first_stop_loss(opening, cost.closing_ticks) or None,
@@ -235,7 +240,7 @@ def open_position(
             liquidation_ticks=cost.liquidation_ticks,
             opened_at_us=work.now_us,
             balance_micros=account.balance_micros - cost.commission,
-            postings=postings,
+            postings=fill_postings(account, commission_micros=cost.commission),
             receipt=receipt(
                 rule,
                 instrument,

@@ -9,8 +9,6 @@ from engine.core.decide.checks import (
     check_quote,
     check_slippage,
     check_stops,
-    is_buy_side,
-    opening_ticks,
 )
 from engine.core.decide.opening import Cost, Opening, check_opening, open_position
 from engine.core.decide.pending import (
@@ -21,13 +19,19 @@ from engine.core.decide.pending import (
     resolve_expiry,
 )
 from engine.core.decide.work import Work, rejected
-from engine.core.figures import closing_ticks
 from engine.core.state import Account, Instrument, entity_id
 from engine.messages.commands import PlaceOrder
 from engine.messages.events import OrderPlaced
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
-from engine.values import ORDERS_MAX, MarginMode, OrderType, TimeInForce
+from engine.values import ORDERS_MAX, MarginMode, OrderType, Side, TimeInForce
+
+# Reading a member off its enum costs as much as a call, and every order comes by here.
+_MARKET = OrderType.MARKET
+_LIMIT = OrderType.LIMIT
+_BUY = Side.BUY
+_CROSS = MarginMode.CROSS
+_GTC = TimeInForce.GTC
 
 
 def place_order(work: Work, account: Account, command: PlaceOrder) -> Accepted | Rejected:
@@ -41,7 +45,7 @@ def place_order(work: Work, account: Account, command: PlaceOrder) -> Accepted |
         return _queue(work, account, command, opening)
     if isinstance(cost, Rejected):
         return cost
-    rule = "P1" if command.order_type is OrderType.MARKET else "O3"
+    rule = "P1" if command.order_type is _MARKET else "O3"
     position_id = open_position(work, account, instrument, opening, cost, account.next_k, rule)
     return Accepted(created=(position_id,))
 
@@ -71,20 +75,18 @@ def check_order(
 
 def fills_at_once(instrument: Instrument, command: PlaceOrder) -> bool:
     """Return whether an order is a market order or a limit order that the current quote reaches."""
-    if command.order_type is OrderType.MARKET:
+    if command.order_type is _MARKET:
         return True
-    return command.order_type is OrderType.LIMIT and is_marketable(instrument, _prices(command))
+    return command.order_type is _LIMIT and is_marketable(instrument, _prices(command))
 
 
 def opening_of_command(account: Account, command: PlaceOrder) -> Opening:
     """Return what an order opens."""
-    is_cross = (
-        account.is_cross if command.margin_mode is None else command.margin_mode is MarginMode.CROSS
-    )
+    mode = command.margin_mode
     return Opening(
         command.order_type,
-        is_buy_side(command.side),
-        is_cross,
+        command.side is _BUY,
+        account.is_cross if mode is None else mode is _CROSS,
         command.quantity_units,
         command.leverage,
         command.stop_loss_ticks or 0,
@@ -98,12 +100,14 @@ def check_prices(instrument: Instrument, command: PlaceOrder) -> Rejected | None
     refusal = check_price_shape(command.order_type, command.price_ticks, command.stop_price_ticks)
     if refusal:
         return refusal
-    is_buy = is_buy_side(command.side)
-    if command.order_type is OrderType.MARKET:
-        reference_ticks = closing_ticks(instrument, is_long=is_buy)
+    is_buy = command.side is _BUY
+    if command.order_type is _MARKET:
+        opens_at, reference_ticks = (
+            (instrument.ask, instrument.bid) if is_buy else (instrument.bid, instrument.ask)
+        )
         refusal = check_slippage(
             is_buy=is_buy,
-            price_ticks=opening_ticks(instrument, is_buy=is_buy),
+            price_ticks=opens_at,
             expected_ticks=command.expected_price_ticks or command.quoted_price_ticks,
             slippage_ppm=command.slippage_ppm,
         )
@@ -124,7 +128,7 @@ def check_prices(instrument: Instrument, command: PlaceOrder) -> Rejected | None
 def _prices(command: PlaceOrder) -> Prices:
     return Prices(
         command.order_type,
-        is_buy_side(command.side),
+        command.side is _BUY,
         command.price_ticks or 0,
         command.stop_price_ticks or 0,
     )
@@ -138,7 +142,9 @@ def _check_orders_limit(account: Account) -> Rejected | None:
 
 def _check_expiry(work: Work, command: PlaceOrder) -> Rejected | None:
     """Refuse an end of life that does not fit; a market order takes none (rule O4)."""
-    if command.order_type is OrderType.MARKET and command.time_in_force is not TimeInForce.GTC:
+    if command.time_in_force is _GTC and command.expires_at_us is None:
+        return None
+    if command.order_type is _MARKET and command.time_in_force is not _GTC:
         return rejected(
             RejectCode.EXPIRY_INVALID,
             order_type=command.order_type.value,

@@ -17,6 +17,7 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
 from engine.values import Actor, CancelReason, OrderType, Side, TimeInForce
 
+_MARKET = OrderType.MARKET
 _WITH_PRICE = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 _WITH_STOP = (OrderType.STOP, OrderType.STOP_LIMIT)
 
@@ -46,6 +47,8 @@ def check_price_shape(
     order_type: OrderType, price_ticks: int | None, stop_price_ticks: int | None
 ) -> Rejected | None:
     """Refuse prices that the order type does not take, or lacks (rule O1)."""
+    if order_type is _MARKET and price_ticks is None and stop_price_ticks is None:
+        return None
     needs_price = order_type in _WITH_PRICE
     needs_stop = order_type in _WITH_STOP
     if needs_price == (price_ticks is not None) and needs_stop == (stop_price_ticks is not None):

@@ -21,12 +21,12 @@ def take_quotes(work: Work, entry: UpdateQuotes) -> list[Instrument]:
         if instrument is None:
             _refuse(work, quote, RejectCode.SYMBOL_UNKNOWN)
             continue
-        code = _fault(state, instrument, quote, entry, is_in_sequence=is_in_sequence)
-        if code is not None:
+        code = _fault(state.now_us, instrument, quote, entry, is_in_sequence)
+        if code is None:
+            write_quote(instrument, quote, entry)
+            written[instrument.index] = instrument
+        else:
             _refuse(work, quote, code)
-            continue
-        write_quote(instrument, quote, entry)
-        written[instrument.index] = instrument
     return list(written.values())
 
 
@@ -52,16 +52,15 @@ def note_sequence(state: State, entry: UpdateQuotes) -> bool:
 
 
 def _fault(
-    state: State,
+    now_us: int,
     instrument: Instrument,
     quote: Quote,
     entry: UpdateQuotes,
-    *,
-    is_in_sequence: bool,
+    is_in_sequence: bool,  # noqa: FBT001 - keywords cost, and every quote comes by here
 ) -> RejectCode | None:
     if entry.source_class is not instrument.source_class:
         return RejectCode.PRICE_SOURCE_MISMATCH
-    age_us = state.now_us - quote.ts_us
+    age_us = now_us - quote.ts_us
     if (
         quote.bid_ticks <= 0
         or not 0 < quote.ask_ticks <= instrument.price_ticks_max

@@ -6,7 +6,7 @@ from engine.core import requests
 from engine.core.state import REQUEST_AGE_US_MAX, State
 from engine.messages import commands as c
 from engine.messages.rejects import RejectCode
-from engine.messages.replies import Accepted, Duplicate, Rejected
+from engine.messages.replies import Accepted, AnyReply, Duplicate, Rejected
 from engine.values import CashKind, TradingMode, entry_id_from_text
 
 DAY_MS = REQUEST_AGE_US_MAX // 1000
@@ -17,37 +17,47 @@ def cancel(request_id: str = "r1", account: int = 1) -> c.CancelAll:
     return c.CancelAll(request_id=request_id, account=account)
 
 
+def remember(
+    state: State, command: c.AnyCommand, digest: bytes, entry_id: int, reply: AnyReply
+) -> None:
+    requests.remember(state, requests.request_key(command), digest, entry_id, reply)
+
+
+def answered(state: State, command: c.AnyCommand, digest: bytes) -> AnyReply | None:
+    return requests.answered(state, requests.request_key(command), command, digest)
+
+
 def kept(state: State) -> list[str]:
     return list(state.requests)
 
 
 def test_the_same_content_is_a_duplicate_of_the_first_output() -> None:
     state = State()
-    requests.remember(state, cancel(), b"x", entry_id_from_text("7-3"), DONE)
+    remember(state, cancel(), b"x", entry_id_from_text("7-3"), DONE)
 
-    assert requests.answered(state, cancel(), b"x") == Duplicate(output_id="7-3")
-    assert requests.answered(state, cancel("r2"), b"x") is None
-    assert requests.answered(state, cancel(account=2), b"x") is None
+    assert answered(state, cancel(), b"x") == Duplicate(output_id="7-3")
+    assert answered(state, cancel("r2"), b"x") is None
+    assert answered(state, cancel(account=2), b"x") is None
 
 
 def test_other_content_under_the_same_id_is_refused_and_burns_nothing() -> None:
     state = State()
-    requests.remember(state, cancel(), b"x", 1, DONE)
+    remember(state, cancel(), b"x", 1, DONE)
 
-    reply = requests.answered(state, cancel(), b"y")
+    reply = answered(state, cancel(), b"y")
 
     assert isinstance(reply, Rejected)
     assert reply.code is RejectCode.EXISTS_WITH_DIFFERENT_CONTENT
-    requests.remember(state, cancel(), b"y", 2, reply)
-    assert requests.answered(state, cancel(), b"x") == Duplicate(output_id="0-1")
+    remember(state, cancel(), b"y", 2, reply)
+    assert answered(state, cancel(), b"x") == Duplicate(output_id="0-1")
 
 
 def test_a_refusal_burns_its_id_and_a_duplicate_is_not_kept_again() -> None:
     state = State()
-    requests.remember(state, cancel(), b"x", 1, Rejected(code=RejectCode.EXPIRED))
-    requests.remember(state, cancel(), b"x", 2, Duplicate(output_id="0-1"))
+    remember(state, cancel(), b"x", 1, Rejected(code=RejectCode.EXPIRED))
+    remember(state, cancel(), b"x", 2, Duplicate(output_id="0-1"))
 
-    assert requests.answered(state, cancel(), b"x") == Duplicate(output_id="0-1")
+    assert answered(state, cancel(), b"x") == Duplicate(output_id="0-1")
     assert len(state.request_queue) == 1
 
 
@@ -68,21 +78,21 @@ def test_cash_is_numbered_and_needs_no_table() -> None:
         method="card",
     )
 
-    requests.remember(state, cash, b"x", 1, DONE)
+    remember(state, cash, b"x", 1, DONE)
 
-    assert requests.answered(state, cash, b"x") is None
+    assert answered(state, cash, b"x") is None
     assert kept(state) == []
 
 
 def test_an_answer_leaves_after_a_day_when_another_comes() -> None:
     state = State()
-    requests.remember(state, cancel("old"), b"x", entry_id_from_text("5-0"), DONE)
-    requests.remember(state, cancel("same"), b"x", entry_id_from_text("6-0"), DONE)
+    remember(state, cancel("old"), b"x", entry_id_from_text("5-0"), DONE)
+    remember(state, cancel("same"), b"x", entry_id_from_text("6-0"), DONE)
 
-    requests.remember(state, cancel("new"), b"x", entry_id_from_text(f"{6 + DAY_MS}-9"), DONE)
+    remember(state, cancel("new"), b"x", entry_id_from_text(f"{6 + DAY_MS}-9"), DONE)
 
     assert kept(state) == ["a1:same", "a1:new"]
-    assert requests.answered(state, cancel("old"), b"x") is None
+    assert answered(state, cancel("old"), b"x") is None
 
 
 def test_the_oldest_answers_leave_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +100,7 @@ def test_the_oldest_answers_leave_when_there_are_too_many(monkeypatch: pytest.Mo
     state = State()
 
     for number in range(1, 6):
-        requests.remember(state, cancel(f"r{number}"), b"x", number, DONE)
+        remember(state, cancel(f"r{number}"), b"x", number, DONE)
 
     assert kept(state) == ["a1:r3", "a1:r4", "a1:r5"]
     assert [record.key for record in state.request_queue] == kept(state)

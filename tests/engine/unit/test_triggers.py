@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core import triggers
-from engine.core.triggers import PRICE_MAX, TriggerQueues, trigger_key, trigger_parts
+from engine.core.triggers import PRICE_MAX, TriggerQueues, owner_of, trigger_key, trigger_parts
 
 PRICES = st.integers(1, PRICE_MAX - 1)
 PARTS = st.tuples(PRICES, st.integers(1, 2**40 - 1), st.integers(0, 2**28 - 1), st.integers(0, 5))
@@ -33,7 +33,7 @@ def test_keys_are_ordered_nearest_first_then_by_id_and_kind(
 def armed(queue: int, *prices: int) -> TriggerQueues:
     queues = TriggerQueues()
     for account, price in enumerate(prices, 1):
-        queues.arm(queue, price, account, 1, triggers.ENTRY)
+        queues.arm(queue, price, owner_of(account, 1), triggers.ENTRY)
     return queues
 
 
@@ -94,7 +94,7 @@ def test_a_queue_asks_to_be_compacted_when_more_than_half_of_it_is_stale() -> No
     queues = TriggerQueues()
     asked = []
     for k in range(200):
-        asked.append(queues.arm(triggers.BID_FALLS, 100, 1, k, triggers.STOP_LOSS))
+        asked.append(queues.arm(triggers.BID_FALLS, 100, owner_of(1, k), triggers.STOP_LOSS))
         queues.disarm(triggers.BID_FALLS)
 
     # 63 entries beside the sentinel are too few to bother; the 64th asks.
@@ -109,3 +109,15 @@ def test_an_entry_that_must_wait_goes_back_to_its_place() -> None:
 
     assert queues.dump(triggers.BID_FALLS) == [key]
     assert queues.stale[triggers.BID_FALLS] == 0
+
+
+@given(st.sampled_from(QUEUES), PARTS)
+def test_what_is_armed_is_the_key_of_its_parts(
+    queue: int, parts: tuple[int, int, int, int]
+) -> None:
+    queues = TriggerQueues()
+    price, account, k, kind = parts
+
+    queues.arm(queue, price, owner_of(account, k), kind)
+
+    assert queues.dump(queue) == [trigger_key(queue, *parts)]
