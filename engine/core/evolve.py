@@ -14,6 +14,7 @@ from engine.core.arming import (
     disarm_order,
     disarm_position,
 )
+from engine.core.expiries import expiry_key
 from engine.core.ledger import post
 from engine.core.state import (
     Account,
@@ -38,24 +39,6 @@ from engine.values import (
 _BUY = Side.BUY
 _LONG = Direction.LONG
 _CROSS = MarginMode.CROSS
-
-_EXPIRY_K_BITS = 28
-_EXPIRY_ACCOUNT_BITS = 40
-
-
-def expiry_key(expires_at_us: int, account: int, k: int) -> int:
-    """Return the key of an expiry: ordered by time, then account, then order."""
-    return (expires_at_us << _EXPIRY_ACCOUNT_BITS | account) << _EXPIRY_K_BITS | k
-
-
-def expiry_parts(key: int) -> tuple[int, int, int]:
-    """Return (time in microseconds, account, k) of an expiry key."""
-    account = key >> _EXPIRY_K_BITS & ((1 << _EXPIRY_ACCOUNT_BITS) - 1)
-    return (
-        key >> (_EXPIRY_K_BITS + _EXPIRY_ACCOUNT_BITS),
-        account,
-        key & ((1 << _EXPIRY_K_BITS) - 1),
-    )
 
 
 def evolve(state: State, event: ev.AnyEvent) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.core.arming import arm_order, arm_position
-from engine.core.evolve import expiry_key
+from engine.core.expiries import expiry_key
 from engine.core.rearm import rearm
 from engine.core.state import (
     REQUESTS_MAX,

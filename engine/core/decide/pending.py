@@ -9,7 +9,7 @@ from engine.core.decide.checks import (
     find_order,
 )
 from engine.core.decide.work import Work, rejected
-from engine.core.evolve import expiry_parts
+from engine.core.expiries import expiry_parts
 from engine.core.state import Account, Instrument, PendingOrder, entity_id, next_midnight_us
 from engine.messages import commands as cmd
 from engine.messages.events import OrderCancelled, OrderExpired
