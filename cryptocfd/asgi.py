@@ -15,6 +15,7 @@ django.setup(set_prefix=False)
 
 from channels.routing import URLRouter  # noqa: E402 - Django's models can be imported only after setup().
 
+from apps.market.facade import candles_app, candles_are_asked  # noqa: E402 - as above.
 from cryptocfd.engine_host import EngineHost  # noqa: E402 - as above.
 from cryptocfd.island import Island, Receive, Scope, Send  # noqa: E402 - as above.
 from cryptocfd.routing import websocket_urlpatterns  # noqa: E402 - as above.
@@ -36,7 +37,9 @@ class Application:
             await self._lifespan(receive, send)
             return
         await self.startup()
-        if scope["type"] == "http":
+        if scope["type"] == "http" and candles_are_asked(scope):
+            await candles_app(scope, send)
+        elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
             await self._websocket(scope, receive, send)

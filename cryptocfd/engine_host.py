@@ -13,7 +13,7 @@ from django.conf import settings
 
 from apps.common.engine_gateway import EngineGateway, gateway_install
 from apps.common.outbox import OutboxRelay
-from apps.market.facade import FeedService, price_stream_start, price_stream_stop
+from apps.market.facade import CandleWriter, FeedService, price_stream_start, price_stream_stop
 from apps.profile.tasks import CashRelay
 from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.bootstrap import Bootstrap
@@ -125,6 +125,7 @@ class EngineHost:
             is_defined = self._bootstrap.defined.is_set if self._bootstrap else lambda: True
             feed = FeedService.from_settings(may_write_log=is_defined)
             self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
+            self._start("candles", CandleWriter())
 
     def _engines_start(self) -> None:
         layout_check(may_mark=True)
@@ -145,7 +146,9 @@ class EngineHost:
         self.progress(f"engine live at output {sum(r.health().number for r in self._runners)}")
 
     def _start(
-        self, name: str, service: "Projector | CashRelay | OutboxRelay | WorkerService | Bootstrap"
+        self,
+        name: str,
+        service: "Projector | CashRelay | OutboxRelay | WorkerService | Bootstrap | CandleWriter",
     ) -> None:
         self._part_start(name, run=service.run, stop=service.stop)
 
@@ -165,7 +168,7 @@ class EngineHost:
         stages: list[list[Part]] = [[], [], []]
         for part in self._parts:
             kind = part.name.split()[0]
-            stages[{"engine": 1, "projector": 2}.get(kind, 0)].append(part)
+            stages[{"engine": 1, "projector": 2, "candles": 2}.get(kind, 0)].append(part)
         stop_all(stages, seconds=_STOP_SECONDS)
         self._parts.clear()
 

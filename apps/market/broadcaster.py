@@ -1,9 +1,9 @@
-"""Prices to every open socket of this process: conflated, encoded once, bounded for the slow.
+"""Prices and candles to every open socket of this process: conflated, encoded once, bounded for the slow.
 
-How it works. The price book names the symbols that have changed; nothing is sent then. The flusher wakes 15 times a second:
+How it works. The price book names the symbols that have changed; nothing is sent then. The flusher wakes 10 times a second:
 
 1. Each changed symbol is encoded once, into a fragment.
-2. Fragments are joined once per distinct set of subscribed symbols; sockets with the same set share the text.
+2. Fragments are joined once per distinct set of subscribed symbols; sockets with the same set share the text. Candles likewise.
 3. A socket that still sends, or has not acknowledged its last frames, is passed over: its changed symbols are remembered (symbols,
    not bytes), and it gets their newest prices when it is back. Passed over for 30 s, it is closed.
 
@@ -13,20 +13,21 @@ Frame numbers are the broadcaster's own, growing and shared; a socket sees gaps 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 import msgspec
 
 from apps.common.cancellation import cancel_all
+from apps.market.candles.live import CandleKey, CandleLive, candle_live
 from apps.market.prices import PriceBook, price_book
 from apps.market.selectors import instruments_by_symbol
 from engine.values import SourceClass, text_from_scaled
 
 logger = logging.getLogger(__name__)
 
-FLUSH_SECONDS: Final = 1 / 15
+FLUSH_SECONDS: Final = 1 / 10
 # Clients acknowledge every 500 ms at most: some 8 frames, plus the way there and back.
 UNACKNOWLEDGED_MAX: Final = 32
 STALLED_SECONDS: Final = 30.0
@@ -45,6 +46,8 @@ class Subscription:
         "_on_stalled",
         "_send",
         "backlog",
+        "candle_backlog",
+        "candles",
         "passed_over_since",
         "sending",
         "symbols",
@@ -68,6 +71,9 @@ class Subscription:
         self.symbols = symbols
         # Symbols that changed while the socket was passed over, and those that it has never had.
         self.backlog: set[str] = set()
+        # The same for candles.
+        self.candles: frozenset[CandleKey] = frozenset()
+        self.candle_backlog: set[CandleKey] = set()
         self.unacknowledged: deque[int] = deque()
         self.sending: asyncio.Task[None] | None = None
         self.passed_over_since: float | None = None
@@ -86,10 +92,34 @@ class Subscription:
         if before is not None:
             self.backlog |= wanted - before
 
+    async def candles_add(self, key: CandleKey) -> None:
+        """Subscribe to the candles of a symbol and interval, the newest first.
+
+        Errors: CandlesUnavailableError.
+        """
+        if key not in self.candles:
+            await self._broadcaster.live.watch(key)
+            if self._is_closed or key in self.candles:
+                # The socket has gone, or asked twice, while the candles were read.
+                self._broadcaster.live.unwatch(key)
+                return
+            self.candles |= {key}
+            self.candle_backlog.add(key)
+
+    def candles_remove(self, key: CandleKey) -> None:
+        """End the candles of a symbol and interval."""
+        if key in self.candles:
+            self.candles -= {key}
+            self.candle_backlog.discard(key)
+            self._broadcaster.live.unwatch(key)
+
     def close(self) -> None:
         """Send nothing any more."""
-        self._is_closed = True
-        self._broadcaster.forget(self)
+        if not self._is_closed:
+            self._is_closed = True
+            self._broadcaster.forget(self)
+            for key in self.candles:
+                self._broadcaster.live.unwatch(key)
 
     @property
     def is_ready(self) -> bool:
@@ -114,11 +144,12 @@ class Subscription:
 
 
 class Broadcaster:
-    """All price subscriptions of this process."""
+    """All subscriptions to prices and candles of this process."""
 
-    def __init__(self, book: PriceBook) -> None:
-        """Take the book whose changes are sent; nothing runs before start()."""
+    def __init__(self, book: PriceBook, live: CandleLive) -> None:
+        """Take the book and the candles whose changes are sent; nothing runs before start()."""
         self._book = book
+        self.live = live
         self._subscriptions: set[Subscription] = set()
         self._changed: set[str] = set()
         self._fragments: dict[str, str] = {}
@@ -184,34 +215,47 @@ class Broadcaster:
         self._changed.clear()
         for symbol in changed:
             self._fragments.pop(symbol, None)
+        candles = self.live.changes_take()
+        changed_candles = frozenset(candles)
         self._frame += 1
-        shared: dict[frozenset[str] | None, str] = {}
+        prices_shared: dict[frozenset[str] | None, str] = {}
+        candles_shared: dict[frozenset[CandleKey], str] = {}
         status_text = ""
         for subscription in list(self._subscriptions):
-            symbols = subscription.symbols
+            symbols, keys = subscription.symbols, subscription.candles
             if not subscription.is_ready:
                 subscription.backlog |= _share(changed, symbols)
+                subscription.candle_backlog |= changed_candles & keys
                 self._pass_over(subscription, now)
                 continue
             subscription.passed_over_since = None
-            if subscription.backlog:
-                mine = subscription.backlog | _share(changed, symbols)
-                subscription.backlog = set()
-                text = self._frame_of(mine)
-            else:
-                if symbols not in shared:
-                    shared[symbols] = self._frame_of(_share(changed, symbols))
-                text = shared[symbols]
             texts = []
             if subscription.wants_status:
                 subscription.wants_status = False
                 status_text = status_text or _status_frame(self._book)
                 texts.append(status_text)
-            if text:
+            if subscription.backlog:
+                mine = subscription.backlog | _share(changed, symbols)
+                subscription.backlog = set()
+                prices = self._frame_of(mine)
+            else:
+                if symbols not in prices_shared:
+                    prices_shared[symbols] = self._frame_of(_share(changed, symbols))
+                prices = prices_shared[symbols]
+            rows = ""
+            if subscription.candle_backlog:
+                newest = {key: self.live.newest(key) for key in subscription.candle_backlog}
+                subscription.candle_backlog = set()
+                rows = self._candle_frame(candles | newest, keys)
+            elif changed_candles and keys:
+                if keys not in candles_shared:
+                    candles_shared[keys] = self._candle_frame(candles, keys)
+                rows = candles_shared[keys]
+            frames = [text for text in (prices, rows) if text]
+            if frames:
                 subscription.unacknowledged.append(self._frame)
-                texts.append(text)
-            if texts:
-                subscription.sending = asyncio.create_task(subscription.deliver(texts))
+            if texts or frames:
+                subscription.sending = asyncio.create_task(subscription.deliver(texts + frames))
 
     def _pass_over(self, subscription: Subscription, now: float) -> None:
         if subscription.passed_over_since is None:
@@ -226,6 +270,14 @@ class Broadcaster:
         if not fragments:
             return ""
         return f'{{"ch":"prices","n":{self._frame},"d":[{",".join(fragments)}]}}'
+
+    def _candle_frame(
+        self, fragments: Mapping[CandleKey, Sequence[str]], keys: Collection[CandleKey]
+    ) -> str:
+        rows = [row for key in sorted(fragments) if key in keys for row in fragments[key]]
+        if not rows:
+            return ""
+        return f'{{"ch":"candles","n":{self._frame},"d":[{",".join(rows)}]}}'
 
     def _fragment(self, symbol: str) -> str:
         text = self._fragments.get(symbol)
@@ -245,7 +297,7 @@ class Broadcaster:
 @cache
 def broadcaster() -> Broadcaster:
     """Return the broadcaster of this process."""
-    return Broadcaster(price_book())
+    return Broadcaster(price_book(), candle_live())
 
 
 def _share(changed: frozenset[str], symbols: frozenset[str] | None) -> frozenset[str]:

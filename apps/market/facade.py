@@ -7,6 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 
 from apps.market import selectors, services
 from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
+from apps.market.candles.answers import interval_from
+from apps.market.candles.lean import candles_app, candles_are_asked
+from apps.market.candles.live import CandleKey, candle_live
+from apps.market.candles.memory import candle_memory
+from apps.market.candles.reader import candle_reader
+from apps.market.candles.writer import CandleWriter
 from apps.market.feed.service import FeedService, source_classes_decide
 from apps.market.prices import (
     FeedStatus,
@@ -20,6 +26,7 @@ from engine.messages.commands import DefineInstrument
 from engine.values import SourceClass, TradingMode
 
 __all__ = [
+    "CandleWriter",
     "FeedService",
     "FeedStatus",
     "FeedUnavailableError",
@@ -28,6 +35,9 @@ __all__ = [
     "SourceStatus",
     "Subscription",
     "SymbolUnknownError",
+    "candle_key",
+    "candles_app",
+    "candles_are_asked",
     "catalogue_install",
     "definition_commands",
     "feed_is_available",
@@ -100,26 +110,41 @@ def feed_is_available() -> bool:
 
 
 async def price_stream_start() -> None:
-    """Begin to receive prices in this process and to send them to its sockets."""
+    """Begin to receive prices and candles in this process and to send them to its sockets."""
     await price_book().start()
+    await candle_reader().start()
+    await candle_memory().start()
+    await candle_live().start()
     await broadcaster().start()
 
 
 async def price_stream_stop() -> None:
     """Stop sending and receiving."""
     await broadcaster().stop()
+    await candle_live().stop()
+    await candle_memory().stop()
+    await candle_reader().stop()
     await price_book().stop()
 
 
 def prices_subscribe(
     send: Send, symbols: Collection[str] | None, *, on_stalled: OnStalled
 ) -> Subscription:
-    """Send frames of the `prices` and `status` channels to one socket (symbols None: all).
+    """Send frames of the `prices`, `candles` and `status` channels to one socket (symbols None: all).
 
-    Call ack(frame), update(symbols) and close() on what is returned. `send` is awaited with the text of one frame; `on_stalled` when
+    Call ack(frame), update(symbols), candles_add(key), candles_remove(key) and close() on what is returned. `send` is awaited with the text of one frame; `on_stalled` when
     the client has fallen behind for 30 s. On the loop of price_stream_start only.
     """
     return broadcaster().subscribe(send, symbols, on_stalled=on_stalled)
+
+
+def candle_key(text: str) -> CandleKey:
+    """Return the key of a candles channel, from text such as BTCUSDT:1m.
+
+    Errors: SymbolUnknownError; ServiceError INVALID for an unknown interval.
+    """
+    symbol, _, interval = text.partition(":")
+    return selectors.instrument_resolve(symbol).symbol, interval_from(interval).name
 
 
 def catalogue_install() -> int:

@@ -4,8 +4,6 @@ Nothing here fills orders; the engine has its own quotes from the log. One reade
 that engine/messages does not define stand here too.
 """
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,12 +14,9 @@ import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
-from apps.common.cancellation import cancel_all
 from apps.common.errors import ServiceError
+from apps.market.channel import ChannelReader
 from apps.market.clock import WallClock
 from apps.market.selectors import instruments_refresh
 from engine.messages.streams import PriceBatch, feed_status_key, prices_channel
@@ -31,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 # Without a word of the feed for this long there is no feed.
 FEED_SILENCE_US: Final = 5_000_000
-_RECONNECT_SECONDS: Final = 0.5
 
 
 class FeedUnavailableError(ServiceError):
@@ -103,32 +97,28 @@ class PriceBook:
 
     def __init__(self, *, redis_url: str, prefix: str, now_us: Callable[[], int]) -> None:
         """Take the place of the pub/sub; nothing is connected before start()."""
-        self._redis_url = redis_url
-        self._prices_channel = prices_channel(prefix)
         self._status_key = feed_status_key(prefix)
+        # The feed's state is told on a channel of the same name as the key that keeps it.
+        self._reader = ChannelReader(
+            redis_url,
+            {prices_channel(prefix): self._take_prices, self._status_key: self._take_status},
+            on_connected=self._connected,
+            name="price-book",
+        )
         self._now_us = now_us
         self._latest: dict[str, LatestQuote] = {}
         self._status: FeedStatus | None = None
         self._heard_us = 0
         self._listeners: list[PriceListener] = []
-        self._task: asyncio.Task[None] | None = None
-        self._subscribed = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to read; returns when the channel is subscribed to, or at once when the server is away."""
-        if self._task is not None:
-            return
         await sync_to_async(instruments_refresh)()
-        self._subscribed = asyncio.Event()
-        self._task = asyncio.create_task(self._read(), name="price-book")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._subscribed.wait(), 1)
+        await self._reader.start()
 
     async def stop(self) -> None:
         """Stop reading."""
-        if self._task is not None:
-            await cancel_all((self._task,))
-            self._task = None
+        await self._reader.stop()
 
     def listen(self, listener: PriceListener) -> None:
         """Call the listener with the symbols of each batch, on the reader's loop."""
@@ -155,34 +145,8 @@ class PriceBook:
         age_us = self.heard_age_us()
         return age_us is not None and age_us <= FEED_SILENCE_US
 
-    async def _read(self) -> None:
-        """Read for ever; a lost server is asked again, since prices are snapshots and nothing is missed."""
-        while True:
-            client = Redis.from_url(
-                self._redis_url, retry=Retry(NoBackoff(), 0), health_check_interval=5
-            )
-            try:
-                await self._read_from(client)
-            except (RedisError, OSError) as error:
-                logger.warning("price channel lost", extra={"error": type(error).__name__})
-            finally:
-                await client.aclose()
-            await asyncio.sleep(_RECONNECT_SECONDS)
-
-    async def _read_from(self, client: Redis) -> None:
-        async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(self._prices_channel, self._status_key)
-            self._take_status(await client.get(self._status_key))
-            self._subscribed.set()
-            prices_channel_raw = self._prices_channel.encode()
-            while True:
-                message = await pubsub.get_message(timeout=1.0)
-                if message is None:
-                    continue
-                if message["channel"] == prices_channel_raw:
-                    self._take_prices(message["data"])
-                else:
-                    self._take_status(message["data"])
+    async def _connected(self, client: Redis) -> None:
+        self._take_status(await client.get(self._status_key))
 
     def _take_prices(self, raw: bytes) -> None:
         try:

@@ -9,6 +9,7 @@ from rest_framework.serializers import (
     CharField,
     DecimalField,
     IntegerField,
+    ListField,
     URLField,
 )
 
@@ -79,5 +80,26 @@ LATEST_PRICES = enveloped(
         many=True,
     ),
     name="LatestPrices",
+    failures=(400, 503),
+)
+
+CANDLES = enveloped(
+    inline_serializer(
+        "Candles",
+        {
+            "symbol": CharField(),
+            "dbSymbol": CharField(),
+            "interval": CharField(),
+            "price": CharField(),
+            "from": IntegerField(allow_null=True),
+            "to": IntegerField(allow_null=True),
+            "count": IntegerField(),
+            "data": ListField(
+                child=ListField(),
+                help_text='[[openTime, "open", "high", "low", "close", "volume"], ...]',
+            ),
+        },
+    ),
+    name="Candles",
     failures=(400, 503),
 )

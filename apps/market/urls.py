@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from apps.market.views import LatestPricesView, SupportedAssetsView, asset_icon
+from apps.market.views import CandlesView, LatestPricesView, SupportedAssetsView, asset_icon
 
 urlpatterns = [
     path("supportedAssets", SupportedAssetsView.as_view(), name="supported-assets"),
+    path("candles", CandlesView.as_view(), name="candles"),
     path("prices/latest", LatestPricesView.as_view(), name="prices-latest"),
 ]
 

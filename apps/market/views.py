@@ -11,7 +11,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.common.envelope import success
+from apps.common.exact_json import json_decode
 from apps.common.money import number_from_micros, number_from_scaled
+from apps.market.candles.answers import (
+    LIMIT_DEFAULT,
+    answer,
+    etag_of,
+    is_known,
+    question_from,
+)
+from apps.market.candles.intervals import INTERVALS
+from apps.market.candles.reader import on_reader_loop
 from apps.market.clock import WallClock
 from apps.market.icons import icon_svg
 from apps.market.prices import FeedUnavailableError, LatestQuote, price_book
@@ -22,7 +32,7 @@ from apps.market.selectors import (
     instruments,
     instruments_by_symbol,
 )
-from apps.market.serializers import LATEST_PRICES, SUPPORTED_ASSETS
+from apps.market.serializers import CANDLES, LATEST_PRICES, SUPPORTED_ASSETS
 from engine.messages.definitions import Tier
 from engine.values import SourceClass
 
@@ -66,6 +76,41 @@ class LatestPricesView(APIView):
         now_us = WallClock().now_us()
         quotes = ((info, book.latest(info.symbol)) for info in dict.fromkeys(infos))
         return Response(success([_price(info, q, now_us) for info, q in quotes if q is not None]))
+
+
+class CandlesView(APIView):
+    """The browsable and documented way; programs that ask for JSON are answered by candles/lean.py."""
+
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+    @extend_schema(
+        operation_id="candles",
+        parameters=[
+            OpenApiParameter("symbol", str, required=True, description="Such as BTCUSDT or BTC"),
+            OpenApiParameter("interval", str, enum=list(INTERVALS), default="1m"),
+            OpenApiParameter("limit", int, default=LIMIT_DEFAULT, description="1 to 1000"),
+            OpenApiParameter("startTime", int, description="First beginning, epoch ms"),
+            OpenApiParameter("endTime", int, description="Last beginning, epoch ms"),
+            OpenApiParameter("price", str, enum=["bid", "mid"], default="bid"),
+        ],
+        responses=CANDLES,
+        tags=["market"],
+    )
+    def get(self, request: Request) -> HttpResponse | Response:
+        """List candles in the order of time, the newest as it stands now; tick volume counts quotes."""
+        question = question_from(request.query_params.dict())
+        body = on_reader_loop(lambda reader: answer(reader, question))
+        if request.accepted_renderer.format == "api":
+            return Response(json_decode(body))
+        etag = etag_of(body)
+        if is_known(etag, request.headers.get("If-None-Match", "")):
+            response = HttpResponse(status=304)
+        else:
+            response = HttpResponse(body, content_type="application/json")
+        response["ETag"] = etag
+        response["Cache-Control"] = "no-cache"
+        return response
 
 
 @require_safe

@@ -132,6 +132,11 @@ def prices_channel(prefix: str) -> str:
     return f"{prefix}prices"
 
 
+def candles_channel(prefix: str) -> str:
+    """Return the pub/sub channel of candles that have changed."""
+    return f"{prefix}candles"
+
+
 class QueryEnvelope(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A query on its way: answered on answer_channel(gateway) after entry ``after`` was applied."""
 

@@ -18,7 +18,7 @@ from apps.auth.facade import AuthenticatedUser, session_user, token_user
 from apps.common.envelope import service_failure, success
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode, json_encode
-from apps.market.facade import Subscription, instrument_get, prices_subscribe
+from apps.market.facade import Subscription, candle_key, instrument_get, prices_subscribe
 from apps.profile.facade import account_for_async
 from apps.trade.consumers import limits
 from apps.trade.consumers.account_feed import AccountFeed
@@ -231,6 +231,8 @@ class TradingSocket:
             kind, _, rest = channel.partition(":")
             if kind == "prices":
                 self._prices_add(rest)
+            elif kind == "candles":
+                await self._stream().candles_add(candle_key(rest))
             else:
                 await self._account_add(rest, after=after.get(rest))
         return {"channels": channels}
@@ -241,6 +243,8 @@ class TradingSocket:
             kind, _, rest = channel.partition(":")
             if kind == "prices":
                 self._prices_remove(rest)
+            elif kind == "candles":
+                self._stream().candles_remove(candle_key(rest))
             elif rest.isdigit() and (feed := self._accounts.pop(int(rest), None)):
                 feed.close()
         return {"channels": channels}
@@ -250,10 +254,13 @@ class TradingSocket:
             self._symbols = None
         elif self._symbols is not None:
             self._symbols |= {instrument_get(text).symbol for text in symbols.split(",")}
+        self._stream().update(self._symbols)
+
+    def _stream(self) -> Subscription:
+        """Return this socket's share of prices and candles, which begins with the first channel of either."""
         if self._prices is None:
             self._prices = prices_subscribe(self._text, self._symbols, on_stalled=self._stalled)
-        else:
-            self._prices.update(self._symbols)
+        return self._prices
 
     def _prices_remove(self, symbols: str) -> None:
         if symbols == "*" or self._symbols is None:
@@ -341,10 +348,10 @@ def _channels(request: Message) -> list[str]:
             "INVALID", f"channels: expected a list of 1 to {limits.SUBSCRIPTIONS_MAX} names"
         )
     for channel in channels:
-        if not channel.startswith(("prices:", "account:")):
+        if not channel.startswith(("prices:", "candles:", "account:")):
             raise ServiceError(
                 "CHANNEL_UNKNOWN",
-                f"expected a channel such as prices:BTCUSDT, prices:* or account:1001, was {channel[:40]!r}",
+                f"expected a channel such as prices:BTCUSDT, prices:*, candles:BTCUSDT:1m or account:1001, was {channel[:40]!r}",
             )
     return list(channels)
 

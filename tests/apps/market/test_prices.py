@@ -9,6 +9,9 @@ import pytest
 
 from apps.market import broadcaster as broadcaster_module
 from apps.market.broadcaster import UNACKNOWLEDGED_MAX, Broadcaster
+from apps.market.candles.live import CandleLive
+from apps.market.candles.memory import CandleMemory
+from apps.market.candles.reader import CandleReader
 from apps.market.clock import WallClock
 from apps.market.feed.publisher import Publisher
 from apps.market.prices import FEED_SILENCE_US, FeedStatus, PriceBook, SourceStatus
@@ -32,7 +35,13 @@ def book(clock):
 
 @pytest.fixture
 def hub(book):
-    return Broadcaster(book)
+    return Broadcaster(book, quiet_live())
+
+
+def quiet_live():
+    """Candles of which nothing is ever told."""
+    memory = CandleMemory(redis_url="unix:///nowhere", prefix="")
+    return CandleLive(memory, CandleReader(memory))
 
 
 def tell(book, *quotes, source_class=SourceClass.REPLAY):
@@ -235,7 +244,7 @@ async def test_prices_travel_from_publisher_to_socket(
         monotonic=time.monotonic,
     )
     book = PriceBook(redis_url=redis_url, prefix=stream_prefix, now_us=clock.now_us)
-    hub = Broadcaster(book)
+    hub = Broadcaster(book, quiet_live())
     socket = Socket()
     await book.start()
     await hub.start()

@@ -1,0 +1,272 @@
+"""The candles in the database: the only module that speaks their SQL. No ORM; one connection of its own per user.
+
+Both kinds of server have the same relations and give the same answers (migrations/0002_candles.py). With TimescaleDB, what is
+written behind the horizon of the continuous aggregates is told to them by `refresh`; on a plain server triggers do it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+from django.db import connections
+from psycopg import sql
+from psycopg.rows import TupleRow
+from psycopg.types.numeric import Int8BinaryLoader
+
+from apps.market.candles.candle import Candle
+from apps.market.candles.intervals import INTERVALS, MINUTES, Interval
+
+# A row of minutes, to be written: symbol, candle, and where a backfilled one was taken from.
+Row = tuple[str, Candle, str | None]
+
+_COLUMNS: Final = (
+    "bid_open",
+    "bid_high",
+    "bid_low",
+    "bid_close",
+    "mid_open",
+    "mid_high",
+    "mid_low",
+    "mid_close",
+    "ask_high",
+    "ask_low",
+    "quote_count",
+    "sources",
+)
+_TIMES: Final = ("first_us", "last_us")
+# What every relation has, in the order of Candle.
+SELECTED: Final = ", ".join(("open_time", *_COLUMNS))
+# PostgreSQL's binary times count from here, in microseconds.
+_EPOCH_MS: Final = 946_684_800_000
+_UPSERT_MAX: Final = 2_000
+
+_UPDATED: Final = ", ".join(f"{name} = EXCLUDED.{name}" for name in (*_COLUMNS, *_TIMES, "origin"))
+_VALUES: Final = (
+    f"INSERT INTO candles_1m (symbol, open_time, {', '.join((*_COLUMNS, *_TIMES))}, origin)"
+    " SELECT symbol, to_timestamp(open_s), "
+    + ", ".join((*_COLUMNS, *_TIMES))
+    + ", origin FROM unnest(%s::text[], %s::bigint[], "
+    + ", ".join(["%s::bigint[]"] * 11 + ["%s::smallint[]"] + ["%s::integer[]"] * 2)
+    + f", %s::text[]) AS given(symbol, open_s, {', '.join((*_COLUMNS, *_TIMES))}, origin)"
+    " ORDER BY symbol, open_s"
+)
+_REPLACE: Final = f"{_VALUES} ON CONFLICT (symbol, open_time) DO UPDATE SET {_UPDATED}"
+_ADD: Final = f"{_VALUES} ON CONFLICT (symbol, open_time) DO NOTHING"
+# Candles and position in one statement, so in one round trip and one transaction.
+_REPLACE_AND_MOVE: Final = (
+    f"WITH written AS ({_REPLACE}) INSERT INTO candles_position (entry_id, lost_spans, ahead_quotes)"
+    " VALUES (%s, %s, %s) ON CONFLICT (id) DO UPDATE SET entry_id = EXCLUDED.entry_id,"
+    " lost_spans = candles_position.lost_spans + EXCLUDED.lost_spans,"
+    " ahead_quotes = candles_position.ahead_quotes + EXCLUDED.ahead_quotes, written_at = now()"
+)
+
+
+def connection_parameters() -> dict[str, Any]:
+    """Return how to connect to the platform's database, for connections that Django does not manage."""
+    parameters = connections["default"].get_connection_params()
+    for name in ("cursor_factory", "context", "prepare_threshold"):
+        parameters.pop(name, None)
+    return dict(parameters)
+
+
+def times_as_integers(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Let binary results hold times as PostgreSQL's own integers: no date object is made per row."""
+    connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
+
+
+def candle_of(row: TupleRow) -> Candle:
+    """Return the candle of a row of SELECTED, read in binary form."""
+    return Candle(row[0] // 1000 + _EPOCH_MS, *row[1:])
+
+
+def moment(at_ms: int) -> datetime:
+    """Return a time as the database takes it."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+
+
+def latest_sql(interval: Interval) -> str:
+    """Return the query for the newest candles before a time: symbol, time, count."""
+    return (
+        f"SELECT {SELECTED} FROM {interval.relation} WHERE symbol = %s AND open_time < %s"
+        " ORDER BY open_time DESC LIMIT %s"
+    )
+
+
+def earliest_sql(interval: Interval) -> str:
+    """Return the query for the first candles from one time to before another: symbol, times, count."""
+    return (
+        f"SELECT {SELECTED} FROM {interval.relation} WHERE symbol = %s AND open_time >= %s"
+        " AND open_time < %s ORDER BY open_time LIMIT %s"
+    )
+
+
+class CandleStore:
+    """Writes and reads candles on one connection, in one thread."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """Take an open connection in autocommit mode."""
+        times_as_integers(connection)
+        self.connection = connection
+        self.is_timescale = _has_hypertable(connection)
+        self._months: set[tuple[int, int]] = set()
+
+    @classmethod
+    def connect(cls) -> "CandleStore":
+        """Connect to the platform's database. Errors: psycopg.Error."""
+        return cls(psycopg.connect(**connection_parameters(), autocommit=True))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.connection.close()
+
+    # --- the writer of the log ------------------------------------------------------------------------------------
+
+    def position(self) -> str | None:
+        """Return up to which entry of the log the minutes are complete; None before the first."""
+        row = self.connection.execute("SELECT entry_id FROM candles_position").fetchone()
+        return row[0] if row else None
+
+    def write(
+        self, rows: Sequence[Row], *, entry_id: str, lost_spans: int = 0, ahead_quotes: int = 0
+    ) -> None:
+        """Store minutes as they are now, and up to which entry they are complete, all or nothing.
+
+        One round trip, unless a catch-up has more than 2,000 rows.
+        """
+        self._prepare(rows)
+        head, last = rows[: -_UPSERT_MAX or None], rows[-_UPSERT_MAX:]
+        if len(rows) <= _UPSERT_MAX:
+            head, last = (), rows
+        values = [entry_id, lost_spans, ahead_quotes]
+        if not head:
+            self.connection.execute(_REPLACE_AND_MOVE, [*_arrays(last), *values], prepare=True)
+            return
+        with self.connection.transaction():
+            for start in range(0, len(head), _UPSERT_MAX):
+                chunk = head[start : start + _UPSERT_MAX]
+                self.connection.execute(_REPLACE, _arrays(chunk), prepare=True)
+            self.connection.execute(_REPLACE_AND_MOVE, [*_arrays(last), *values], prepare=True)
+
+    def newest(self, symbols: Sequence[str]) -> dict[str, int]:
+        """Return when the newest minute of each symbol begins, ms."""
+        rows = self.connection.execute(
+            "SELECT symbol, (SELECT max(open_time) FROM candles_1m WHERE candles_1m.symbol = asked.symbol)"
+            " FROM unnest(%s::text[]) AS asked(symbol)",
+            [list(symbols)],
+            binary=True,
+        )
+        return {symbol: us // 1000 + _EPOCH_MS for symbol, us in rows if us is not None}
+
+    def minutes(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Candle]:
+        """Return those of these minutes (symbol, beginning in ms) that are stored."""
+        wanted = sorted(keys)
+        if not wanted:
+            return {}
+        rows = self.connection.execute(
+            f"SELECT candles_1m.symbol, {SELECTED}, first_us, last_us FROM candles_1m"
+            " JOIN unnest(%s::text[], %s::bigint[]) AS asked(asked_symbol, open_s)"
+            " ON symbol = asked_symbol AND open_time = to_timestamp(open_s)",
+            [[symbol for symbol, _ in wanted], [open_ms // 1000 for _, open_ms in wanted]],
+            binary=True,
+        )
+        found = ((symbol, candle_of(tuple(row))) for symbol, *row in rows)
+        return {(symbol, candle.open_ms): candle for symbol, candle in found}
+
+    # --- history --------------------------------------------------------------------------------------------------
+
+    def add(self, rows: Sequence[Row], *, is_replacing: bool) -> int:
+        """Store minutes from elsewhere and return how many were written.
+
+        Minutes that are there already stay as they are, unless `is_replacing`.
+        """
+        self._prepare(rows)
+        statement = _REPLACE if is_replacing else _ADD
+        count = 0
+        with self.connection.transaction():
+            for start in range(0, len(rows), _UPSERT_MAX):
+                chunk = rows[start : start + _UPSERT_MAX]
+                count += self.connection.execute(statement, _arrays(chunk), prepare=True).rowcount
+        return count
+
+    def refresh(self, since_ms: int, until_ms: int) -> None:
+        """Let the continuous aggregates take in what was written to these minutes; nothing to do without them."""
+        if not self.is_timescale:
+            return
+        for interval in INTERVALS.values():
+            if interval is MINUTES:
+                continue
+            upto_ms = interval.bucket_after(interval.bucket(until_ms))
+            self.connection.execute(
+                sql.SQL("CALL refresh_continuous_aggregate({}, {}, {})").format(
+                    sql.Literal(interval.relation),
+                    sql.Literal(moment(interval.bucket(since_ms))),
+                    sql.Literal(moment(upto_ms)),
+                )
+            )
+
+    def read(
+        self,
+        symbol: str,
+        interval: Interval,
+        since_ms: int,
+        until_ms: int,
+        limit: int | None = None,
+    ) -> list[Candle]:
+        """Return the stored candles that begin from `since_ms` to before `until_ms`, in order."""
+        rows = self.connection.execute(
+            earliest_sql(interval),
+            [symbol, moment(since_ms), moment(until_ms), limit],
+            binary=True,
+            prepare=True,
+        )
+        return [candle_of(row) for row in rows]
+
+    def _prepare(self, rows: Sequence[Row]) -> None:
+        """Make the partitions that these rows need."""
+        months = {_month(candle.open_ms) for _, candle, _ in rows} - self._months
+        for month in sorted(months):
+            start = datetime(*month, 1, tzinfo=UTC)
+            self.connection.execute("SELECT candles_prepare(%s, %s)", [start, start])
+        self._months |= months
+
+
+def _month(open_ms: int) -> tuple[int, int]:
+    day = datetime.fromtimestamp(open_ms // 1000, UTC)
+    return day.year, day.month
+
+
+def _arrays(rows: Sequence[Row]) -> list[list[Any]]:
+    """Return the columns of the rows, as _VALUES takes them."""
+    candles = [candle for _, candle, _ in rows]
+    return [
+        [symbol for symbol, _, _ in rows],
+        [candle.open_ms // 1000 for candle in candles],
+        [candle.bid_open for candle in candles],
+        [candle.bid_high for candle in candles],
+        [candle.bid_low for candle in candles],
+        [candle.bid_close for candle in candles],
+        [candle.mid_open for candle in candles],
+        [candle.mid_high for candle in candles],
+        [candle.mid_low for candle in candles],
+        [candle.mid_close for candle in candles],
+        [candle.ask_high for candle in candles],
+        [candle.ask_low for candle in candles],
+        [candle.quotes for candle in candles],
+        [candle.sources for candle in candles],
+        [candle.first_us for candle in candles],
+        [candle.last_us for candle in candles],
+        [origin for _, _, origin in rows],
+    ]
+
+
+def _has_hypertable(connection: psycopg.Connection[Any]) -> bool:
+    found = connection.execute(
+        "SELECT to_regclass('timescaledb_information.hypertables')"
+    ).fetchone()
+    if found is None or found[0] is None:
+        return False
+    row: Mapping[str, Any] | TupleRow | None = connection.execute(
+        "SELECT FROM timescaledb_information.hypertables WHERE hypertable_name = 'candles_1m'"
+    ).fetchone()
+    return row is not None
