@@ -79,6 +79,8 @@ class Environment:
     # How often sign-in links may be asked for: items of the form <count>/<s|m|h|d>.
     login_limits_per_address: list[str]
     login_limits_per_ip: list[str]
+    # How many demos without an address one network address may start, of the same form.
+    guest_limits_per_ip: list[str]
 
 
 def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
@@ -220,4 +222,5 @@ def environment_load() -> Environment:
             "LOGIN_LIMITS_PER_ADDRESS", default=["1/m", "5/h", "15/d"]
         ),
         login_limits_per_ip=env.list("LOGIN_LIMITS_PER_IP", default=["20/h"]),
+        guest_limits_per_ip=env.list("GUEST_LIMITS_PER_IP", default=["10/h", "30/d"]),
     )

@@ -237,6 +237,7 @@ LOGIN_NONCE_COOKIE_NAME = "__Host-login" if _is_https else "login"
 # Mails per address and requests per IP address: any number of limits, each <count>/<s|m|h|d>.
 LOGIN_LIMITS_PER_ADDRESS = ENVIRONMENT.login_limits_per_address
 LOGIN_LIMITS_PER_IP = ENVIRONMENT.login_limits_per_ip
+GUEST_LIMITS_PER_IP = ENVIRONMENT.guest_limits_per_ip
 DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
 if ENVIRONMENT.email_url:
     globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))

@@ -47,6 +47,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     # May enter the admin.
     is_staff = models.BooleanField("staff", default=False)
+    # Came by the demo button and has told no address yet; the stored one leads nowhere.
+    is_guest = models.BooleanField("guest", default=False)
     # First seen, UTC.
     joined_at = models.DateTimeField("joined", default=timezone.now, editable=False)
 

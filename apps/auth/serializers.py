@@ -33,6 +33,7 @@ class UserSerializer(serializers.Serializer[Any]):
     email = serializers.EmailField()
     name = serializers.CharField()
     isStaff = serializers.BooleanField(source="is_staff")  # noqa: N815 - a name of the contract.
+    isGuest = serializers.BooleanField(source="is_guest")  # noqa: N815 - a name of the contract.
 
 
 class ClientSessionSerializer(serializers.Serializer[Any]):

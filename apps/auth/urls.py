@@ -5,6 +5,7 @@ from django.urls import path
 from apps.auth.views.api import LoginView, VerifyUserView, VerifyView
 from apps.auth.views.pages import (
     CodePage,
+    GuestDemoView,
     SignInPage,
     SignOutView,
     VerifyPage,
@@ -18,6 +19,7 @@ urlpatterns = [
 
 page_urlpatterns = [
     path("auth/sign-in", SignInPage.as_view(), name="sign-in"),
+    path("auth/demo", GuestDemoView.as_view(), name="guest-demo"),
     path("auth/code", CodePage.as_view(), name="auth-code"),
     path("auth/verify", VerifyPage.as_view(), name="auth-verify-page"),
     path("auth/logout", SignOutView.as_view(), name="auth-sign-out"),

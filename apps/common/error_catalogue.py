@@ -46,6 +46,12 @@ _EDGE: Final = (
         404,
         "The engine has decided no request of that id; once its time-out has passed it never will.",
     ),
+    _edge("ACCOUNTS_TOO_MANY", 409, "The user has as many accounts of this kind as there may be."),
+    _edge(
+        "ACCOUNT_NOT_DEMO", 409, "The account holds real money, so it is not topped up or reset."
+    ),
+    _edge("ACCOUNT_NOT_FLAT", 409, "The account still has open positions or orders."),
+    _edge("ACCOUNT_NOT_OPEN", 409, "The account is not open yet."),
     _edge("METHOD_NOT_ALLOWED", 405, "The address does not take this method."),
     _edge(
         "NOT_ACCEPTABLE", 406, "The answer exists in none of the media types that were asked for."

@@ -12,6 +12,8 @@ from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
 
+from apps.common.errors import ServiceError
+
 _WINDOW_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 # The sorted set holds the times of the passed requests, newest last.
@@ -82,3 +84,29 @@ def rate_limit_wait_us(*, key: str, limits: tuple[RateLimit, ...]) -> int:
     arguments = [number for limit in limits for number in (limit.count, limit.window_s * 1_000_000)]
     answer = _script()(keys=[f"{settings.STREAM_PREFIX}rate:{key}"], args=arguments)
     return int(answer)
+
+
+def rate_limit_require(*, key: str, limits: tuple[RateLimit, ...], what: str) -> None:
+    """Count one request of `key`, and refuse it beyond its limits; `what` says too many of what there were.
+
+    Errors: ServiceError RATE_LIMITED (429) with the wait; UNAVAILABLE (503) if nothing can be counted, since an unknown
+    count is a no.
+    """
+    try:
+        wait_us = rate_limit_wait_us(key=key, limits=limits)
+    except redis.RedisError as error:
+        raise ServiceError(
+            "UNAVAILABLE",
+            "the counters of this platform cannot be reached: try again in a few seconds",
+            http_status=503,
+            retry_after_s=2,
+        ) from error
+    if wait_us:
+        wait_s = -(-wait_us // 1_000_000)
+        raise ServiceError(
+            "RATE_LIMITED",
+            f"too many {what}: wait {wait_s} seconds",
+            http_status=429,
+            data={"retryAfterSeconds": wait_s},
+            retry_after_s=wait_s,
+        )

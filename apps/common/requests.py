@@ -1,7 +1,17 @@
 """What views read from a request beside its body."""
 
+import re
+from typing import Final
+from uuid import uuid4
+
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
+
+from apps.common.errors import ServiceError
+
+# Longer ids than the engine takes, or with other signs than these, are refused at every edge.
+REQUEST_ID: Final = re.compile(r"\A[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
+REQUEST_ID_WORDS: Final = "1 to 64 letters, digits, dots, colons, hyphens or underscores"
 
 
 def user_id_of(request: Request) -> int:
@@ -13,3 +23,20 @@ def user_id_of(request: Request) -> int:
     if not isinstance(user_id, int):
         raise NotAuthenticated
     return user_id
+
+
+def idempotency_key_of(request: Request, *, is_required: bool = False) -> str:
+    """Return the header Idempotency-Key, or a new id where it may be absent.
+
+    Errors: ServiceError INVALID.
+    """
+    header = request.headers.get("Idempotency-Key")
+    if header is None and not is_required:
+        return uuid4().hex
+    if not REQUEST_ID.fullmatch(header or ""):
+        raise ServiceError(
+            "INVALID",
+            f"Idempotency-Key: expected {REQUEST_ID_WORDS}, found {'none' if header is None else 'something else'}",
+            data={"field": "Idempotency-Key"},
+        )
+    return str(header)

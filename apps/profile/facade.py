@@ -1,9 +1,11 @@
 """Trading accounts as other apps and the composition root see them; what comes out are frozen dataclasses."""
 
-from apps.profile import selectors, services
+from apps.profile import selectors
 from apps.profile.groups import group_commands
 from apps.profile.selectors import AccountInfo
-from apps.profile.services import SYSTEM_ID_SIGN, AccountUnknownError
+from apps.profile.services import accounts, cash
+from apps.profile.services.accounts import AccountUnknownError
+from apps.profile.services.cash import SYSTEM_ID_SIGN
 from engine.messages.rejects import RejectCode
 from engine.messages.views import AccountView
 from engine.values import CashKind
@@ -38,15 +40,15 @@ def account_for(user_id: int, account_id: int | None = None) -> AccountInfo:
 
     Errors: AccountUnknownError (404), the same for foreign and for absent accounts.
     """
-    return services.account_choose(
+    return accounts.account_choose(
         accounts=selectors.accounts_of_user(user_id=user_id), account_id=account_id
     )
 
 
 async def account_for_async(user_id: int, account_id: int | None = None) -> AccountInfo:
     """Return the same as account_for, for sockets and lean handlers."""
-    accounts = await selectors.accounts_of_user_async(user_id=user_id)
-    return services.account_choose(accounts=accounts, account_id=account_id)
+    own = await selectors.accounts_of_user_async(user_id=user_id)
+    return accounts.account_choose(accounts=own, account_id=account_id)
 
 
 def demo_account_seed(user_id: int) -> AccountInfo:
@@ -54,7 +56,7 @@ def demo_account_seed(user_id: int) -> AccountInfo:
 
     Errors: EngineTimeoutError, EngineBusyError.
     """
-    return services.user_ensure(user_id=user_id)
+    return accounts.user_ensure(user_id=user_id)
 
 
 async def account_view(account: AccountInfo) -> AccountView:
@@ -62,7 +64,7 @@ async def account_view(account: AccountInfo) -> AccountView:
 
     Errors: EngineBusyError; AccountUnknownError while the engine has not opened it.
     """
-    return await services.account_view(account=account)
+    return await accounts.account_view(account=account)
 
 
 def cash_decided(
@@ -74,7 +76,7 @@ def cash_decided(
     decided_at_us: int,
 ) -> None:
     """Move the state of a cash request, in the transaction of the output that decided it."""
-    services.cash_decided(
+    cash.cash_decided(
         account_id=account_id,
         cash_seq=cash_seq,
         kind=kind,

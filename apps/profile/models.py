@@ -20,6 +20,8 @@ class TradingAccount(models.Model):
     group = models.CharField(max_length=64)
     # The account that is meant where a request names none.
     is_default = models.BooleanField(default=False)
+    # What its owner calls it; may be empty.
+    name = models.CharField(max_length=40, blank=True)
     # Whether the engine has confirmed that the account exists.
     is_open = models.BooleanField(default=False)
     # Last cash_seq that was given to an outbox row.

@@ -25,6 +25,8 @@ class AccountInfo:
     is_default: bool
     # Whether the engine knows it.
     is_open: bool
+    # What its owner calls it; may be empty.
+    name: str = ""
 
 
 _accounts_by_user: dict[int, tuple[float, tuple[AccountInfo, ...]]] = {}
@@ -39,6 +41,7 @@ def account_info(row: TradingAccount) -> AccountInfo:
         group=row.group,
         is_default=row.is_default,
         is_open=row.is_open,
+        name=row.name,
     )
 
 

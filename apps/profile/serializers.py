@@ -4,7 +4,7 @@
 
 from rest_framework import serializers
 
-from apps.common.serializers import StrictSerializer
+from apps.common.serializers import NumberField, StrictSerializer
 
 
 class AccountQuerySerializer(StrictSerializer):
@@ -18,8 +18,41 @@ class AccountSerializer(StrictSerializer):
 
     accountId = serializers.IntegerField(source="id")
     kind = serializers.ChoiceField(choices=["demo", "live"])
+    name = serializers.CharField(allow_blank=True)
     group = serializers.CharField()
     isDefault = serializers.BooleanField(source="is_default")
+    isOpen = serializers.BooleanField(
+        source="is_open", help_text="Whether it can trade; a live account waits for approval."
+    )
+
+
+class AccountOpenSerializer(StrictSerializer):
+    """One more demo account."""
+
+    kind = serializers.ChoiceField(
+        choices=["demo"], default="demo", help_text="Live accounts: POST /accounts/live."
+    )
+    name = serializers.CharField(max_length=40, required=False, default="", allow_blank=True)
+
+
+class AccountChangeSerializer(StrictSerializer):
+    """What the owner may change about an account."""
+
+    name = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    isDefault = serializers.BooleanField(required=False, help_text="True makes it the default one.")
+
+
+class TopUpSerializer(StrictSerializer):
+    """How much play money to add."""
+
+    amount = NumberField(required=False, help_text="USD; the demo balance if absent.")
+
+
+class ToppedUpSerializer(StrictSerializer):
+    """The play money on its way; the balance has it as soon as the engine has answered."""
+
+    accountId = serializers.IntegerField()
+    amount = serializers.DecimalField(max_digits=22, decimal_places=6)
 
 
 class EnsuredUserSerializer(StrictSerializer):

@@ -8,7 +8,9 @@ from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
 from apps.common.errors import EngineBusyError, ServiceError
-from apps.profile import selectors, services
+from apps.profile import selectors
+from apps.profile.services.accounts import account_open
+from apps.profile.services.cash import cash_send_next
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ class CashRelay:
             if account is None:
                 continue
             try:
-                services.account_open(account=account)
-                answered += services.cash_send_next(account_id=account_id)
+                account_open(account=account)
+                answered += cash_send_next(account_id=account_id)
             except EngineBusyError:
                 # Nothing can be sent at all; the others would only wait for the same answer.
                 raise

@@ -2,8 +2,9 @@
 
 from django.urls import path, register_converter
 
+from apps.common.requests import REQUEST_ID
 from apps.trade import views
-from apps.trade.serializers.inputs import ORDER_ID, REQUEST_ID
+from apps.trade.serializers.inputs import ORDER_ID
 
 
 class OrderIdConverter:

@@ -15,11 +15,10 @@ from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
 from apps.common.errors import ServiceError
 from apps.common.openapi import enveloped
-from apps.common.requests import user_id_of
+from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS, user_id_of
 from apps.trade import operations
 from apps.trade.operations import Asked, Operation
 from apps.trade.serializers import answers, records
-from apps.trade.serializers.inputs import REQUEST_ID, REQUEST_ID_WORDS
 
 _READ_FAILURES = (400, 401, 404, 503)
 _WRITE_FAILURES = (400, 401, 404, 408, 409, 413, 415, 429, 503)

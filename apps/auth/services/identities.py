@@ -37,6 +37,8 @@ class AuthenticatedUser:
     session_digest: str
     # When the session, or the token if earlier, ends: microseconds since 1970, UTC.
     expires_us: int
+    # Has told no address yet.
+    is_guest: bool = False
 
     is_authenticated: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
@@ -104,6 +106,7 @@ def _session_load(session_key: str) -> AuthenticatedUser | None:
             is_staff=user.is_staff,
             session_digest=hashlib.sha256(session_key.encode()).hexdigest()[:32],
             expires_us=int(session.get_expiry_date().timestamp() * 1_000_000),
+            is_guest=user.is_guest,
         )
     session_cache.put(session_key, identity)
     return identity

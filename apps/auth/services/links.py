@@ -21,6 +21,7 @@ from django.utils import timezone
 from apps.auth import selectors
 from apps.auth.choices import LinkOrigin
 from apps.auth.models import LoginLink, User
+from apps.auth.services.guests import guest_keep
 from apps.auth.services.link_secrets import (
     code_digest,
     code_matches,
@@ -79,6 +80,8 @@ class Presence:
     is_local: bool
     # Address of the network, None if it has none.
     ip: str | None
+    # The guest whose session the browser holds, None without one.
+    guest_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,8 @@ def _use(link: LoginLink, presence: Presence) -> UsedLink:
     with transaction.atomic():
         user = None
         for used in LoginLink.objects.raw(_USE, arguments):
-            user = user_ensure_verified(email=used.email)
+            user = guest_keep(guest_id=presence.guest_id, email=used.email)
+            user = user or user_ensure_verified(email=used.email)
             LoginLink.objects.filter(pk=used.pk).update(user=user)
     if user is None:
         # Somebody was faster between our look and our use; say what has become of the link.

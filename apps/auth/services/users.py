@@ -19,6 +19,8 @@ class UserInfo:
     name: str
     is_active: bool
     is_staff: bool
+    # Has told no address yet.
+    is_guest: bool = False
 
 
 # Who is there after the first start: alice owns, bob is staff, charlie is nobody special.
@@ -37,6 +39,7 @@ def user_info(user: User) -> UserInfo:
         name=user.name,
         is_active=user.is_active,
         is_staff=user.is_staff,
+        is_guest=user.is_guest,
     )
 
 
@@ -45,13 +48,18 @@ def user_ensure_verified(*, email: str) -> User:
     """Return the user of an address that has just been proved; create the user if unknown."""
     email = email.strip().lower()
     user = _user_ensure(email=email, name="", is_staff=False)
+    address_verified(user=user)
+    return user
+
+
+def address_verified(*, user: User) -> None:
+    """Note that the user's address has been proved."""
     address, created = EmailAddress.objects.get_or_create(
-        user=user, email=email, defaults={"verified": True, "primary": True}
+        user=user, email=user.email, defaults={"verified": True, "primary": True}
     )
     if not (created or address.verified):
         address.verified = True
         address.save(update_fields=["verified"])
-    return user
 
 
 def _user_ensure(*, email: str, name: str, is_staff: bool) -> User:

@@ -83,7 +83,13 @@ def presence_of(request: HttpRequest, *, code: str, is_page: bool) -> Presence:
         is_page=is_page,
         is_local=is_local(request),
         ip=client_ip(request),
+        guest_id=request.user.pk if is_page and is_guest(request) else None,
     )
+
+
+def is_guest(request: HttpRequest) -> bool:
+    """Return whether this browser holds the session of a guest."""
+    return bool(getattr(request.user, "is_guest", False))
 
 
 def next_path_of(value: Any) -> str:

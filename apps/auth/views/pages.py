@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
 from apps.auth.choices import LinkOrigin
+from apps.auth.services.guests import guest_create
 from apps.auth.services.links import (
     LinkError,
     UsedLink,
@@ -29,6 +30,7 @@ from apps.auth.services.login_requests import (
 from apps.auth.services.sessions import browser_sign_in, browser_sign_out
 from apps.auth.views.edge import (
     client_ip,
+    is_guest,
     next_path_of,
     no_trace,
     nonce_clear,
@@ -37,6 +39,7 @@ from apps.auth.views.edge import (
     nonce_set,
     presence_of,
 )
+from apps.common.errors import ServiceError
 
 # Refusals after which the same form may be tried again.
 _CAN_TRY_AGAIN = {"CODE_INVALID", "LINK_NEEDS_CODE"}
@@ -83,7 +86,7 @@ class SignInPage(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         next_path = next_path_of(request.GET.get("next"))
-        if request.user.is_authenticated:
+        if request.user.is_authenticated and not is_guest(request):
             return HttpResponseRedirect(next_path or settings.LOGIN_REDIRECT_URL)
         return render(request, "auth/sign_in.html", {"form": SignInForm(), "next_path": next_path})
 
@@ -182,6 +185,33 @@ class VerifyPage(View):
             return _refused(request, error)
         context = {"preview": preview, "token": token, "form": form}
         return render(request, "auth/verify.html", context, status=status)
+
+
+class GuestDemoView(View):
+    """The button "Start with a demo": a guest at once, and the address later or never."""
+
+    http_method_names = ("get", "post", "options")
+
+    def get(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - the signature is the framework's.
+        # Somebody has typed the address, or went back to it.
+        return redirect(settings.LOGOUT_REDIRECT_URL)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            return redirect(settings.LOGIN_REDIRECT_URL)
+        try:
+            guest = guest_create(ip=client_ip(request))
+        except ServiceError as error:
+            response = render(
+                request, "auth/later.html", {"error": error}, status=error.http_status
+            )
+            if error.retry_after_s is not None:
+                response.headers["Retry-After"] = str(error.retry_after_s)
+            return response
+        # The terminal opens the demo account on the first visit, as it does for everybody.
+        return browser_sign_in(
+            request=request, user=guest, redirect_path=settings.LOGIN_REDIRECT_URL
+        )
 
 
 class SignOutView(View):

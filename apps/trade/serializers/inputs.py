@@ -14,12 +14,10 @@ from rest_framework.fields import empty
 from rest_framework.utils import html
 from typing_extensions import override
 
+from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS
 from apps.common.serializers import InstantField, NumberField, StrictSerializer
 from engine.values import OrderType, ProfitFilter, TimeInForce
 
-# Longer ids than the engine takes, or with other signs than these, are refused here.
-REQUEST_ID = re.compile(r"\A[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
-REQUEST_ID_WORDS = "1 to 64 letters, digits, dots, colons, hyphens or underscores"
 ORDER_ID = re.compile(r"\A[0-9]{1,13}-[0-9]{1,19}\Z", re.ASCII)
 SIDES = ("buy", "sell")
 MARGIN_MODES = ("cross", "isolated")

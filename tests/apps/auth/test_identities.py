@@ -48,6 +48,7 @@ def test_verify_gives_programs_the_shape_of_the_contract(program):
         "email": "alice@example.com",
         "name": "",
         "isStaff": False,
+        "isGuest": False,
     }
     assert "no-store" in answer.headers["Cache-Control"]
 

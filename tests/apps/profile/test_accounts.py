@@ -14,7 +14,8 @@ from apps.common.exact_json import json_decode
 from apps.profile.choices import CashKind, CashState
 from apps.profile.facade import account_for, account_for_async, demo_account_seed
 from apps.profile.models import CashOutbox, CashRequest, TradingAccount
-from apps.profile.services import AccountUnknownError, account_ensure_row, cash_request_create
+from apps.profile.services.accounts import AccountUnknownError, account_ensure_row
+from apps.profile.services.cash import cash_request_create
 from apps.profile.tasks import CashRelay
 from engine.messages.commands import OpenAccount
 from engine.values import AccountKind, Actor
@@ -39,7 +40,14 @@ def test_ensure_user_opens_one_demo_account_with_its_money_however_often_it_is_a
         "userId": user.pk,
         "accountId": account.pk,
         "accounts": [
-            {"accountId": account.pk, "kind": "demo", "group": "standard", "isDefault": True}
+            {
+                "accountId": account.pk,
+                "kind": "demo",
+                "name": "",
+                "group": "standard",
+                "isDefault": True,
+                "isOpen": True,
+            }
         ],
     }
     assert answers[1] == answers[2] == answers[0]

@@ -1,0 +1,1 @@
+"""Use cases of trading accounts and of the money on its way to them."""

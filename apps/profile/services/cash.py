@@ -1,0 +1,140 @@
+"""Moves money towards the engine: rows first, then commands that may be repeated.
+
+A cash command is written as an outbox row under the account's next cash_seq and sent until it is answered; the engine decides
+each cash_seq once.
+"""
+
+import logging
+from typing import Final
+from uuid import uuid4
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.common.clock import datetime_from_us
+from apps.common.engine_gateway import engine_gateway
+from apps.profile import selectors
+from apps.profile.choices import CashKind, CashState
+from apps.profile.models import CashOutbox, CashRequest, TradingAccount
+from engine.messages.commands import PostCash
+from engine.messages.events import CashRefused
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+from engine.values import Actor
+from engine.values import CashKind as EngineCashKind
+
+logger = logging.getLogger(__name__)
+
+# Request ids of the system begin with a sign that no client's id may contain, so that no client can use one up.
+SYSTEM_ID_SIGN: Final = "~"
+_STATE_BY_KIND: Final = {
+    EngineCashKind.DEPOSIT: CashState.SETTLED,
+    EngineCashKind.ADJUSTMENT: CashState.SETTLED,
+    EngineCashKind.BONUS: CashState.SETTLED,
+    EngineCashKind.SETTLE: CashState.SETTLED,
+    EngineCashKind.RETURN: CashState.RETURNED,
+    # The money is set aside; the request ends with its settlement or return.
+    EngineCashKind.WITHDRAWAL: CashState.PENDING,
+}
+
+
+def attempt_id(name: str) -> str:
+    """Return a new request id for one attempt at a command of the system."""
+    # A new id for each attempt: every terminal answer burns its id, also the refusal of an attempt that came too early.
+    # What may happen once only is guarded by the engine's own rules, ACCOUNT_EXISTS and cash_seq.
+    return f"{SYSTEM_ID_SIGN}{name}-{uuid4().hex}"
+
+
+@transaction.atomic
+def cash_request_create(
+    *, account_id: int, kind: CashKind, amount_micros: int, method: str, reference: str
+) -> CashRequest:
+    """Write a cash request and its outbox row under the account's next cash_seq.
+
+    Units: micro-USD.
+    """
+    account = TradingAccount.objects.select_for_update().get(pk=account_id)
+    account.cash_seq_last += 1
+    account.save(update_fields=["cash_seq_last"])
+    request = CashRequest.objects.create(
+        account=account,
+        kind=kind,
+        amount_micros=amount_micros,
+        method=method,
+        reference=reference,
+    )
+    CashOutbox.objects.create(
+        account=account,
+        cash_seq=account.cash_seq_last,
+        request=request,
+        kind=kind,
+        amount_micros=amount_micros,
+    )
+    return request
+
+
+def cash_send_next(*, account_id: int) -> bool:
+    """Send the account's oldest unanswered cash command; return whether it was answered.
+
+    Errors: EngineTimeoutError, EngineBusyError: send it again later, with the same content.
+    """
+    row = selectors.outbox_next(account_id=account_id)
+    if row is None:
+        return False
+    output = engine_gateway().send_sync(
+        PostCash(
+            request_id=attempt_id("cash"),
+            actor=Actor.SYSTEM,
+            account=row.account_id,
+            cash_seq=row.cash_seq,
+            kind=EngineCashKind(row.kind),
+            amount_micros=row.amount_micros,
+            method=row.request.method,
+            reference=row.request.reference,
+        )
+    )
+    reply = output.reply
+    is_decided = (
+        not isinstance(reply, Rejected)
+        or reply.code is RejectCode.CASH_ALREADY_DECIDED
+        or any(isinstance(event, CashRefused) for event in output.events)
+    )
+    if not is_decided:
+        logger.error(
+            "the engine does not take a cash command",
+            extra={"account": row.account_id, "cash_seq": row.cash_seq, "reply": repr(reply)},
+        )
+        return False
+    row.answered_at = timezone.now()
+    row.save(update_fields=["answered_at"])
+    return True
+
+
+def cash_send_all(*, account_id: int) -> None:
+    """Send the account's cash commands in order until none waits or one is not taken.
+
+    Errors: EngineTimeoutError, EngineBusyError.
+    """
+    while cash_send_next(account_id=account_id):
+        pass
+
+
+def cash_decided(
+    *,
+    account_id: int,
+    cash_seq: int,
+    kind: EngineCashKind,
+    code: RejectCode | None,
+    decided_at_us: int,
+) -> None:
+    """Move the state of the request behind an outbox row, in the caller's transaction.
+
+    Nothing happens for cash that did not start here.
+    """
+    state = CashState.REFUSED if code else _STATE_BY_KIND[kind]
+    behind = CashOutbox.objects.filter(account_id=account_id, cash_seq=cash_seq)
+    CashRequest.objects.filter(pk__in=behind.values("request_id")).update(
+        state=state,
+        code=code.value if code else "",
+        decided_at=datetime_from_us(decided_at_us),
+    )

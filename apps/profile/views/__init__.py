@@ -1,0 +1,1 @@
+"""The HTTP edge of accounts, money and preferences: REST and pages."""
