@@ -158,6 +158,15 @@ class CandleStore:
         )
         return {symbol: us // 1000 + _EPOCH_MS for symbol, us in rows if us is not None}
 
+    def symbols(self) -> list[str]:
+        """Return the symbols that have candles; found step by step in the index, not by reading it whole."""
+        rows = self.connection.execute(
+            "WITH RECURSIVE found AS ((SELECT min(symbol) AS symbol FROM candles_1d) UNION ALL"
+            " SELECT (SELECT min(symbol) FROM candles_1d WHERE candles_1d.symbol > found.symbol)"
+            " FROM found WHERE found.symbol IS NOT NULL) SELECT symbol FROM found WHERE symbol IS NOT NULL"
+        )
+        return [symbol for (symbol,) in rows]
+
     def minutes(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Candle]:
         """Return those of these minutes (symbol, beginning in ms) that are stored."""
         wanted = sorted(keys)
@@ -190,20 +199,29 @@ class CandleStore:
         return count
 
     def refresh(self, since_ms: int, until_ms: int) -> None:
-        """Let the continuous aggregates take in what was written to these minutes; nothing to do without them."""
+        """Let the continuous aggregates take in what was written to these minutes; nothing to do without them.
+
+        The candle of the newest minute is left to the real-time view: materialised, it would not follow its minutes any more.
+        """
         if not self.is_timescale:
             return
+        row = self.connection.execute(
+            "SELECT max(open_time) FROM candles_1m", binary=True
+        ).fetchone()
+        if row is None or row[0] is None:
+            return
+        newest_ms = row[0] // 1000 + _EPOCH_MS
         for interval in INTERVALS.values():
-            if interval is MINUTES:
-                continue
+            begin_ms = interval.bucket(since_ms)
             upto_ms = interval.bucket_after(interval.bucket(until_ms))
-            self.connection.execute(
-                sql.SQL("CALL refresh_continuous_aggregate({}, {}, {})").format(
+            upto_ms = min(upto_ms, interval.bucket(newest_ms))
+            if interval is not MINUTES and begin_ms < upto_ms:
+                call = sql.SQL("CALL refresh_continuous_aggregate({}, {}, {})").format(
                     sql.Literal(interval.relation),
-                    sql.Literal(moment(interval.bucket(since_ms))),
+                    sql.Literal(moment(begin_ms)),
                     sql.Literal(moment(upto_ms)),
                 )
-            )
+                self.connection.execute(call)
 
     def read(
         self,

@@ -1,6 +1,6 @@
 """What the tests of candles share: quotes put into a real log, a writer that is stepped by hand, and stores on both servers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from redis import Redis
 
@@ -84,5 +84,12 @@ def plain_store() -> CandleStore:
     return store
 
 
-def writer_of(prefix: str, log_url: str, redis_url: str) -> CandleWriter:
-    return CandleWriter(prefix=prefix, log_redis_url=log_url, redis_url=redis_url)
+def writer_of(
+    prefix: str,
+    log_url: str,
+    redis_url: str,
+    store_connect: Callable[[], CandleStore] = CandleStore.connect,
+) -> CandleWriter:
+    return CandleWriter(
+        prefix=prefix, log_redis_url=log_url, redis_url=redis_url, store_connect=store_connect
+    )

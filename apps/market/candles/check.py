@@ -1,0 +1,44 @@
+"""Holds every longer candle against the aggregate of the next lower ones; for the tests and for the nightly check."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from apps.market.candles.candle import Candle, joined
+from apps.market.candles.intervals import INTERVALS, MINUTES, Interval
+from apps.market.candles.store import CandleStore
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One longer candle that is not what its lower ones say."""
+
+    symbol: str
+    interval: str
+    open_ms: int
+    # None: there is none.
+    stored: Candle | None
+    expected: Candle | None
+
+
+def higher_differ(store: CandleStore, since_ms: int, until_ms: int) -> Iterator[Difference]:
+    """Yield every difference among the candles whose beginnings lie in the span, which is widened to whole candles."""
+    for symbol in store.symbols():
+        for interval in INTERVALS.values():
+            if interval is not MINUTES:
+                yield from _differ(store, symbol, interval, since_ms, until_ms)
+
+
+def _differ(
+    store: CandleStore, symbol: str, interval: Interval, since_ms: int, until_ms: int
+) -> Iterator[Difference]:
+    begin_ms = interval.bucket(since_ms)
+    end_ms = interval.bucket_after(interval.bucket(until_ms))
+    lower: dict[int, list[Candle]] = {}
+    for candle in store.read(symbol, INTERVALS[interval.lower], begin_ms, end_ms):
+        lower.setdefault(interval.bucket(candle.open_ms), []).append(candle)
+    stored = {one.open_ms: one for one in store.read(symbol, interval, begin_ms, end_ms)}
+    for open_ms in sorted(stored.keys() | lower.keys()):
+        expected = joined(open_ms, lower.get(open_ms, ()))
+        found = stored.get(open_ms)
+        if found != expected:
+            yield Difference(symbol, interval.name, open_ms, found, expected)
