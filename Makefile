@@ -89,6 +89,22 @@ fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or o
 history: $(VENV)/.dev ## Tells January 2022 to ten thousand accounts and reports what became of them.
 	$(PYTEST) -q -s tests/engine/history $(ARGS)
 
+.PHONY: coverage mutate mutate-check
+coverage: $(VENV)/.dev ## Holds that the engine's own tests take every branch of its core, values and rounding.
+	$(PYTEST) -q -n $(WORKERS) --dist loadfile tests/engine/unit tests/engine/scenarios tests/engine/properties \
+	  --deselect tests/engine/properties/test_random_histories.py --deselect tests/engine/properties/test_engine_machine.py \
+	  --cov=engine.core --cov=engine.values --cov=engine.rounding --cov-branch --cov-fail-under=100 \
+	  --cov-report=term-missing:skip-covered $(ARGS)
+
+# Ten minutes of both processors. The tests that judge are the fast ones: examples and stories.
+mutate: $(VENV)/.dev ## Judges the tests by mutants of the margin arithmetic; writes docs/MUTATION.md.
+	@rm -rf mutants
+	nice $(BIN)/mutmut run --max-children $(WORKERS)
+	@$(BIN)/python -m tests.mutation.report write
+
+mutate-check: $(VENV)/.dev ## Says which sources have changed since docs/MUTATION.md judged them.
+	@$(BIN)/python -m tests.mutation.report check
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 .PHONY: check format-check ruff imports tidy types migrations openapi fix

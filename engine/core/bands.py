@@ -38,28 +38,29 @@ def extended(
     Units: the cushion in micro-USD times basis points, above zero.
     Source: docs/ENGINE.md, rule B2.
     """
-    left = cushion
-    total = missing_total = 0
+    loss = total = missing_total = 0
     missing: list[Exposure] = []
     for exposure in exposures:
         index, weight, price = exposure
-        total += price * weight if weight > 0 else -price * weight
         if weight > 0:
+            total += price * weight
             distance = price - bands.get(index * QUEUES + BID_FALLS, 0)
-            left -= (distance - 1) * weight * BPS
+            loss += (distance - 1) * weight
         else:
+            total -= price * weight
             band = bands.get(index * QUEUES + ASK_RISES, 0)
             if band == 0:
                 missing.append(exposure)
                 missing_total -= price * weight
                 continue
             distance = band - price
-            left += (distance - 1) * weight * BPS
+            loss -= (distance - 1) * weight
         if distance <= 0:
             return None
+    left = cushion - loss * BPS
     if left <= 0 or 2 * left * total < cushion * missing_total:
         return None
-    return band_prices(missing, left, is_recovery=False) if missing else {}
+    return band_prices(missing, left, is_recovery=False)
 
 
 def band_prices(

@@ -40,11 +40,6 @@ def _book(kind: AccountKind) -> _Book:
 _BOOKS = {kind: _book(kind) for kind in AccountKind}
 
 
-def client_ledger(kind: AccountKind, account: int) -> str:
-    """Return the ledger account of a client's balance."""
-    return _BOOKS[kind].client + str(account)
-
-
 def fill_postings(
     account: Account, *, pnl_micros: int = 0, commission_micros: int = 0, insured_micros: int = 0
 ) -> tuple[Posting, ...]:

@@ -107,8 +107,10 @@ class TriggerQueues:
         heappush(self.heaps[queue], key)
 
     def dump(self, queue: int) -> list[int]:
-        """Return the entries of a queue in order."""
-        return sorted(key for key in self.heaps[queue] if key != _SENTINEL)
+        """Return the entries of a queue in order; the queue is left in order too, so that the next time is cheap."""
+        heap = self.heaps[queue]
+        heap.sort()
+        return heap[:-1]
 
     def load(self, queue: int, keys: list[int]) -> None:
         """Replace the entries of a queue."""

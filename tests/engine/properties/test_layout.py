@@ -145,3 +145,18 @@ def test_an_account_in_two_shards_is_refused() -> None:
 
     with pytest.raises(InvariantError, match="two shards have account"):
         resharded([state, state], 1, comparison.machine.entry_id)
+
+
+def test_the_shard_that_has_heard_most_of_the_feed_knows_the_last_quotes() -> None:
+    *_, (comparison, storyteller) = tell(Seeded(4_000), BEFORE)
+    entry_id = storyteller.next_entry_id()
+    ahead, behind = machines_of(resharded([comparison.machine.state], 2, entry_id))
+    symbol = "BTCUSDT"
+    quote = storyteller.entry_of_quotes([(symbol, 600_000, 600_001)])
+
+    ahead.decide(storyteller.next_entry_id(), quote)
+    (whole,) = resharded([behind.state, ahead.state], 1, storyteller.next_entry_id())
+
+    found = whole.instrument_by_symbol[symbol]
+    assert (found.bid, found.ask) == (600_000, 600_001)
+    assert found.previous == behind.state.instrument_by_symbol[symbol].quote

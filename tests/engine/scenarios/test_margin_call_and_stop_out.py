@@ -1,5 +1,7 @@
 """Rules L1-L4, L6, M3, B1-B4: margin calls, stop-outs by each strategy, and negative balances."""
 
+import pytest
+
 from tests.engine.scenarios.story import Story
 
 LEVERED = """
@@ -233,4 +235,19 @@ def test_a_close_may_stop_out_what_its_commission_leaves() -> None:
         open B 1 BTCUSDT buy 0.01 x50
         quote BTCUSDT 52000.0 52000.0 -> MarginCallRaised equity=80.00 used_margin=132.00
         close A quantity=0.05 -> PositionClosed close_reason=client; StopOutStarted equity=28.00 used_margin=72.00; PositionClosed position_id=A; PositionClosed position_id=B; MarginCallCleared; NegativeBalanceCovered amount=34.40
+        """)
+
+
+@pytest.mark.parametrize("before", ["", "tick"])
+def test_a_restart_arms_anew_where_a_price_had_gone_beyond_its_band(before: str) -> None:
+    # Half of the rows are followed by a restart from a dump, the others by a recovery; with one row more they change places.
+    # Bitcoin falls beyond its band of about 54 000 without a call; from then on ether must be watched more closely.
+    Story().tell(before).tell("""
+        account 1 1000.00
+        quote BTCUSDT 60000.0 60010.0 ETHUSDT 3000.00 3001.00
+        open P 1 BTCUSDT buy 0.10 x100
+        open Q 1 ETHUSDT buy 1.00 x100
+        quote BTCUSDT 53000.0 53010.0 -> nothing
+        quote ETHUSDT 2800.00 2801.00 -> nothing
+        quote ETHUSDT 2790.00 2791.00 -> MarginCallRaised
         """)

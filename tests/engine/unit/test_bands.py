@@ -1,5 +1,6 @@
 """Safe bands: inside them no account can have reached its level, whatever moves together."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,3 +152,30 @@ def test_all_is_split_anew_when_less_than_half_of_a_shorts_share_is_left() -> No
 
     assert extended({BID_FALLS: 449}, rows, 200 * BPS) == {QUEUES + ASK_RISES: 650}
     assert extended({BID_FALLS: 448}, rows, 200 * BPS) is None
+
+
+@pytest.mark.parametrize("scale", [1, 3, 1_000])
+def test_the_half_is_judged_by_notional(scale: int) -> None:
+    # The long's notional is 1 200, the short's 600: of 300 a fresh split gives the short 100, and 50 is half of it.
+    rows = [(0, 2 * scale, 600), (1, -3 * scale, 200)]
+    cushion = 300 * scale * BPS
+
+    assert extended({BID_FALLS: 474}, rows, cushion) == {QUEUES + ASK_RISES: 217}
+    assert extended({BID_FALLS: 473}, rows, cushion) is None
+
+
+def test_shorts_with_and_without_a_band_are_all_counted() -> None:
+    # One short may lose 49; of 200 the fresh split gives the other half, 100, and 151 are left.
+    rows = [(0, -1, 600), (1, -1, 600)]
+
+    assert extended({QUEUES + ASK_RISES: 650}, rows, 200 * BPS) == {ASK_RISES: 751}
+    assert extended({ASK_RISES: 650}, rows, 200 * BPS) == {QUEUES + ASK_RISES: 751}
+
+
+def test_longs_are_all_counted() -> None:
+    # The longs may lose 119 and 121; 60 of 300 are left, and half of a fresh share is 50.
+    rows = [(0, 1, 600), (1, 1, 600), (2, -1, 600)]
+
+    assert extended({BID_FALLS: 480, QUEUES + BID_FALLS: 478}, rows, 300 * BPS) == {
+        2 * QUEUES + ASK_RISES: 660
+    }

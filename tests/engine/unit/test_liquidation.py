@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engine.core import liquidation
 from engine.core.margin import is_at_or_below
+from engine.core.triggers import PRICE_MAX
 from engine.messages.definitions import Tier
 from tests.engine.unit.positions import position
 
@@ -54,6 +55,15 @@ def test_the_tier_is_that_of_the_notional_at_the_price_found() -> None:
     assert found(entry_ticks=5_200, margin_micros=520 * USD, tiers=STEEP) == 4_698
     # Entered at 4 900 in the first, liquidated above 5 000 in the second: (4 900 + 490 + 30) / (1 + 0.01) = 5 366.3
     assert found(is_long=False, entry_ticks=4_900, margin_micros=490 * USD, tiers=STEEP) == 5_367
+
+
+def test_a_short_that_no_quote_can_reach_has_none() -> None:
+    # A margin of one dollar moves the price by one tick: 20 000 + margin, without maintenance.
+    free = (Tier(10**15, 100, 0, 0),)
+    last = PRICE_MAX - 1
+
+    assert found(is_long=False, margin_micros=(last - 20_000) * USD, tiers=free) == last
+    assert found(is_long=False, margin_micros=(last - 19_999) * USD, tiers=free) == 0
 
 
 @given(st.booleans(), st.integers(4_000, 6_500), st.integers(1, 3_000 * USD))
@@ -143,6 +153,11 @@ def test_the_slice_is_the_smallest_that_lifts_the_level_above() -> None:
     # 240 / (500 - 2 * q) > 50 %: q = 10 reaches exactly 50 %, which is not above.
     assert slice_of() == 11
     assert slice_of(step_units=4) == 12
+
+
+def test_at_the_level_itself_one_step_is_enough() -> None:
+    assert slice_of(equity=250) == 1
+    assert slice_of(equity=250, step_units=4) == 4
 
 
 def test_a_remainder_below_the_minimum_is_closed_too() -> None:

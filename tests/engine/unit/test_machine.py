@@ -3,17 +3,21 @@
 import msgspec
 import pytest
 
+from engine.core.evolve import evolve
 from engine.core.machine import Machine, Outcome
 from engine.core.rearm import rearm
-from engine.core.triggers import ASK_FALLS, BID_RISES
+from engine.core.state import State
+from engine.core.triggers import ASK_FALLS, BAND, BID_RISES, trigger_key
 from engine.messages import commands as c
-from engine.messages.events import EntrySkipped, Posting, QuoteRefused
+from engine.messages.events import EntrySkipped, Posting, QuoteRefused, Resharded
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, Rejected
 from engine.messages.views import AccountQuery, AccountView
 from engine.values import (
     Actor,
+    CashKind,
     InvariantError,
+    MarginMode,
     OrderType,
     Side,
     SourceClass,
@@ -330,6 +334,83 @@ def test_changing_stops_for_ever_leaves_queues_small_and_the_last_stop_armed() -
     assert max(len(queues.dump(queue)) for queue in range(4)) <= 66
     assert outcome is not None
     assert [type(event).__name__ for event in outcome.events] == ["PositionClosed"]
+
+
+def test_changing_an_order_for_ever_leaves_queues_small() -> None:
+    comparison = Comparison()
+    for told_entry in Storyteller(Seeded(0), comparison.oracle).prologue():
+        comparison.step(*told_entry)
+    order = c.PlaceOrder(
+        request_id="o",
+        account=1,
+        user_id=101,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity_units=1,
+        leverage=50,
+        order_type=OrderType.LIMIT,
+        price_ticks=500_000,
+    )
+    comparison.step(entry(START_MS + 2), order, 0)
+
+    for number in range(100):
+        modify = c.ModifyOrder(
+            request_id=f"m{number}",
+            account=1,
+            user_id=101,
+            order_id="1-1",
+            price_ticks=499_999 - number,
+        )
+        comparison.step(entry(START_MS + 3 + number), modify, 0)
+
+    queues = comparison.machine.state.instrument_by_symbol["BTCUSDT"].queues
+    assert max(len(queues.dump(queue)) for queue in range(4)) <= 66
+    comparison.machine.verify()
+
+
+def test_a_cushion_that_shrinks_for_ever_leaves_queues_small_and_the_last_band_armed() -> None:
+    comparison = Comparison()
+    for told_entry in Storyteller(Seeded(0), comparison.oracle).prologue():
+        comparison.step(*told_entry)
+    account = comparison.oracle.accounts[1]
+    order = c.PlaceOrder(
+        request_id="o",
+        account=1,
+        user_id=101,
+        symbol="BTCUSDT",
+        side=Side.SELL,
+        quantity_units=1,
+        leverage=50,
+        margin_mode=MarginMode.CROSS,
+    )
+    comparison.step(entry(START_MS + 2), order, 0)
+    first = comparison.machine.state.bands[1]
+
+    for number in range(100):
+        withdrawal = c.PostCash(
+            request_id=f"w{number}",
+            account=1,
+            actor=Actor.SYSTEM,
+            cash_seq=account.cash_seq + 1,
+            kind=CashKind.WITHDRAWAL,
+            amount_micros=1_000_000,
+            method="card",
+        )
+        comparison.step(entry(START_MS + 3 + number), withdrawal, 0)
+
+    state = comparison.machine.state
+    queues = state.instrument_by_symbol["BTCUSDT"].queues
+    assert max(len(queues.dump(queue)) for queue in range(4)) <= 66
+    ((slot, price),) = state.bands[1].items()
+    assert price < first[slot]
+    assert trigger_key(slot & 3, price, 1, 0, BAND) in queues.dump(slot & 3)
+
+
+def test_a_layout_never_begins_with_an_event() -> None:
+    event = Resharded(layout=2, shard=0, shards=1, ended=(), state_hash="")
+
+    with pytest.raises(InvariantError, match="begins with the snapshots"):
+        evolve(State(), event)
 
 
 @pytest.mark.parametrize("text", ["2-1", "1-", "1-0", "1-01", "1-x", "11", "1-²", "-1"])

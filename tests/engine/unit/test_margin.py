@@ -69,6 +69,7 @@ def test_longs_gain_on_the_way_up_and_shorts_on_the_way_down(
         (51, 100, False),
         (49, 100, True),
         (-1, 100, True),
+        (0, 1, True),
         (0, 0, False),
         (-5, 0, False),
     ],

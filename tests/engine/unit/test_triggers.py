@@ -90,15 +90,49 @@ def test_dumped_entries_are_sorted_and_load_again() -> None:
     assert fresh.dump(triggers.ASK_FALLS) == []
 
 
-def test_a_queue_asks_to_be_compacted_when_more_than_half_of_it_is_stale() -> None:
+def test_nothing_is_stale_in_empty_and_in_loaded_queues() -> None:
     queues = TriggerQueues()
-    asked = []
-    for k in range(200):
-        asked.append(queues.arm(triggers.BID_FALLS, 100, owner_of(1, k), triggers.STOP_LOSS))
+    assert queues.stale == [0, 0, 0, 0]
+    for queue in QUEUES:
+        queues.disarm(queue)
+
+        queues.load(queue, [])
+
+    assert queues.stale == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_each_change_of_a_trigger_makes_one_entry_stale(queue: int) -> None:
+    queues = armed(queue, 100, 100)
+
+    queues.disarm(queue)
+
+    assert queues.stale == [int(queue == other) for other in QUEUES]
+
+
+@pytest.mark.parametrize(("stale", "is_asked"), [(50, False), (51, True)])
+def test_a_queue_asks_to_be_compacted_when_more_than_half_of_it_is_stale(
+    stale: int, is_asked: bool
+) -> None:
+    # 98 entries, the sentinel, and the one that is armed: half of the hundred is not more than half.
+    queues = armed(triggers.BID_FALLS, *range(1, 99))
+    for _ in range(stale):
         queues.disarm(triggers.BID_FALLS)
 
-    # 63 entries beside the sentinel are too few to bother; the 64th asks.
-    assert asked.index(True) == 63
+    asked = queues.arm(triggers.BID_FALLS, 100, owner_of(1, 2), triggers.STOP_LOSS)
+
+    assert asked is is_asked
+
+
+@pytest.mark.parametrize(("entries", "is_asked"), [(62, False), (63, True)])
+def test_a_small_queue_is_not_worth_compacting(entries: int, is_asked: bool) -> None:
+    queues = armed(triggers.BID_FALLS, *range(1, entries + 1))
+    for _ in range(entries):
+        queues.disarm(triggers.BID_FALLS)
+
+    asked = queues.arm(triggers.BID_FALLS, 100, owner_of(1, 2), triggers.STOP_LOSS)
+
+    assert asked is is_asked
 
 
 def test_an_entry_that_must_wait_goes_back_to_its_place() -> None:
