@@ -64,6 +64,8 @@ class Environment:
     secret_key: str
     # Former signing keys that are still accepted.
     secret_key_fallbacks: list[str]
+    # Mixed into every PIN before it is hashed; losing it makes every PIN wrong.
+    pin_pepper: str
     # Key ring of the snapshots: `id:base64` pairs, comma separated, the first one encrypts.
     snapshot_keys: str
     asgi_server: Literal["uvicorn", "daphne"]
@@ -81,6 +83,9 @@ class Environment:
     login_limits_per_ip: list[str]
     # How many demos without an address one network address may start, of the same form.
     guest_limits_per_ip: list[str]
+    # How often a user may sign in devices, and one network address may refresh tokens, of the same form.
+    session_token_limits: list[str]
+    refresh_limits_per_ip: list[str]
 
 
 def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
@@ -205,6 +210,8 @@ def environment_load() -> Environment:
         demo_balance=env.str("DEMO_BALANCE", default="") or "10000",
         secret_key=secret_key,
         secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
+        pin_pepper=env.str("PIN_PEPPER", default="")
+        or _secret_read_or_make(data_dir, "pin_pepper", lambda: secrets.token_urlsafe(32)),
         snapshot_keys=snapshot_keys,
         asgi_server=cast(
             "Literal['uvicorn', 'daphne']", _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))
@@ -222,5 +229,7 @@ def environment_load() -> Environment:
             "LOGIN_LIMITS_PER_ADDRESS", default=["1/m", "5/h", "15/d"]
         ),
         login_limits_per_ip=env.list("LOGIN_LIMITS_PER_IP", default=["20/h"]),
+        session_token_limits=env.list("SESSION_TOKEN_LIMITS", default=["20/h"]),
+        refresh_limits_per_ip=env.list("REFRESH_LIMITS_PER_IP", default=["60/m"]),
         guest_limits_per_ip=env.list("GUEST_LIMITS_PER_IP", default=["10/h", "30/d"]),
     )

@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "allauth.usersessions",
     "allauth.headless",
     "apps.common",
     "apps.auth",
@@ -228,8 +229,16 @@ HEADLESS_JWT_PRIVATE_KEY = salted_hmac(
     "cryptocfd.access-token", "HS256", secret=SECRET_KEY, algorithm="sha256"
 ).hexdigest()
 HEADLESS_JWT_STATEFUL_VALIDATION_ENABLED = True
-# As long as the session behind it, which every request checks: signing out ends the token within two seconds.
-HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = SESSION_COOKIE_AGE
+# Every request checks the session behind it too: signing out ends the token within two seconds.
+HEADLESS_JWT_ACCESS_TOKEN_EXPIRES_IN = 600
+# A device signs in again after the first, and earlier if it is silent for the second.
+DEVICE_SESSION_SECONDS = 90 * 24 * 3600
+REFRESH_TOKEN_SECONDS = 30 * 24 * 3600
+REFRESH_TOKEN_KEY = salted_hmac(
+    "cryptocfd.refresh-token", "HS256", secret=SECRET_KEY, algorithm="sha256"
+).hexdigest()
+# Not made of SECRET_KEY, whose rotation must not make every PIN wrong.
+PIN_PEPPER = ENVIRONMENT.pin_pepper
 # Life of a sign-in link and its code, seconds.
 LOGIN_LINK_SECONDS = 600
 # Binds a link to the browser that asked for it.
@@ -237,6 +246,8 @@ LOGIN_NONCE_COOKIE_NAME = "__Host-login" if _is_https else "login"
 # Mails per address and requests per IP address: any number of limits, each <count>/<s|m|h|d>.
 LOGIN_LIMITS_PER_ADDRESS = ENVIRONMENT.login_limits_per_address
 LOGIN_LIMITS_PER_IP = ENVIRONMENT.login_limits_per_ip
+SESSION_TOKEN_LIMITS = ENVIRONMENT.session_token_limits
+REFRESH_LIMITS_PER_IP = ENVIRONMENT.refresh_limits_per_ip
 GUEST_LIMITS_PER_IP = ENVIRONMENT.guest_limits_per_ip
 DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
 if ENVIRONMENT.email_url:

@@ -12,3 +12,12 @@ class LinkOrigin(models.TextChoices):
     CLIENT = "client", "API client"
     # The operator's console printed it: works alone, but only from this very machine.
     CONSOLE = "console", "Console"
+
+
+class DeviceEnd(models.TextChoices):
+    """Why a device is signed out."""
+
+    OWNER = "owner", "Signed out by its owner"
+    REUSE = "reuse", "A used refresh token was shown again"
+    PIN = "pin", "Too many wrong PINs"
+    ELSEWHERE = "elsewhere", "Signed out everywhere"

@@ -13,7 +13,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from typing_extensions import override
 
-from apps.auth.choices import LinkOrigin
+from apps.auth.choices import DeviceEnd, LinkOrigin
 
 
 class UserManager(BaseUserManager["User"]):
@@ -139,3 +139,74 @@ class LoginLink(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.email}, {self.get_origin_display()}, {self.created_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Device(models.Model):
+    """A client that was signed in without cookies: the owner of a session, of a family of refresh tokens, and of a PIN."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="devices")
+    # What the device calls itself: the start of its User-Agent.
+    name = models.CharField(max_length=120, blank=True)
+    # Key of the server session that its access tokens name; Django's own tables hold it in the open too.
+    session_key = models.CharField(max_length=40, unique=True, editable=False)
+    # Address that signed in, when the network told one.
+    ip = models.GenericIPAddressField("signed in from", null=True, editable=False)
+    created_at = models.DateTimeField("signed in", default=timezone.now, editable=False)
+    # Last time that it refreshed its tokens.
+    seen_at = models.DateTimeField("last seen", default=timezone.now, editable=False)
+    # After this it has to sign in again, whatever it refreshes.
+    expires_at = models.DateTimeField("ends", editable=False)
+    ended_at = models.DateTimeField("ended", null=True, editable=False)
+    end_reason = models.CharField(
+        "ended by", max_length=16, choices=DeviceEnd, blank=True, editable=False
+    )
+    # Argon2 of the peppered PIN; empty without one.
+    pin_hash = models.CharField(max_length=200, blank=True, editable=False)
+    # Tries since the last right one; raised before a PIN is looked at.
+    pin_attempts = models.PositiveSmallIntegerField("PINs tried", default=0, editable=False)
+    # Until then no try is evaluated.
+    pin_locked_until = models.DateTimeField("PIN locked until", null=True, editable=False)
+
+    class Meta:
+        db_table = "accounts_device"
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(ended_at=None, end_reason="")
+                | (models.Q(ended_at__isnull=False) & ~models.Q(end_reason="")),
+                name="accounts_device_end_has_reason",
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.name or 'device'} {self.pk}"
+
+
+class RefreshToken(models.Model):
+    """One refresh token of a device's family; used once, and then followed by the one that its use made."""
+
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="refresh_tokens")
+    # SHA-256 of the token, hexadecimal.
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    # What its successor is derived from, beside the token itself and a key of the server.
+    salt = models.CharField(max_length=43, editable=False)
+    created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+    expires_at = models.DateTimeField("ends", editable=False)
+    used_at = models.DateTimeField("used", null=True, editable=False)
+
+    class Meta:
+        db_table = "accounts_refresh_token"
+        ordering = ("-id",)
+        constraints = (
+            # At most one token of a family waits for its use.
+            models.UniqueConstraint(
+                fields=("device",),
+                condition=models.Q(used_at=None),
+                name="accounts_refresh_one_live",
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return str(self.pk)

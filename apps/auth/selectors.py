@@ -1,5 +1,6 @@
-"""Reads of users, sign-in links and sessions; nothing is changed here."""
+"""Reads of users, sign-in links, sessions and devices; nothing is changed here."""
 
+import hashlib
 from importlib import import_module
 from types import SimpleNamespace
 from typing import cast
@@ -8,8 +9,9 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from django.utils import timezone
 
-from apps.auth.models import LoginLink, User
+from apps.auth.models import Device, LoginLink, User
 
 
 def session_store(*, session_key: str | None = None) -> SessionBase:
@@ -38,3 +40,22 @@ def login_link_by_token(*, token_sha256: str) -> LoginLink | None:
 def login_link_by_nonce(*, nonce_sha256: str) -> LoginLink | None:
     """Return the newest link that a browser asked for."""
     return LoginLink.objects.filter(nonce_sha256=nonce_sha256).order_by("-id").first()
+
+
+def session_digest_of(session_key: str) -> str:
+    """Return what names a session without giving it away."""
+    return hashlib.sha256(session_key.encode()).hexdigest()[:32]
+
+
+def devices_of_user(*, user_id: int) -> list[Device]:
+    """Return the devices that are signed in, newest first."""
+    alive = Device.objects.filter(user_id=user_id, ended_at=None, expires_at__gt=timezone.now())
+    return list(alive.order_by("-id"))
+
+
+def device_by_digest(*, user_id: int, session_digest: str) -> Device | None:
+    """Return the signed-in device behind a session, None for other sessions."""
+    for device in devices_of_user(user_id=user_id):
+        if session_digest_of(device.session_key) == session_digest:
+            return device
+    return None

@@ -1,8 +1,17 @@
 """Shapes of the sign-in part of the public contract, in and out."""
 
+# ruff: noqa: N815 - field names are those of the contract.
+
 from typing import Any
 
 from rest_framework import serializers
+
+from apps.auth.models import Device
+from apps.auth.selectors import session_digest_of
+from apps.common.serializers import StrictSerializer
+
+_PIN = r"\A[0-9]{4,6}\Z"
+_PIN_ERROR: dict[str, Any] = {"invalid": "expected 4 to 6 digits"}
 
 
 class LoginSerializer(serializers.Serializer[Any]):
@@ -32,15 +41,17 @@ class UserSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     email = serializers.EmailField()
     name = serializers.CharField()
-    isStaff = serializers.BooleanField(source="is_staff")  # noqa: N815 - a name of the contract.
-    isGuest = serializers.BooleanField(source="is_guest")  # noqa: N815 - a name of the contract.
+    isStaff = serializers.BooleanField(source="is_staff")
+    isGuest = serializers.BooleanField(source="is_guest")
 
 
 class ClientSessionSerializer(serializers.Serializer[Any]):
-    """What a client gets when it signs in."""
+    """What a client gets when it signs in or refreshes its tokens."""
 
-    accessToken = serializers.CharField(source="access_token")  # noqa: N815 - a name of the contract.
-    expiresAt = serializers.DateTimeField(source="expires_at")  # noqa: N815 - a name of the contract.
+    accessToken = serializers.CharField(source="access_token")
+    expiresAt = serializers.DateTimeField(source="expires_at", help_text="Of the access token.")
+    refreshToken = serializers.CharField(source="refresh_token")
+    refreshExpiresAt = serializers.DateTimeField(source="refresh_expires_at")
     user = UserSerializer()
 
 
@@ -49,5 +60,56 @@ class UserStatusSerializer(serializers.Serializer[Any]):
 
     user = UserSerializer()
     status = serializers.ChoiceField(choices=["active"])
-    sessionValid = serializers.BooleanField()  # noqa: N815 - a name of the contract.
-    expiresAt = serializers.DateTimeField()  # noqa: N815 - a name of the contract.
+    sessionValid = serializers.BooleanField()
+    expiresAt = serializers.DateTimeField()
+
+
+class RefreshSerializer(StrictSerializer):
+    """The refresh token to use; it works once."""
+
+    refreshToken = serializers.CharField(max_length=128)
+
+
+class PinSerializer(StrictSerializer):
+    """The new PIN of this device, and the present one where it has one."""
+
+    pin = serializers.RegexField(_PIN, trim_whitespace=False, error_messages=_PIN_ERROR)
+    currentPin = serializers.RegexField(
+        _PIN,
+        required=False,
+        default="",
+        allow_blank=True,
+        trim_whitespace=False,
+        error_messages=_PIN_ERROR,
+    )
+
+
+class PinCheckSerializer(StrictSerializer):
+    """The PIN of this device."""
+
+    pin = serializers.RegexField(_PIN, trim_whitespace=False, error_messages=_PIN_ERROR)
+
+
+class PinStateSerializer(StrictSerializer):
+    """Whether this device has a PIN."""
+
+    pinSet = serializers.BooleanField()
+
+
+class DeviceSerializer(StrictSerializer):
+    """One client that is signed in."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField(allow_blank=True)
+    ip = serializers.CharField(allow_null=True)
+    signedInAt = serializers.DateTimeField(source="created_at")
+    seenAt = serializers.DateTimeField(source="seen_at")
+    expiresAt = serializers.DateTimeField(source="expires_at")
+    pinSet = serializers.SerializerMethodField()
+    isCurrent = serializers.SerializerMethodField(help_text="Whether it is the one that asks.")
+
+    def get_pinSet(self, device: Device) -> bool:  # noqa: N802 - DRF builds the name from the field's.
+        return bool(device.pin_hash)
+
+    def get_isCurrent(self, device: Device) -> bool:  # noqa: N802 - as above.
+        return session_digest_of(device.session_key) == self.context["session_digest"]

@@ -3,6 +3,14 @@
 from django.urls import path
 
 from apps.auth.views.api import LoginView, VerifyUserView, VerifyView
+from apps.auth.views.mobile import (
+    DevicesView,
+    DeviceView,
+    PinCheckView,
+    PinView,
+    RefreshTokenView,
+    SessionTokenView,
+)
 from apps.auth.views.pages import (
     CodePage,
     GuestDemoView,
@@ -14,6 +22,12 @@ from apps.auth.views.pages import (
 urlpatterns = [
     path("auth/login", LoginView.as_view(), name="auth-login"),
     path("auth/verify", VerifyView.as_view(), name="auth-verify"),
+    path("auth/mobile/session-token", SessionTokenView.as_view(), name="mobile-session-token"),
+    path("auth/mobile/refresh-token", RefreshTokenView.as_view(), name="mobile-refresh-token"),
+    path("auth/mobile/pin", PinView.as_view(), name="mobile-pin"),
+    path("auth/mobile/pin/check", PinCheckView.as_view(), name="mobile-pin-check"),
+    path("auth/devices", DevicesView.as_view(), name="devices"),
+    path("auth/devices/<int:device_id>", DeviceView.as_view(), name="device"),
     path("auth/verify-user", VerifyUserView.as_view(), name="auth-verify-user"),
 ]
 

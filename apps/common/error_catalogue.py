@@ -40,6 +40,34 @@ _EDGE: Final = (
     ),
     _edge("AUTHENTICATION_FAILED", 401, "What was sent to prove who is there proves nothing."),
     _edge("PERMISSION_DENIED", 403, "Who is signed in may not do this."),
+    _edge(
+        "REFRESH_TOKEN_INVALID",
+        401,
+        "The refresh token is wrong, or its device is signed out.",
+    ),
+    _edge(
+        "REFRESH_TOKEN_REUSED",
+        401,
+        "The refresh token had been used before, so its device was signed out and its owner told.",
+    ),
+    _edge(
+        "DEVICE_REQUIRED", 403, "The request does not come from a device, which has its own tokens."
+    ),
+    _edge("PIN_NOT_SET", 403, "The device has no PIN yet."),
+    _edge("PIN_REQUIRED", 403, "The device's PIN must be shown for this."),
+    _edge(
+        "PIN_WRONG",
+        403,
+        "This is not the device's PIN; data.triesLeft says how many tries are left.",
+    ),
+    _edge("DEVICE_UNKNOWN", 404, "There is no such device, or it is somebody else's."),
+    _edge("PIN_CHANGED", 409, "The PIN was changed at the same moment.", is_retryable=True),
+    _edge(
+        "PIN_LOCKED",
+        423,
+        "Too many wrong PINs: nothing is evaluated until Retry-After, or the device is signed out.",
+        is_retryable=True,
+    ),
     _edge("NOT_FOUND", 404, "There is nothing at this address."),
     _edge(
         "REQUEST_UNKNOWN",

@@ -16,6 +16,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
     @override
+    def get_client_ip(self, request: HttpRequest) -> str:
+        # The ASGI server has resolved trusted proxies; on a Unix socket there is no address, and allauth wants one.
+        return request.META.get("REMOTE_ADDR") or "::"
+
+    @override
     def add_message(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         # "Signed in as" would wait in the session for a page that shows such messages.
         return

@@ -5,7 +5,6 @@ PostgreSQL and believed for two seconds by this process, so that hot paths need 
 in this process is seen at once, in another one within those two seconds.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -104,7 +103,7 @@ def _session_load(session_key: str) -> AuthenticatedUser | None:
             email=user.email,
             name=user.name,
             is_staff=user.is_staff,
-            session_digest=hashlib.sha256(session_key.encode()).hexdigest()[:32],
+            session_digest=selectors.session_digest_of(session_key),
             expires_us=int(session.get_expiry_date().timestamp() * 1_000_000),
             is_guest=user.is_guest,
         )

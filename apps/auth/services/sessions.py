@@ -3,39 +3,20 @@
 Both go through allauth's `perform_login`, so that a further step of sign-in cannot be passed by.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import perform_login
-from allauth.headless import app_settings
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from apps.auth import selectors
 from apps.auth.models import User
+from apps.auth.services.devices import device_add, device_end_of_life
 from apps.auth.services.identities import session_cache
-from apps.auth.services.users import UserInfo, user_info
-
-
-@dataclass(frozen=True, slots=True)
-class ClientSession:
-    """What a client without cookies gets when it signs in."""
-
-    access_token: str
-    # When the token and its session end, UTC.
-    expires_at: datetime
-    user: UserInfo
-
-
-def _end_fix(session: SessionBase) -> datetime:
-    """Give a session an end that later saves do not move, and return it."""
-    ends = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
-    session.set_expiry(ends)
-    return ends
+from apps.auth.services.refresh import TokenPair, pair_first
 
 
 def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
@@ -45,12 +26,13 @@ def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> 
     response: HttpResponse = perform_login(
         request, user, email_verification="none", redirect_url=redirect_path
     )
-    _end_fix(request.session)
+    # An end that later saves do not move.
+    request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
     return response
 
 
-def client_sign_in(*, request: HttpRequest, user: User) -> ClientSession:
-    """Open a session of its own for a client, and return its token.
+def client_sign_in(*, request: HttpRequest, user: User, ip: str | None) -> TokenPair:
+    """Sign a client in as a device with a session of its own, and return its tokens.
 
     The session of the request, if there is one, stays what it is: signing out of a browser must not
     end a client, nor the other way round.
@@ -60,14 +42,21 @@ def client_sign_in(*, request: HttpRequest, user: User) -> ClientSession:
     request.user = AnonymousUser()
     try:
         perform_login(request, user, email_verification="none")
-        expires_at = _end_fix(request.session)
+        expires_at = device_end_of_life()
+        request.session.set_expiry(expires_at)
         request.session.save()
-        access_token = app_settings.TOKEN_STRATEGY.create_access_token(request)
+        device = device_add(
+            user=user,
+            session_key=request.session.session_key or "",
+            name=request.headers.get("User-Agent", ""),
+            ip=ip,
+            expires_at=expires_at,
+        )
     finally:
         request.session, request.user = browser_session, browser_user
         # Signing in renews the CSRF secret of the request; here that is not the client's.
         request.META["CSRF_COOKIE_NEEDS_UPDATE"] = False
-    return ClientSession(access_token=access_token, expires_at=expires_at, user=user_info(user))
+    return pair_first(device=device, user=user)
 
 
 def browser_sign_out(*, request: HttpRequest) -> None:

@@ -1,19 +1,24 @@
 """Access tokens: what they claim and how their signature is checked; no session is read here.
 
-allauth's headless strategy mints them. A token names a server session in encrypted form and is worth
-nothing without it, so it lives as long as that session: 12 hours, ended early by signing out.
+allauth's headless strategy mints them. A token names a server session in encrypted form, is worth nothing without it, and
+lives for ten minutes; refresh.py gives the next one.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 from allauth.headless.tokens.strategies.jwt import JWTTokenStrategy
 
-# allauth 65 offers no public way from the claim to the session without reading the database.
-from allauth.headless.tokens.strategies.jwt.internal import session_key_from_sid
+# allauth 65 offers no public way between claim and session without a request and the database.
+from allauth.headless.tokens.strategies.jwt.internal import (
+    create_access_token,
+    session_key_from_sid,
+)
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.sessions.backends.base import SessionBase
 from typing_extensions import override
 
 _ISSUER = "cryptocfd"
@@ -29,6 +34,14 @@ class AccessTokenStrategy(JWTTokenStrategy):
     @override
     def get_claims(self, user: AbstractBaseUser) -> dict[str, Any]:
         return {"iss": _ISSUER, "aud": _AUDIENCE}
+
+    def access_token_for(
+        self, user: AbstractBaseUser, session: SessionBase
+    ) -> tuple[str, datetime]:
+        """Return a new token for a session that has been saved, and when it ends."""
+        token = create_access_token(user, session, self.get_claims(user))
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return token, datetime.fromtimestamp(claims["exp"], tz=UTC)
 
 
 @dataclass(frozen=True, slots=True)

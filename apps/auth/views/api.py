@@ -96,7 +96,8 @@ class VerifyView(APIView):
         query.is_valid(raise_exception=True)
         presence = presence_of(request, code=query.validated_data["code"], is_page=False)
         used = login_link_use(token=query.validated_data["token"], presence=presence)
-        session = client_sign_in(request=request._request, user=used.user)  # noqa: SLF001 - DRF's only way to the request that carries the session.
+        plain = request._request  # noqa: SLF001 - DRF's only way to the request that carries the session.
+        session = client_sign_in(request=plain, user=used.user, ip=client_ip(request))
         return Response(success(ClientSessionSerializer(session).data))
 
     def head(self, request: Request) -> Response:  # noqa: ARG002 - the signature is the framework's.

@@ -42,7 +42,13 @@ def test_verify_gives_programs_the_shape_of_the_contract(program):
     body = answer.json()
     assert body["success"] is True
     assert body["message"] == "Success"
-    assert set(body["data"]) == {"accessToken", "expiresAt", "user"}
+    assert set(body["data"]) == {
+        "accessToken",
+        "expiresAt",
+        "refreshToken",
+        "refreshExpiresAt",
+        "user",
+    }
     assert body["data"]["user"] == {
         "id": User.objects.get().pk,
         "email": "alice@example.com",
