@@ -66,6 +66,8 @@ class Environment:
     secret_key_fallbacks: list[str]
     # Mixed into every PIN before it is hashed; losing it makes every PIN wrong.
     pin_pepper: str
+    # Key ring of the secrets of API keys: Fernet keys, comma separated, the first one encrypts.
+    api_key_keys: str
     # Key ring of the snapshots: `id:base64` pairs, comma separated, the first one encrypts.
     snapshot_keys: str
     asgi_server: Literal["uvicorn", "daphne"]
@@ -212,6 +214,12 @@ def environment_load() -> Environment:
         secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
         pin_pepper=env.str("PIN_PEPPER", default="")
         or _secret_read_or_make(data_dir, "pin_pepper", lambda: secrets.token_urlsafe(32)),
+        api_key_keys=env.str("API_KEY_KEYS", default="")
+        or _secret_read_or_make(
+            data_dir,
+            "api_key_keys",
+            lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        ),
         snapshot_keys=snapshot_keys,
         asgi_server=cast(
             "Literal['uvicorn', 'daphne']", _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))

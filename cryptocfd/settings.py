@@ -239,6 +239,8 @@ REFRESH_TOKEN_KEY = salted_hmac(
 ).hexdigest()
 # Not made of SECRET_KEY, whose rotation must not make every PIN wrong.
 PIN_PEPPER = ENVIRONMENT.pin_pepper
+# Key ring of the secrets of API keys, comma separated; the first one encrypts.
+API_KEY_KEYS = ENVIRONMENT.api_key_keys
 # Life of a sign-in link and its code, seconds.
 LOGIN_LINK_SECONDS = 600
 # Binds a link to the browser that asked for it.
@@ -273,9 +275,13 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # First, so that a request without any proof is told 401 and which scheme to use.
         "apps.auth.views.authentication.BearerAuthentication",
+        "apps.auth.views.authentication.SignatureAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "apps.common.key_access.KeyMay",
+    ],
     # Numbers keep their exact digits in both directions.
     "DEFAULT_RENDERER_CLASSES": [
         "apps.common.exact_json.ExactJSONRenderer",

@@ -1,6 +1,7 @@
 """Django's entry for this app; nothing is started here, since every management command runs it."""
 
 from django.apps import AppConfig
+from typing_extensions import override
 
 
 class AuthConfig(AppConfig):
@@ -8,3 +9,11 @@ class AuthConfig(AppConfig):
     label = "accounts"
     verbose_name = "People"
     default_auto_field = "django.db.models.BigAutoField"
+
+    @override
+    def ready(self) -> None:
+        # Views can be imported only once all apps are there.
+        from apps.auth.views.step_up import step_up
+        from apps.common.step_up import step_up_install
+
+        step_up_install(step_up)

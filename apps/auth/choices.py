@@ -21,3 +21,10 @@ class DeviceEnd(models.TextChoices):
     REUSE = "reuse", "A used refresh token was shown again"
     PIN = "pin", "Too many wrong PINs"
     ELSEWHERE = "elsewhere", "Signed out everywhere"
+
+
+class KeyAlgorithm(models.TextChoices):
+    """How the requests of an API key are signed."""
+
+    ED25519 = "ed25519", "Ed25519"
+    HMAC = "hmac", "HMAC-SHA256"

@@ -13,7 +13,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from typing_extensions import override
 
-from apps.auth.choices import DeviceEnd, LinkOrigin
+from apps.auth.choices import DeviceEnd, KeyAlgorithm, LinkOrigin
 
 
 class UserManager(BaseUserManager["User"]):
@@ -210,3 +210,47 @@ class RefreshToken(models.Model):
     @override
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class ApiKey(models.Model):
+    """A key that signs requests for one trading account; the server can check signatures, and shows the secret once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    # Public name of the key, sent with every request.
+    public_id = models.CharField(max_length=32, unique=True, editable=False)
+    # What its owner calls it.
+    name = models.CharField(max_length=40)
+    # The only trading account that it may name.
+    account_id = models.BigIntegerField("account", editable=False)
+    algorithm = models.CharField(max_length=8, choices=KeyAlgorithm)
+    # Ed25519: the public key, base64. Nothing else is known here.
+    public_key = models.CharField(max_length=64, blank=True, editable=False)
+    # HMAC: the secret, encrypted by the key ring of settings.API_KEY_KEYS.
+    secret_encrypted = models.CharField(max_length=300, blank=True, editable=False)
+    may_read = models.BooleanField("reads", default=True)
+    may_trade = models.BooleanField("trades", default=False)
+    # Networks that it may be used from, such as "203.0.113.0/24"; empty means any.
+    networks = models.JSONField("networks", default=list, blank=True)
+    created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+    expires_at = models.DateTimeField("ends", null=True)
+    # To the minute.
+    used_at = models.DateTimeField("last used", null=True, editable=False)
+    used_ip = models.GenericIPAddressField("last used from", null=True, editable=False)
+    revoked_at = models.DateTimeField("revoked", null=True, editable=False)
+
+    class Meta:
+        db_table = "accounts_api_key"
+        verbose_name = "API key"
+        verbose_name_plural = "API keys"
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=(models.Q(algorithm="ed25519") & ~models.Q(public_key=""))
+                | (models.Q(algorithm="hmac") & ~models.Q(secret_encrypted="")),
+                name="accounts_api_key_can_check",
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.public_id

@@ -6,10 +6,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.auth.models import Device
+from apps.auth.choices import KeyAlgorithm
+from apps.auth.models import ApiKey, Device
 from apps.auth.selectors import session_digest_of
 from apps.common.serializers import StrictSerializer
 
+_SCOPES = ("read", "trade")
 _PIN = r"\A[0-9]{4,6}\Z"
 _PIN_ERROR: dict[str, Any] = {"invalid": "expected 4 to 6 digits"}
 
@@ -113,3 +115,48 @@ class DeviceSerializer(StrictSerializer):
 
     def get_isCurrent(self, device: Device) -> bool:  # noqa: N802 - as above.
         return session_digest_of(device.session_key) == self.context["session_digest"]
+
+
+class KeySerializer(StrictSerializer):
+    """One API key, without what signs."""
+
+    keyId = serializers.CharField(source="public_id")
+    name = serializers.CharField()
+    accountId = serializers.IntegerField(source="account_id")
+    algorithm = serializers.ChoiceField(choices=KeyAlgorithm.values)
+    scopes = serializers.SerializerMethodField()
+    ipAddresses = serializers.ListField(source="networks", child=serializers.CharField())
+    createdAt = serializers.DateTimeField(source="created_at")
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)
+    usedAt = serializers.DateTimeField(source="used_at", allow_null=True)
+    usedIp = serializers.CharField(source="used_ip", allow_null=True)
+
+    def get_scopes(self, key: ApiKey) -> list[str]:
+        return [scope for scope in _SCOPES if getattr(key, f"may_{scope}")]
+
+
+class KeyMadeSerializer(KeySerializer):
+    """A key that was just made."""
+
+    secret = serializers.CharField(
+        allow_null=True, help_text="Shown this once; null for Ed25519, whose secret is yours alone."
+    )
+
+
+class KeyWishSerializer(StrictSerializer):
+    """What a new key shall be."""
+
+    name = serializers.CharField(max_length=40)
+    accountId = serializers.IntegerField(required=False, min_value=1, max_value=2**40 - 1)
+    algorithm = serializers.ChoiceField(choices=KeyAlgorithm.values)
+    publicKey = serializers.CharField(
+        max_length=64, required=False, default="", help_text="Ed25519: its 32 bytes in base64."
+    )
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=_SCOPES), min_length=1, max_length=2
+    )
+    ipAddresses = serializers.ListField(
+        child=serializers.CharField(max_length=50), required=False, default=list, max_length=20
+    )
+    expiresAt = serializers.DateTimeField(required=False, allow_null=True)
+    pin = serializers.CharField(max_length=6, required=False, default="", allow_blank=True)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from apps.auth.views.api import LoginView, VerifyUserView, VerifyView
+from apps.auth.views.keys import KeysView, KeyView
 from apps.auth.views.mobile import (
     DevicesView,
     DeviceView,
@@ -28,6 +29,8 @@ urlpatterns = [
     path("auth/mobile/pin/check", PinCheckView.as_view(), name="mobile-pin-check"),
     path("auth/devices", DevicesView.as_view(), name="devices"),
     path("auth/devices/<int:device_id>", DeviceView.as_view(), name="device"),
+    path("keys", KeysView.as_view(), name="keys"),
+    path("keys/<slug:public_id>", KeyView.as_view(), name="key"),
     path("auth/verify-user", VerifyUserView.as_view(), name="auth-verify-user"),
 ]
 

@@ -53,6 +53,24 @@ _EDGE: Final = (
     _edge(
         "DEVICE_REQUIRED", 403, "The request does not come from a device, which has its own tokens."
     ),
+    _edge(
+        "SIGNATURE_INVALID",
+        401,
+        "The key is unknown or has ended, or it has not signed this very request.",
+    ),
+    _edge("KEY_EXPIRED", 401, "The API key has ended."),
+    _edge(
+        "TIMESTAMP_INVALID",
+        401,
+        "The signed timestamp is too old or ahead; data.serverTime has our clock.",
+    ),
+    _edge("NONCE_USED", 401, "The nonce was used before: each request has a new one."),
+    _edge("KEY_FORBIDDEN", 403, "API keys are not taken here."),
+    _edge("KEY_SCOPE_MISSING", 403, "The API key lacks the scope that this needs."),
+    _edge("KEY_ACCOUNT_FORBIDDEN", 403, "The API key is bound to another account."),
+    _edge("KEY_NETWORK_FORBIDDEN", 403, "The API key may not be used from this network address."),
+    _edge("GUEST_FORBIDDEN", 403, "Guests may not do this: tell an e-mail address first."),
+    _edge("STEP_UP_REQUIRED", 403, "This needs a sign-in of the last five minutes."),
     _edge("PIN_NOT_SET", 403, "The device has no PIN yet."),
     _edge("PIN_REQUIRED", 403, "The device's PIN must be shown for this."),
     _edge(
@@ -60,6 +78,8 @@ _EDGE: Final = (
         403,
         "This is not the device's PIN; data.triesLeft says how many tries are left.",
     ),
+    _edge("KEY_UNKNOWN", 404, "There is no such API key, or it is somebody else's."),
+    _edge("KEYS_TOO_MANY", 409, "The user has as many API keys as there may be."),
     _edge("DEVICE_UNKNOWN", 404, "There is no such device, or it is somebody else's."),
     _edge("PIN_CHANGED", 409, "The PIN was changed at the same moment.", is_retryable=True),
     _edge(

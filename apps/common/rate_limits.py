@@ -95,12 +95,7 @@ def rate_limit_require(*, key: str, limits: tuple[RateLimit, ...], what: str) ->
     try:
         wait_us = rate_limit_wait_us(key=key, limits=limits)
     except redis.RedisError as error:
-        raise ServiceError(
-            "UNAVAILABLE",
-            "the counters of this platform cannot be reached: try again in a few seconds",
-            http_status=503,
-            retry_after_s=2,
-        ) from error
+        raise _unavailable() from error
     if wait_us:
         wait_s = -(-wait_us // 1_000_000)
         raise ServiceError(
@@ -110,3 +105,26 @@ def rate_limit_require(*, key: str, limits: tuple[RateLimit, ...], what: str) ->
             data={"retryAfterSeconds": wait_s},
             retry_after_s=wait_s,
         )
+
+
+def once_for(*, key: str, milliseconds: int) -> bool:
+    """Return whether this is the first time that `key` is named within the time.
+
+    Errors: ServiceError UNAVAILABLE if nothing can be noted, since a request that may be a repeated one must not pass.
+    """
+    try:
+        noted = _script().registered_client.set(
+            f"{settings.STREAM_PREFIX}once:{key}", "1", nx=True, px=milliseconds
+        )
+    except redis.RedisError as error:
+        raise _unavailable() from error
+    return bool(noted)
+
+
+def _unavailable() -> ServiceError:
+    return ServiceError(
+        "UNAVAILABLE",
+        "the counters of this platform cannot be reached: try again in a few seconds",
+        http_status=503,
+        retry_after_s=2,
+    )

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
 from apps.common.errors import ServiceError
+from apps.common.key_access import READ_AND_TRADE, Scope, account_require
 from apps.common.openapi import enveloped
 from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS, user_id_of
 from apps.trade import operations
@@ -48,17 +49,17 @@ class OperationView(APIView):
 
     # Whose form the browsable API shows.
     form: ClassVar[Operation | None] = None
+    key_scopes: ClassVar[dict[str, Scope]] = READ_AND_TRADE
 
     def _run(self, request: Request, operation: Operation, data: Any) -> Response:
         gateway = engine_gateway()
         serializer = operation.shape(data=data)
         serializer.is_valid(raise_exception=True)
+        data = _bound(request, serializer.validated_data)
         asked = Asked(
             user_id=user_id_of(request),
-            request_id=_request_id(request, serializer.validated_data)
-            if operation.is_write
-            else "",
-            data=serializer.validated_data,
+            request_id=_request_id(request, data) if operation.is_write else "",
+            data=data,
         )
         return Response(success(gateway.run(_coroutine(operation, asked))))
 
@@ -75,6 +76,20 @@ async def _coroutine(operation: Operation, asked: Asked) -> object:
 def _query(request: Request, **path: object) -> dict[str, Any]:
     # A parameter that is given twice has the value of its last mention.
     return request.query_params.dict() | path
+
+
+def _bound(request: Request, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data with the account that is meant; a key may name no other than its own, nor an order of another.
+
+    Errors: ServiceError KEY_ACCOUNT_FORBIDDEN.
+    """
+    account_id = account_require(request, data.get("accountId"))
+    if account_id is None:
+        return dict(data)
+    for name in ("orderId", "otherOrderId"):
+        if name in data:
+            account_require(request, int(data[name].partition("-")[0]))
+    return {**data, "accountId": account_id}
 
 
 def _request_id(request: Request, data: Mapping[str, Any]) -> str:
@@ -220,6 +235,7 @@ class PreviewView(OperationView):
     """Tells what an order would cost; nothing is placed."""
 
     form = operations.PREVIEW
+    key_scopes: ClassVar[dict[str, Scope]] = {"POST": "read"}
 
     @extend_schema(
         operation_id="trade_preview",

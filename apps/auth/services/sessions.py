@@ -17,6 +17,7 @@ from apps.auth.models import User
 from apps.auth.services.devices import device_add, device_end_of_life
 from apps.auth.services.identities import session_cache
 from apps.auth.services.refresh import TokenPair, pair_first
+from apps.auth.services.step_up import proof_note
 
 
 def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
@@ -26,6 +27,8 @@ def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> 
     response: HttpResponse = perform_login(
         request, user, email_verification="none", redirect_url=redirect_path
     )
+    if request.user.is_authenticated:
+        proof_note(request)
     # An end that later saves do not move.
     request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
     return response

@@ -7,6 +7,8 @@ from rest_framework.request import Request
 from typing_extensions import override
 
 from apps.auth.services.identities import AuthenticatedUser, user_by_token
+from apps.auth.services.signatures import KEY_HEADER, KeyUser, SignedRequest, request_check
+from apps.auth.views.edge import client_ip
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -29,6 +31,47 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         # With this header the answer is 401; without it DRF would say 403.
         return 'Bearer realm="api"'
+
+
+class SignatureAuthentication(BaseAuthentication):
+    """A request that is signed by an API key; `request.user` is then a KeyUser."""
+
+    @override
+    def authenticate(self, request: Request) -> tuple[KeyUser, str] | None:
+        if KEY_HEADER not in request.headers:
+            return None
+        plain = request._request  # noqa: SLF001 - DRF's only way to the body as it was sent.
+        query = plain.META.get("QUERY_STRING", "")
+        user = request_check(
+            request=SignedRequest(
+                method=str(plain.method),
+                path=f"{plain.path}?{query}" if query else plain.path,
+                body=plain.body,
+                headers=plain.headers,
+                ip=client_ip(plain),
+            )
+        )
+        return user, user.key_id
+
+    @override
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+class SignatureAuthenticationScheme(OpenApiAuthenticationExtension):
+    """Describes the signature in the OpenAPI page."""
+
+    target_class = "apps.auth.views.authentication.SignatureAuthentication"
+    name = "signature"
+
+    @override
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": KEY_HEADER,
+            "description": "Beside X-Timestamp, X-Nonce and X-Signature, see docs/API-KEYS.md.",
+        }
 
 
 class BearerAuthenticationScheme(OpenApiAuthenticationExtension):

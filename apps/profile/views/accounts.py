@@ -8,6 +8,7 @@ from rest_framework.views import APIView
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
 from apps.common.errors import ServiceError
+from apps.common.key_access import READ_ONLY, account_bound, account_require
 from apps.common.money import (
     MICRO_DECIMALS,
     number_from_micros,
@@ -55,13 +56,20 @@ class EnsureUserView(APIView):
 class AccountsView(APIView):
     """The user's trading accounts, oldest first; one more demo."""
 
+    key_scopes = READ_ONLY
+
     @extend_schema(
         operation_id="accounts_list",
         responses=enveloped(AccountSerializer(many=True), name="Accounts", failures=(401, 503)),
         tags=["accounts"],
     )
     def get(self, request: Request) -> Response:
-        accounts = selectors.accounts_of_user(user_id=user_id_of(request))
+        bound = account_bound(request)
+        accounts = [
+            account
+            for account in selectors.accounts_of_user(user_id=user_id_of(request))
+            if bound in {None, account.id}
+        ]
         return Response(success(AccountSerializer(accounts, many=True).data))
 
     @extend_schema(
@@ -159,6 +167,8 @@ def amount_micros_of(text: str) -> int:
 class BalanceView(APIView):
     """The money of an account, live from the engine."""
 
+    key_scopes = READ_ONLY
+
     @extend_schema(
         parameters=[AccountQuerySerializer],
         responses=enveloped(BalanceSerializer),
@@ -170,7 +180,7 @@ class BalanceView(APIView):
         query.is_valid(raise_exception=True)
         account = account_choose(
             accounts=selectors.accounts_of_user(user_id=user_id_of(request)),
-            account_id=query.validated_data.get("accountId"),
+            account_id=account_require(request, query.validated_data.get("accountId")),
         )
         view = gateway.run(account_view(account=account))
         return Response(success(_balance(view)))
