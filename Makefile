@@ -105,6 +105,14 @@ mutate: $(VENV)/.dev ## Judges the tests by mutants of the margin arithmetic; wr
 mutate-check: $(VENV)/.dev ## Says which sources have changed since docs/MUTATION.md judged them.
 	@$(BIN)/python -m tests.mutation.report check
 
+.PHONY: replay verify
+replay: $(VENV)/.run ## Proves the whole history in the journal, and decides the retained log again.
+	@$(BIN)/python manage.py replay --verify --from-journal
+	@$(BIN)/python manage.py replay --verify --from-snapshot
+
+verify: $(VENV)/.run ## Proves that the ledger adds up.
+	@$(BIN)/python manage.py verify_ledger
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 .PHONY: check format-check ruff imports tidy types migrations openapi fix

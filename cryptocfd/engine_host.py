@@ -8,6 +8,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from django.conf import settings
 
@@ -19,6 +21,8 @@ from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config, layout_check
+from cryptocfd.history.bootstrap import bootstrap_check
+from cryptocfd.history.recorded import JournalOutputs
 from cryptocfd.order_latency import MeasuredGateway
 from cryptocfd.parts import Part, stop_all
 from cryptocfd.worker import WorkerService
@@ -34,6 +38,21 @@ PART_NAMES = ("web", "engine", "feed", "projector", "worker")
 _STOP_SECONDS = 3.5
 _ENGINE_LIVE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
+_READY = frozenset({EngineState.LIVE, EngineState.STANDBY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What the command line says about the engines (and the projector) of one process."""
+
+    # The one shard to run; None: all of them.
+    shard: int | None = None
+    # Whether to follow the shard's active engine until it is gone.
+    is_standby: bool = False
+    # Folder of the snapshots; None: the one in DATA_DIR.
+    snapshot_dir: Path | None = None
+    # Whether an empty log beside a journal is restored instead of refused.
+    bootstrap: bool = False
 
 
 class EngineHost:
@@ -43,10 +62,12 @@ class EngineHost:
         self,
         part_names: frozenset[str],
         *,
+        options: EngineOptions = EngineOptions(),
         progress: Callable[[str], None] = lambda _line: None,
         on_failure: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._part_names = part_names
+        self.options = options
         # Told of each step of the start, and of each part that ends by a fault of ours.
         self.progress = progress
         self.on_failure = on_failure
@@ -112,7 +133,7 @@ class EngineHost:
 
     def _parts_start(self) -> None:
         if "projector" in self._part_names:
-            self._start("projector", Projector())
+            self._start("projector", Projector(only=self.options.shard))
             self._start("cash relay", CashRelay())
         if "engine" in self._part_names:
             self._engines_start()
@@ -129,21 +150,33 @@ class EngineHost:
 
     def _engines_start(self) -> None:
         layout_check(may_mark=True)
-        is_dedicated = self._part_names == {"engine"}
-        for shard in range(settings.ENGINE_SHARDS):
-            runner = build_runner(engine_config(shard, is_dedicated=is_dedicated))
+        options = self.options
+        bootstrap_check(is_asked=options.bootstrap, say=self.progress)
+        shards = range(settings.ENGINE_SHARDS) if options.shard is None else (options.shard,)
+        # Alone in its process: then the garbage collector may rest, and a snapshot may be taken in a fork.
+        is_dedicated = self._part_names == {"engine"} and len(shards) == 1
+        for shard in shards:
+            config = engine_config(shard, is_dedicated=is_dedicated)
+            config = replace(
+                config,
+                is_standby=options.is_standby,
+                snapshot_dir=options.snapshot_dir or config.snapshot_dir,
+            )
+            runner = build_runner(config, recorded=JournalOutputs(shard))
             self._runners.append(runner)
             self._part_start(f"engine {shard}", run=runner.run, stop=runner.request_stop)
         engines = self._parts[-len(self._runners) :]
         deadline = _ENGINE_LIVE_SECONDS / _POLL_SECONDS
-        while not all(runner.health().state is EngineState.LIVE for runner in self._runners):
+        while not all(runner.health().state in _READY for runner in self._runners):
             failed = next((part.failure for part in engines if part.failure), None)
             deadline -= 1
             if failed is not None or deadline < 0:
                 self._parts_stop()
                 raise SetupError(f"The engine does not go live: {failed or 'the log is too slow'}.")
             self._is_stopped.wait(_POLL_SECONDS)
-        self.progress(f"engine live at output {sum(r.health().number for r in self._runners)}")
+        state = "follows" if options.is_standby else "live"
+        number = sum(runner.health().number for runner in self._runners)
+        self.progress(f"engine {state} at output {number}")
 
     def _start(
         self,

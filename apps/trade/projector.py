@@ -97,6 +97,16 @@ class Projector:
             count += projected
         return count
 
+    def project_exclusively(self) -> bool:
+        """Project what is there now, unless another projector is at work; return whether that was so."""
+        try:
+            if not self._lock():
+                return False
+            self.project_available()
+        finally:
+            self._release()
+        return True
+
     def _follow(self) -> None:
         self._load_offsets()
         while not self._stopped.is_set():

@@ -208,6 +208,12 @@ def account_seq(*, account_id: int) -> int:
     return seq or 0
 
 
+def ledger_totals() -> dict[str, int]:
+    """Return the sum of each ledger account that is not zero, micro-USD."""
+    rows = LedgerEntry.objects.values_list("ledger").annotate(total=Sum("amount_micros"))
+    return {name: int(total) for name, total in rows.order_by("ledger") if total}
+
+
 def ledger_faults() -> list[str]:
     """Return what does not add up, in sentences; empty when all is well.
 

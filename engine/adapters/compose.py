@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.adapters.forked_snapshots import ForkedSnapshots
+from engine.adapters.journalled_log import JournalledLog, RecordedOutputs
 from engine.adapters.redis_inbox import RedisInbox
 from engine.adapters.redis_lease import RedisLease, RedisMonitor
 from engine.adapters.redis_retention import RedisRetention
@@ -51,12 +52,16 @@ def build_runner(
     config: EngineConfig,
     *,
     machines: MachineFactory | None = None,
+    recorded: RecordedOutputs | None = None,
     probe: Probe = probe_nothing,
 ) -> Runner:
-    """Return the engine of one shard, ready to run(); nothing is connected or started yet."""
+    """Return the engine of one shard, ready to run(); nothing is connected or started yet.
+
+    ``recorded`` is where outputs stand that the stream has lost; without it a recovery that lacks some refuses.
+    """
     clock = SystemClock()
     status = Status(shard=config.shard, shards=config.shards, build=config.build)
-    log = RedisLog(config, clock)
+    log = RedisLog(config, clock) if recorded is None else JournalledLog(config, clock, recorded)
     lease = RedisLease(config)
     return Runner(
         config=config,

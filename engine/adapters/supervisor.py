@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 from engine.adapters.compose import build_runner
+from engine.adapters.journalled_log import RecordedOutputs
 from engine.adapters.process import run_to_exit
 from engine.adapters.redis_lease import lease_owner_new
 from engine.config import EngineConfig
@@ -32,10 +33,10 @@ _BACKOFF_S_MAX: Final = 2.0
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def run_engine(config: EngineConfig) -> int:
-    """Run one engine in this process and return its exit code."""
+def run_engine(config: EngineConfig, *, recorded: RecordedOutputs | None = None) -> int:
+    """Run one engine in this process and return its exit code; ``recorded`` as for build_runner()."""
     try:
-        runner = build_runner(config)
+        runner = build_runner(config, recorded=recorded)
     except ValueError as error:
         sys.stderr.write(f"The engine cannot start: {error}.\n")
         return EXIT_CONFIGURATION

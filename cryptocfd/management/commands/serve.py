@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,7 +28,8 @@ from cryptocfd.console import Progress, banner, say
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
-from cryptocfd.engine_host import PART_NAMES, EngineHost
+from cryptocfd.engine_host import PART_NAMES, EngineHost, EngineOptions
+from cryptocfd.history.bootstrap import BOOTSTRAP_HELP
 from cryptocfd.web_server import port_bind, web_run
 
 logger = logging.getLogger(__name__)
@@ -49,10 +51,25 @@ class Command(BaseCommand):
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--only", choices=PART_NAMES, help="run this part alone")
+        parser.add_argument(
+            "--shard", type=int, help="with --only engine or projector: this shard alone"
+        )
+        parser.add_argument(
+            "--standby",
+            action="store_true",
+            help="with --only engine: follow the active engine, and take over when it is gone",
+        )
+        parser.add_argument(
+            "--snapshot-dir",
+            type=Path,
+            help="with --only engine: folder of the snapshots; a standby needs its own",
+        )
+        parser.add_argument("--bootstrap", action="store_true", help=BOOTSTRAP_HELP)
 
     @override
     def handle(self, *_args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
+        self._options = _engine_options(options)
         try:
             if options["only"] is None:
                 self._serve_all()
@@ -111,7 +128,12 @@ class Command(BaseCommand):
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stopping.set())
-        host = EngineHost(frozenset({name}), progress=progress.step, on_failure=failure)
+        host = EngineHost(
+            frozenset({name}),
+            options=self._options,
+            progress=progress.step,
+            on_failure=failure,
+        )
         host.start()
         progress.step(f"{name} is running; Ctrl-C stops it")
         stopping.wait()
@@ -161,6 +183,7 @@ class Command(BaseCommand):
         from cryptocfd.asgi import application
 
         application.host.progress = progress.step
+        application.host.options = self._options
 
         def on_ready() -> None:
             # In a thread, since the banner waits for the first instruments while the loop already serves.
@@ -194,6 +217,25 @@ class Command(BaseCommand):
             "Stop": "Ctrl-C (another link: make login)",
         }
         banner(facts)
+
+
+def _engine_options(options: dict[str, Any]) -> EngineOptions:
+    """Return what was asked for; errors: SetupError for what does not go together."""
+    only, shard = options["only"], options["shard"]
+    if shard is not None and not (
+        only in {"engine", "projector"} and 0 <= shard < settings.ENGINE_SHARDS
+    ):
+        raise SetupError(
+            f"--shard goes with --only engine or projector, and is at most {settings.ENGINE_SHARDS - 1}."
+        )
+    if (options["standby"] or options["snapshot_dir"]) and only != "engine":
+        raise SetupError("--standby and --snapshot-dir go with --only engine.")
+    return EngineOptions(
+        shard=shard,
+        is_standby=options["standby"],
+        snapshot_dir=options["snapshot_dir"],
+        bootstrap=options["bootstrap"],
+    )
 
 
 class StopDeadline:

@@ -105,3 +105,11 @@ def journal_outputs(layout: int, shard: int, *, after: int = 0) -> Iterator[Outp
             return
         yield from outputs
         after = outputs[-1].n
+
+
+def journal_range(layout: int, shard: int, *, after: int, upto: int, limit: int) -> list[Output]:
+    """Return outputs with after < id (packed) <= upto, in order."""
+    rows = JournalEntry.objects.filter(
+        layout=layout, shard=shard, output_id__gt=after, output_id__lte=upto
+    ).order_by("output_id")
+    return [output_of(row) for row in rows[:limit]]

@@ -1,0 +1,296 @@
+"""Shards end to end, their number changed and changed back, history proved and a lost log restored: nothing changes."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from redis import Redis
+
+from apps.trade.models import JournalEntry, LedgerEntry, ProjectorOffset
+from apps.trade.selectors import ledger_faults, ledger_totals
+from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
+from cryptocfd.embedded.errors import SetupError
+from cryptocfd.engine_config import layout_check
+from cryptocfd.history.bootstrap import bootstrap_check
+from engine.messages import streams
+from engine.messages.streams import shard_of
+from engine.values import CashKind
+from tests.integration.sharded import ACCOUNTS, Sharded, cash, place, sharded_platform, trade
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def installation(settings, stream_prefix, log_redis_url, redis_url, tmp_path: Path) -> None:
+    """Give the settings a log, snapshots and a number of shards of the test's own."""
+    settings.DATA_DIR = tmp_path
+    settings.LOG_REDIS_URL, settings.REDIS_URL = log_redis_url, redis_url
+    settings.ENGINE_SHARDS = 1
+
+
+def command(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def divide(settings, shards: int) -> str:
+    printed = command("reshard", "--to", str(shards))
+    settings.ENGINE_SHARDS = shards
+    return printed
+
+
+def begin(platform: Sharded) -> None:
+    platform.define()
+    platform.open_accounts()
+
+
+def test_four_shards_behind_one_gateway(settings):
+    settings.ENGINE_SHARDS = 4
+    assert {shard_of(account, 4) for account in ACCOUNTS} == {0, 1, 2, 3}
+
+    with sharded_platform() as platform:
+        begin(platform)
+        outputs = trade(platform, "a")
+        again = platform.send(place(ACCOUNTS[0], "a-open"))
+        platform.settled()
+
+    assert {output.shard for output in outputs} == {0, 1, 2, 3}
+    assert (again.output_id, again.events) == (outputs[0].output_id, outputs[0].events)
+    offsets = {row.shard: row.n for row in ProjectorOffset.objects.all()}
+    for shard in range(4):
+        numbers = JournalEntry.objects.filter(layout=1, shard=shard).order_by("n")
+        assert list(numbers.values_list("n", flat=True)) == list(range(1, offsets[shard] + 1))
+    assert ledger_faults() == []
+    printed = command("replay", "--verify", "--from-snapshot")
+    assert printed.count("decide as they did") == 4
+    assert "4 shards" in command("replay", "--verify", "--from-journal")
+
+
+def test_one_four_two_one_changes_nothing(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+        first = trade(platform, "a")[0]
+        platform.settled()
+        before = platform.views()
+    totals = ledger_totals()
+
+    digests = set()
+    for shards in (4, 2, 1):
+        printed = divide(settings, shards)
+        digests.add(printed.split("digest ")[1].split(".")[0])
+        with sharded_platform() as platform:
+            assert platform.views() == before
+            # An answer from before the reshard is found in the journal of a former layout.
+            again = platform.send(place(ACCOUNTS[0], "a-open"))
+        assert (again.output_id, again.events) == (first.output_id, first.events)
+        assert ledger_totals() == totals
+        assert ledger_faults() == []
+    # Only the answered request and time were added between them.
+    assert len(digests) == 1
+
+    rows = ProjectorOffset.objects.order_by("layout", "shard").values_list("layout", "shard")
+    assert list(rows) == [(1, 0), (2, 0), (2, 1), (2, 2), (2, 3), (3, 0), (3, 1), (4, 0)]
+    digest = read_models_digest()
+    read_models_rebuild()
+    assert read_models_digest() == digest
+    assert "Layout 4 with 1 shards" in command("replay", "--verify", "--from-journal")
+
+
+def test_trading_goes_on_in_every_layout(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+        trade(platform, "a")
+    for round_, shards in (("b", 3), ("c", 2)):
+        divide(settings, shards)
+        with sharded_platform() as platform:
+            for output in trade(platform, round_):
+                assert output.shard == shard_of(output.account, shards)
+            platform.settled()
+
+    assert ledger_faults() == []
+    assert LedgerEntry.objects.filter(layout=3).exists()
+    printed = command("replay", "--verify", "--from-journal")
+    assert "2 shards" in printed
+    assert "0 snapshots" not in printed
+    assert command("replay", "--verify", "--from-snapshot").count("decide as they did") == 2
+
+
+def test_a_process_with_another_number_of_shards_does_not_start(settings):
+    with sharded_platform() as platform:
+        platform.define()
+    settings.ENGINE_SHARDS = 2
+
+    with pytest.raises(SetupError, match="ENGINE_SHARDS is 2, but the log is divided into 1"):
+        layout_check()
+
+
+def test_a_reshard_refuses_while_somebody_works(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+        with pytest.raises(CommandError, match="Somebody is at work"):
+            command("reshard", "--to", "2")
+        platform.send(cash(ACCOUNTS[0], 3, CashKind.DEPOSIT, 1))
+
+    with pytest.raises(CommandError, match="1 shards already"):
+        command("reshard", "--to", "1")
+
+
+def test_a_reshard_that_is_broken_off_changes_nothing(settings, monkeypatch):
+    with sharded_platform() as platform:
+        begin(platform)
+        trade(platform, "a")
+        platform.settled()
+        before = platform.views()
+
+    def fail(*_args, **_kwargs):
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cryptocfd.history.reshard._switch", fail)
+        with pytest.raises(OSError, match="power cut"):
+            command("reshard", "--to", "2")
+    with sharded_platform() as platform:
+        assert platform.views() == before
+        trade(platform, "b")
+        platform.settled()
+        before = platform.views()
+    divide(settings, 2)
+    with sharded_platform() as platform:
+        assert platform.views() == before
+
+
+# --- a lost log -------------------------------------------------------------------------------------------------------
+
+
+def lose(settings) -> None:
+    """Remove everything that the log's server knows of this installation."""
+    redis = Redis.from_url(settings.LOG_REDIS_URL)
+    keys = list(redis.scan_iter(f"{settings.STREAM_PREFIX}*"))
+    redis.delete(*keys)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("has_snapshots", [True, False])
+def test_a_lost_log_is_restored_from_the_journal(settings, tmp_path, shards, has_snapshots):
+    settings.ENGINE_SHARDS = shards
+    with sharded_platform() as platform:
+        begin(platform)
+        first = trade(platform, "a")[0]
+        platform.settled()
+        before = platform.views()
+        # The quotes after the last output are no part of the journal.
+        platform.price(100_000)
+        for account in ACCOUNTS:
+            platform.order(account, "last")
+        platform.settled()
+        last = platform.views()
+    assert before != last
+    lose(settings)
+    if not has_snapshots:
+        for path in (tmp_path / "snapshots").iterdir():
+            path.unlink()
+
+    with pytest.raises(SetupError, match="start with --bootstrap"):
+        bootstrap_check(is_asked=False)
+    printed: list[str] = []
+    bootstrap_check(is_asked=True, say=printed.append)
+
+    assert sum("restored to output" in line for line in printed) == shards
+    with sharded_platform() as platform:
+        assert platform.views() == last
+        again = platform.send(place(ACCOUNTS[0], "a-open"))
+        later = platform.order(ACCOUNTS[0], "later", side="sell") if has_snapshots else None
+        trade(platform, "b")
+        platform.settled()
+    assert (again.output_id, again.events) == (first.output_id, first.events)
+    assert later is None or later.n > first.n
+    assert ledger_faults() == []
+    assert f"{shards} shards" in command("replay", "--verify", "--from-journal")
+    assert command("replay", "--verify", "--from-snapshot").count("decide as they did") == shards
+
+
+def test_a_log_that_is_not_empty_is_not_restored(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+
+    with pytest.raises(CommandError, match="The log is not empty"):
+        command("engine", "restore", "--from-journal")
+
+
+def test_a_snapshot_that_knows_more_than_the_journal_is_not_passed_over(settings, tmp_path):
+    with sharded_platform() as platform:
+        begin(platform)
+    # As if PostgreSQL had been restored from a backup that is older than the last outputs.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE trade_journalentry DISABLE TRIGGER trade_journal_append_only")
+        cursor.execute(
+            "DELETE FROM trade_journalentry WHERE n = (SELECT max(n) FROM trade_journalentry)"
+        )
+        cursor.execute("ALTER TABLE trade_journalentry ENABLE TRIGGER trade_journal_append_only")
+    newest = JournalEntry.objects.order_by("-n")[0]
+    ProjectorOffset.objects.update(n=newest.n, output_id=newest.output_id, chain=newest.chain)
+    lose(settings)
+
+    with pytest.raises(CommandError, match="decided but never projected"):
+        command("engine", "restore", "--from-journal")
+
+    assert not Redis.from_url(settings.LOG_REDIS_URL).exists(
+        streams.checkpoint_key(settings.STREAM_PREFIX)
+    )
+
+
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_ends_at_the_first_difference(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+        trade(platform, "a")
+    # Of another account's deposit: chain and ledger show it.
+    entry = JournalEntry.objects.get(account=ACCOUNTS[1], request_id="cash-1")
+    events = bytes(entry.events).replace(b"10000000000", b"10000000001")
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE trade_journalentry DISABLE TRIGGER trade_journal_append_only")
+        cursor.execute("UPDATE trade_journalentry SET events = %s WHERE n = %s", [events, entry.n])
+        cursor.execute("ALTER TABLE trade_journalentry ENABLE TRIGGER trade_journal_append_only")
+
+    with pytest.raises(CommandError, match=f"CHAIN_BROKEN: output {entry.n} "):
+        command("replay", "--verify", "--from-journal")
+
+
+def test_a_decision_that_was_recorded_otherwise_is_found(settings, monkeypatch):
+    with sharded_platform() as platform:
+        begin(platform)
+        trade(platform, "a")
+        platform.settled()
+
+    # A release whose commission is another one.
+    monkeypatch.setattr("engine.core.decide.opening.commission_micros", lambda *_numbers: 1)
+    with pytest.raises(
+        CommandError, match=r"First difference at entry \S+, output \d+ of build 'test'"
+    ):
+        command("replay", "--verify", "--from-snapshot")
+
+
+def test_outputs_that_the_stream_has_lost_are_read_from_the_journal(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+        outputs = trade(platform, "a")
+        platform.settled()
+        before = platform.views()
+    # All snapshots but none are gone, so that a start needs every output; the stream has lost some of them.
+    for path in (settings.DATA_DIR / "snapshots").iterdir():
+        path.unlink()
+    redis = Redis.from_url(settings.LOG_REDIS_URL)
+    stream = streams.output_stream(settings.STREAM_PREFIX)
+    redis.xdel(stream, outputs[1].output_id)
+    redis.xtrim(stream, minid=outputs[0].output_id, approximate=False)
+
+    with sharded_platform() as platform:
+        assert platform.views() == before
+        trade(platform, "b")
+
+    assert ledger_faults() == []
