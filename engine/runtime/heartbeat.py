@@ -134,7 +134,7 @@ class Heartbeat:
         # The key belongs to the active engine: a fenced one must not cover its successor's report.
         if self._is_lease_lost or self._status.state is EngineState.FENCED:
             return
-        health = self._status.health(self._clock.now_us())
+        health = self._status.health(self._clock.now_us(), self._clock.monotonic_us())
         self._tell(health.alarms)
         self._monitor.report(health)
 

@@ -138,7 +138,7 @@ class Runner:
 
     def health(self) -> EngineHealth:
         """Return the state of this engine, for readers in its own process."""
-        return self._status.health(self._clock.now_us())
+        return self._status.health(self._clock.now_us(), self._clock.monotonic_us())
 
     @property
     def machine(self) -> StateMachine:

@@ -65,13 +65,17 @@ class Status:
             alarms.append(f"LAG: {lag_entries} entries and {lag_ms} ms behind")
         return tuple(alarms)
 
-    def health(self, now_us: int) -> EngineHealth:
+    def health(self, now_us: int, monotonic_us: int) -> EngineHealth:
         """Compose a report."""
         position, snapshot = self.position, self.snapshot
         lag_entries = max(0, self.input_added - position.applied)
         # Without a first entry there is no time to be behind.
         behind_us = now_us - entry_time_us(position.entry_id) if position.entry_id else 0
-        lag_ms = max(0, behind_us // 1000) if lag_entries else 0
+        lag_us = behind_us if lag_entries else 0
+        if self.batch_began_us:
+            # A log that does not answer tells no lengths either: what is certain is the age of the batch in work.
+            lag_us = max(lag_us, monotonic_us - self.batch_began_us)
+        lag_ms = max(0, lag_us // 1000)
         return EngineHealth(
             state=self.state,
             reason=self.reason,

