@@ -83,6 +83,14 @@ bench-engine: $(VENV)/.run ## Measures the engine beside its limits and a naive 
 bench-bus: $(VENV)/.run ## Measures an order's way through gateway, Valkey and engine beside bare round trips.
 	@$(BIN)/python -m bench.bench_bus $(ARGS)
 
+.PHONY: chaos bench-recovery
+SECONDS ?= 1800
+chaos: $(VENV)/.dev ## Kills everything at random under load for half an hour (SECONDS=, SEED=).
+	CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(or $(SEED),$(shell date +%s)) $(PYTEST) -q -s tests/chaos/test_chaos.py $(ARGS)
+
+bench-recovery: $(VENV)/.run ## Measures an engine's way from its start, or a standby's from a kill, to its first answer.
+	@$(BIN)/python -m bench.bench_recovery $(ARGS)
+
 fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or one by SEED=).
 	$(PYTEST) -q tests/engine/properties/test_random_histories.py $(ARGS)
 

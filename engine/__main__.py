@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--once", action="store_true", help="do not start another engine after a crash"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         config = EngineConfig(
             prefix=options.prefix,

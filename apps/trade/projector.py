@@ -172,6 +172,8 @@ class Projector:
                 shard=shard,
                 defaults={"n": 0, "output_id": 0, "chain": CHAIN_GENESIS},
             )
+            # Before the first output too: whoever has reported nothing holds nothing back from being trimmed.
+            self._report(self._offsets[shard])
 
     def _lock(self) -> bool:
         # A second projector waits here for the first one's end; the offset's compare-and-set guards what slips through.

@@ -4,7 +4,7 @@ Every engine of a shard, active or standby, registers its own verified snapshots
   1. input below the oldest of the hosts' second newest snapshots, so that one torn file is never fatal;
   2. outputs below that too, and below every position that a durable consumer has reported.
 A host silent for an hour is struck off; when it comes back with snapshots that the log has outlived, it needs a copy of
-a newer one. Whoever registers nothing holds nothing; without a single consumer no output is ever removed.
+a newer one. Without a single consumer no output is ever removed.
 """
 
 import logging
@@ -145,16 +145,17 @@ class Trimmer:
         self._retention.close()
 
     def _register(self) -> None:
+        # Also without any: whoever has just begun to follow must not be overtaken before its second snapshot.
         verified = self._status.verified
         entry_ids = tuple(header.entry_id for header in verified)
         now_us = self._clock.monotonic_us()
         is_due = now_us - self._registered_us >= _REGISTER_EVERY_US
-        if not entry_ids or (entry_ids == self._registered and not is_due):
+        if entry_ids == self._registered and not is_due:
             return
         self._retention.register(
             Registration(
                 entry_ids=entry_ids,
-                state_hash=verified[0].state_hash,
+                state_hash=verified[0].state_hash if verified else "",
                 registered_at_us=self._clock.now_us(),
             )
         )
@@ -173,9 +174,6 @@ class Trimmer:
                 _logger.warning("A host that keeps snapshots went silent.", extra={"host": host})
                 self._retention.strike_off(host)
                 del registrations[host]
-        if self._retention.host not in registrations:
-            # Our own recovery comes first: without a registered snapshot everything is still needed.
-            return
         may_go = bounds(registrations, self._retention.consumers())
         self._note_holder(may_go)
         removed = 0

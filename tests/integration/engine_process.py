@@ -4,6 +4,7 @@ Run as ``python -m tests.integration.engine_process <configuration.json> [<point
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -50,6 +51,10 @@ def _killer(point: str, hit: int) -> Probe:
 
 
 def main() -> None:
+    # A halt names its reason, and a failed test shows it.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s %(reason)s", defaults={"reason": ""}))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     fields = json.loads(Path(sys.argv[1]).read_text())
     fields["snapshot_dir"] = Path(fields["snapshot_dir"])
     fields["snapshot_keys"] = tuple(

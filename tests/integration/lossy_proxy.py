@@ -21,6 +21,8 @@ class LossyProxy:
         self._needle = b""
         self._times = 0
         self._is_passed_on = True
+        # Bytes of a lost request that are passed on all the same.
+        self._kept = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def lose_reply_to(self, needle: bytes, *, times: int = 1) -> None:
@@ -30,6 +32,10 @@ class LossyProxy:
     def lose_request(self, needle: bytes, *, times: int = 1) -> None:
         """Close the connection in place of passing the next such requests on."""
         self._needle, self._is_passed_on, self._times = needle, False, times
+
+    def cut_request(self, needle: bytes, kept: int) -> None:
+        """Pass only the first bytes of the next such request on, and close the connection."""
+        self._needle, self._is_passed_on, self._times, self._kept = needle, False, 1, kept
 
     def close(self) -> None:
         self._listener.close()
@@ -55,6 +61,8 @@ class LossyProxy:
                         if self._is_passed_on:
                             server.sendall(request)
                             server.recv(1)
+                        elif self._kept:
+                            server.sendall(request[: self._kept])
                         self.lost += 1
                         return
                     server.sendall(request)

@@ -1,7 +1,9 @@
 """The gateway on a real Valkey: every answer finds its asker, and silence is "unknown"."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from engine.messages.streams import health_key, output_stream
 from engine.values import Side
 from tests.apps.trade.echo_engine import EchoEngine
 from tests.integration.engine_log import wait_for
+from tests.integration.lossy_proxy import LossyProxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
 
@@ -115,6 +118,29 @@ async def test_a_repeat_is_answered_by_the_first_output(gateway, engine):
 
     assert second.output_id == first.output_id
     assert second.reply == first.reply
+
+
+async def test_a_batch_half_delivered_is_unknown_and_resolved_once(
+    engine, log_redis_url, redis_url, stream_prefix
+):
+    with tempfile.TemporaryDirectory() as folder:
+        proxy = LossyProxy(Path(folder) / "log.sock", log_redis_url)
+        gateway = EngineGateway(
+            log_url=proxy.url, redis_url=redis_url, prefix=stream_prefix, timeout_ms=1_500
+        )
+        await gateway.start()
+        commands = [order(1001, f"half-{i}") for i in range(40)]
+        proxy.cut_request(b"XADD", kept=4_000)
+        first = await asyncio.gather(*map(gateway.send, commands), return_exceptions=True)
+        second = await asyncio.gather(*map(gateway.send, commands))
+        await gateway.stop()
+        proxy.close()
+
+    assert proxy.lost == 1
+    assert {type(answer) for answer in first} == {Output, EngineTimeoutError}
+    assert [output.reply.created for output in second] == [(f"1001-half-{i}",) for i in range(40)]
+    told = {o.request_id: o.output_id for o in first if isinstance(o, Output)}
+    assert told.items() <= {o.request_id: o.output_id for o in second}.items()
 
 
 async def test_silence_is_unknown_and_the_same_id_resolves_it(gateway, engine):
