@@ -1,31 +1,39 @@
-// The REST contract as functions. Answers become the shapes of the store here, and nowhere else does the terminal know
-// field names of the wire. Numbers stay decimal text.
+// The REST contract as functions. Answers become the shapes of the store here (shapes.js), and nowhere else does the
+// terminal know addresses of the wire. Numbers stay decimal text.
 
 import { parseExact } from "./format.js";
+import { closedFrom, instrumentFrom, ledgerFrom, orderFrom, positionFrom, previewFrom } from "./shapes.js";
 
 const BASE = "/api/v1";
 const RETRY_DELAYS_MS = [300, 1000, 2000];
 
+let accountId = 0;
+
+/** Let everything that follows mean this account; 0 is the user's default one. */
+export function accountUse(id) {
+  accountId = id;
+}
+
 /** The server said no, in words; `code` is stable, `message` is for people. */
 export class Refusal extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, data = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.data = data;
   }
 }
 
 /** Leave for the sign-in page, which comes back here. */
 export function signInAgain() {
-  location.assign(`/?next=${encodeURIComponent(location.pathname)}`);
+  location.assign(`/?next=${encodeURIComponent(location.pathname)}#sign-in`);
 }
 
-async function call(method, path, { body, requestId } = {}) {
+/** Ask and return the answer's data; errors: Refusal, TypeError when there is no line to the server. */
+export async function call(method, path, { body, requestId, signal } = {}) {
   const headers = { Accept: "application/json" };
-  if (body) {
-    headers["Content-Type"] = "application/json";
-    headers["X-CSRFToken"] = document.querySelector("meta[name=csrf-token]").content;
-  }
+  if (body) headers["Content-Type"] = "application/json";
+  if (method !== "GET") headers["X-CSRFToken"] = document.querySelector("meta[name=csrf-token]").content;
   if (requestId) headers["Idempotency-Key"] = requestId;
   const response = await fetch(BASE + path, {
     method,
@@ -33,6 +41,7 @@ async function call(method, path, { body, requestId } = {}) {
     body: body && JSON.stringify(body),
     credentials: "same-origin",
     cache: "no-store",
+    signal,
   });
   if (response.status === 401) {
     signInAgain();
@@ -47,9 +56,18 @@ async function call(method, path, { body, requestId } = {}) {
   }
   if (!response.ok || answer.success === false) {
     const message = answer.message ?? `The server answered ${response.status}. Please try again.`;
-    throw new Refusal(response.status, answer.code ?? "", message);
+    throw new Refusal(response.status, answer.code ?? "", message, answer.data ?? {});
   }
   return answer.data;
+}
+
+/** Return a path with the parameters that are given, and the account. */
+function pathOf(path, parameters = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries({ ...parameters, accountId: accountId || null })) {
+    if (value !== null && value !== undefined && value !== "") query.set(name, value);
+  }
+  return query.size ? `${path}?${query}` : path;
 }
 
 /** Return an id for one wish of the trader. Repeating the same id can never trade twice. */
@@ -59,12 +77,14 @@ function requestIdCreate() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+const withAccount = (body) => (accountId ? { ...body, accountId } : body);
+
 /** Post a trade. A time-out or a lost line means "unknown", so the same id asks again until the outcome is known. */
 async function trade(path, body) {
   const requestId = requestIdCreate();
   for (const delay of [...RETRY_DELAYS_MS, null]) {
     try {
-      return await call("POST", path, { body, requestId });
+      return await call("POST", path, { body: withAccount(body), requestId });
     } catch (error) {
       const isUnknown = error instanceof TypeError || error.status === 408;
       if (!isUnknown) throw error;
@@ -76,78 +96,80 @@ async function trade(path, body) {
   }
 }
 
-const instrumentFrom = (row) => ({
-  symbol: row.symbol,
-  name: row.name,
-  base: row.base ?? row.symbol.replace(/USDT$/, ""),
-  priceDecimals: Number(row.priceDecimals),
-  quantityDecimals: Number(row.quantityDecimals),
-  quantityMin: row.minQuantity,
-  quantityStep: row.quantityStep,
-  leverageMax: Number(row.maxLeverage),
-});
-
-const positionFrom = (row) => ({
-  id: row.orderId,
-  symbol: row.symbol,
-  direction: row.type === "buy" ? "long" : "short",
-  quantity: row.quantity,
-  entry: row.price,
-  leverage: row.leverage,
-  margin: row.margin,
-  marginMode: row.marginMode,
-  stopLoss: row.stopLoss,
-  takeProfit: row.takeProfit,
-  liquidation: row.liquidationPrice,
-  openedAt: row.createdAt,
-});
-
-const closedFrom = (row) => ({
-  id: row.orderId,
-  symbol: row.symbol,
-  direction: row.type === "buy" ? "long" : "short",
-  quantity: row.quantity,
-  entry: row.entryPrice,
-  exit: row.closePrice,
-  pnl: row.pnl,
-  commission: row.commission,
-  reason: row.closeReason,
-  closedAt: row.closedAt,
-});
-
-/** Return the shapes of the store from the account's snapshot as the socket sends it. */
-export const snapshotFrom = (snapshot) => ({
-  balanceText: snapshot.balance,
-  openRows: snapshot.positions.map(positionFrom),
-});
+// --- market ----------------------------------------------------------------------------------------------------------
 
 export async function instrumentsGet() {
   return (await call("GET", "/supportedAssets")).map(instrumentFrom);
 }
 
+/** Return rows of [epoch ms, open, high, low, close, volume] as text, oldest first. */
+export async function candlesGet({ symbol, interval, limit, endTime, signal }) {
+  const query = new URLSearchParams({ symbol, interval, limit });
+  if (endTime) query.set("endTime", endTime);
+  return (await call("GET", `/candles?${query}`, { signal })).data;
+}
+
+// --- account ---------------------------------------------------------------------------------------------------------
+
 /** Return the account's own numbers: its id and balance as text. */
 export async function balanceGet() {
-  const data = await call("GET", "/balance");
+  const data = await call("GET", pathOf("/balance"));
   return { accountId: data.accountId, balance: data.message };
 }
 
+export async function accountsGet() {
+  return call("GET", "/accounts");
+}
+
 export async function positionsGet() {
-  return (await call("GET", "/trade/open?limit=100")).message.map(positionFrom);
+  return (await call("GET", pathOf("/trade/open", { limit: 100 }))).message.map(positionFrom);
 }
 
-export async function closedGet() {
-  return (await call("GET", "/trade/close?limit=50")).message.map(closedFrom);
+export async function ordersGet() {
+  return (await call("GET", pathOf("/trade/pending", { limit: 100 }))).message.map(orderFrom);
 }
 
-/** Buy or sell at the market; stop prices are text or null. */
-export function orderCreate({ symbol, side, quantity, leverage, stopLoss, takeProfit }) {
-  const body = { symbol, type: side, quantity, leverage };
-  if (stopLoss) body.stopLoss = stopLoss;
-  if (takeProfit) body.takeProfit = takeProfit;
-  return trade("/trade/create", body);
+export async function closedGet({ limit = 50, offset = 0, ...filters } = {}) {
+  return (await call("GET", pathOf("/trade/close", { limit, offset, ...filters }))).message.map(closedFrom);
 }
 
-/** Close a whole position and return what became of it. */
-export async function positionClose(id) {
-  return closedFrom((await trade("/trade/close", { orderId: id })).order);
+/** Return a page of the ledger, newest first, and the cursor of the next one (null: there is none). */
+export async function ledgerGet(id, { cursor, limit = 100 } = {}) {
+  const query = new URLSearchParams({ limit });
+  if (cursor) query.set("cursor", cursor);
+  const data = await call("GET", `/accounts/${id}/ledger?${query}`);
+  return { entries: data.entries.map(ledgerFrom), next: data.nextCursor };
 }
+
+/** Return the account's events after one that was seen, oldest first. */
+export async function eventsGet(id, after) {
+  return call("GET", `/accounts/${id}/events?after=${after}&limit=200`);
+}
+
+export async function receiptGet(orderId) {
+  return call("GET", `/trade/orders/${encodeURIComponent(orderId)}`);
+}
+
+// --- trading ---------------------------------------------------------------------------------------------------------
+
+export async function previewGet(wish, signal) {
+  return previewFrom(await call("POST", "/trade/preview", { body: withAccount(wish), signal }));
+}
+
+/** Place an order: the fields of the contract, without those that are empty. */
+export const orderCreate = (wish) => trade("/trade/create", wish);
+
+/** Close a position, or `quantity` of it, and return what became of it. */
+export async function positionClose(id, quantity) {
+  return closedFrom((await trade("/trade/close", quantity ? { orderId: id, quantity } : { orderId: id })).order);
+}
+
+/** Change the terms of a pending order or the stops of a position; null takes a stop away. */
+export const orderModify = (id, changes) => trade("/trade/modify", { orderId: id, ...changes });
+
+export const positionReverse = (id) => trade("/trade/reverse", { orderId: id });
+export const orderCancel = (id) => trade("/trade/cancel", { orderId: id });
+export const ordersCancelAll = (filter) => trade("/trade/cancelAll", filter);
+
+/** Close all positions, or those of a symbol, side or sign of profit. */
+export const positionsCloseAll = (filter) => trade("/trade/closeAll", filter);

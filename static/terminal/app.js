@@ -1,136 +1,35 @@
-// Puts the terminal together: mounts the parts, opens the socket, carries out what the trader asks for.
+// Puts the terminal together: mounts the parts, opens the socket, shows the instrument of the address.
 
 import { computed, effect } from "@preact/signals";
 import { render } from "preact";
-import { AccountBar, Connection, Views } from "./account.js";
-import {
-  Refusal,
-  balanceGet,
-  closedGet,
-  instrumentsGet,
-  orderCreate,
-  positionClose,
-  positionsGet,
-  signInAgain,
-  snapshotFrom,
-} from "./api.js";
-import { ChartHead, chartMount } from "./chart.js";
-import { MONEY_DECIMALS, grouped, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
+import { AccountBar, Connection, Switcher, Views } from "./account.js";
+import { instrumentsGet, signInAgain } from "./api.js";
+import { ChartHead, candlesApply, chartMount, intervalChoose } from "./chart.js";
+import { dayOpensFollow } from "./day.js";
+import { deedsFor, order } from "./deeds.js";
+import { Dialog } from "./dialog.js";
+import { grouped, price } from "./format.js";
 import { html } from "./html.js";
-import { announce } from "./notices.js";
+import { keysHelp, keysListen } from "./keys.js";
+import { isSoundOn } from "./prefs.js";
+import { previewFollow } from "./preview.js";
+import { accountFind, accountHear, accountRefresh, accountShow, explain, resumeFrom, sessionStart } from "./session.js";
 import { socketOpen } from "./socket.js";
-import {
-  accountApply,
-  ask,
-  bid,
-  bidMove,
-  closed,
-  feedApply,
-  instrument,
-  instruments,
-  link,
-  pricesApply,
-  side,
-  spread,
-  symbol,
-  view,
-} from "./store.js";
+import { ask, bid, bidMove, dayChange, feedApply, instrument, instruments, isSheetOpen, link, pricesApply, side, spread, symbol, view } from "./store.js";
 import { Tables } from "./tables.js";
-import { Ticket, ticketReset } from "./ticket.js";
+import { Ticket } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
-import { Watchlist } from "./watchlist.js";
+import { Watchlist, changeText } from "./watchlist.js";
+import { wishReset } from "./wish.js";
 
 const part = (id) => document.getElementById(id);
 const boot = JSON.parse(part("boot").textContent);
-
-// --- the account -----------------------------------------------------------------------------------------------------
-
-let accountId = null;
-let refreshing = null;
-let isRefreshWanted = false;
-
-async function stakesFetch() {
-  const [own, openRows] = await Promise.all([balanceGet(), positionsGet()]);
-  accountApply({ balanceText: own.balance, openRows });
-  if (own.accountId && own.accountId !== accountId) {
-    accountId = own.accountId;
-    subscribe([`account:${accountId}`]);
-  }
-}
-
-async function historyFetch() {
-  closed.value = await closedGet();
-}
-
-/** Ask for the account's state. Wishes that come while one is under way are answered by one more, made after it. */
-function accountRefresh() {
-  isRefreshWanted = true;
-  refreshing ??= (async () => {
-    try {
-      while (isRefreshWanted) {
-        isRefreshWanted = false;
-        // Side by side: the history waits for the projector, and the money at stake must not wait with it.
-        await Promise.all([stakesFetch(), historyFetch()]);
-      }
-    } catch (error) {
-      explain("The account could not be read", error);
-    } finally {
-      refreshing = null;
-    }
-  })();
-  return refreshing;
-}
-
-/** Take in a frame of the account's channel: its whole state once, then what has happened, event by event. */
-function accountHear(frame) {
-  if (frame.snapshot) {
-    accountApply(snapshotFrom(frame.snapshot));
-  } else {
-    announce(frame.d);
-    accountRefresh();
-  }
-}
-
-function explain(title, error) {
-  if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
-  toast("bad", title, error instanceof Refusal ? error.message : "The server cannot be reached.");
-}
-
-async function order(wish) {
-  const verb = wish.side === "buy" ? "Bought" : "Sold";
-  try {
-    const answer = await orderCreate(wish);
-    const at = answer.price ? ` at ${grouped(answer.price)}` : "";
-    toast("good", `${verb} ${wish.quantity} ${wish.symbol}${at}`);
-    await accountRefresh();
-    return true;
-  } catch (error) {
-    explain("Order refused", error);
-    return false;
-  }
-}
-
-async function close(position) {
-  try {
-    const done = await positionClose(position.id);
-    const [pnl, commission] = [done.pnl, done.commission].map((text) => toUnits(text, MONEY_DECIMALS) ?? 0n);
-    const fee = commission ? `, commission ${money(commission)} USD` : "";
-    toast(
-      "good",
-      `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`,
-      `Result ${signedMoney(pnl)} USD${fee}`,
-    );
-    await accountRefresh();
-  } catch (error) {
-    explain("Not closed", error);
-  }
-}
 
 // --- the instrument --------------------------------------------------------------------------------------------------
 
 function show(name) {
   symbol.value = name;
-  ticketReset();
+  wishReset();
 }
 
 function choose(name) {
@@ -145,6 +44,9 @@ const bidText = computed(() => price(bid.value));
 const askText = computed(() => price(ask.value));
 const spreadText = computed(() => price(spread.value));
 const bidClass = computed(() => `number headline flash ${bidMove.value}`);
+const change = computed(() => dayChange(symbol.value));
+const changed = computed(() => (change.value ? changeText(change.value) : "–"));
+const changeClass = computed(() => `number ${!change.value?.[0] ? "" : change.value[0] > 0n ? "gain" : "loss"}`);
 
 function Instrument() {
   const known = instrument.value;
@@ -155,13 +57,45 @@ function Instrument() {
     <dl>
       <div><dt>Ask</dt><dd class="number">${askText}</dd></div>
       <div><dt>Spread</dt><dd class="number">${spreadText}</dd></div>
+      <div><dt>24 h</dt><dd class=${changeClass}>${changed}</dd></div>
     </dl>
   </div>`;
 }
 
-// --- keys ------------------------------------------------------------------------------------------------------------
+/** The two buttons at the foot of a phone: they draw the ticket up. */
+function Sheet() {
+  const open = (which) => {
+    side.value = which;
+    isSheetOpen.value = true;
+  };
+  if (isSheetOpen.value) {
+    return html`<button class="sheet-close" type="button" onClick=${() => (isSheetOpen.value = false)}>Close the ticket</button>`;
+  }
+  return html`<button class="button submit sell" type="button" onClick=${() => open("sell")}><span>Sell</span> <b class="number">${bidText}</b></button>
+    <button class="button submit buy" type="button" onClick=${() => open("buy")}><span>Buy</span> <b class="number">${askText}</b></button>`;
+}
 
-const KEYS = {
+function SoundSwitch() {
+  return html`<label class="menu-check"><input type="checkbox" checked=${isSoundOn} onChange=${(event) => (isSoundOn.value = event.target.checked)} /> Sounds</label>
+    <button type="button" onClick=${keysHelp}>Keyboard shortcuts</button>`;
+}
+
+// --- start -----------------------------------------------------------------------------------------------------------
+
+const line = socketOpen({
+  prices: pricesApply,
+  candles: candlesApply,
+  account: accountHear,
+  status: feedApply,
+  refused: (frame) => frame.code !== "CHANNEL_UNKNOWN" && toast("bad", "The live line refused a request", frame.message),
+  signedOut: signInAgain,
+  link: (state) => (link.value = state),
+  opened: () => instruments.value.size && accountRefresh(),
+  after: resumeFrom,
+});
+sessionStart(line);
+
+keysListen({
   "/": () => {
     view.value = "markets";
     part("search").focus();
@@ -170,37 +104,11 @@ const KEYS = {
   s: () => (side.value = "sell"),
   n: () => {
     view.value = "trade";
+    isSheetOpen.value = true;
     part("quantity").focus();
   },
-};
-
-document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest("input, textarea, select");
-  if (event.key === "Escape") {
-    event.target.blur();
-    document.querySelector("details.menu").open = false;
-  }
-  const action = KEYS[event.key.toLowerCase()];
-  if (!action || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  action();
-});
-
-document.addEventListener("click", (event) => {
-  const menu = document.querySelector("details.menu");
-  if (!menu.contains(event.target)) menu.open = false;
-});
-
-// --- start -----------------------------------------------------------------------------------------------------------
-
-const subscribe = socketOpen({
-  prices: pricesApply,
-  account: accountHear,
-  status: feedApply,
-  refused: (frame) => toast("bad", "The live line refused a request", frame.message),
-  signedOut: signInAgain,
-  link: (state) => (link.value = state),
-  opened: () => instruments.value.size && accountRefresh(),
+  "?": keysHelp,
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => [String(digit), () => intervalChoose(digit - 1)])),
 });
 
 async function start() {
@@ -214,21 +122,29 @@ async function start() {
   history.replaceState(null, "", `/trade/${name}`);
   show(name);
 
-  render(html`<${Watchlist} onChoose=${choose} />`, part("watchlist"));
-  render(html`<${Ticket} onOrder=${order} />`, part("ticket"));
-  render(html`<${Tables} onClose=${close} />`, part("tables"));
-  render(html`<${ChartHead} />`, part("chart-head"));
+  const does = deedsFor(choose);
+  line.subscribe(["prices:*"]);
   render(html`<${Instrument} />`, part("instrument"));
-  chartMount(part("chart-body"));
-  subscribe(["prices:*"]);
-  await accountRefresh();
+  render(html`<${Ticket} onOrder=${order} />`, part("ticket"));
+  render(html`<${Tables} does=${does} />`, part("tables"));
+  render(html`<${ChartHead} />`, part("chart-head"));
+  render(html`<${Watchlist} onChoose=${choose} />`, part("watchlist"));
+  render(html`<${Sheet} />`, part("sheet"));
+  chartMount(part("chart-body"), line);
+  previewFollow();
+  dayOpensFollow();
+  await accountFind();
 }
 
 render(html`<${Toasts} />`, part("toasts"));
+render(html`<${Dialog} />`, part("dialogs"));
 render(html`<${AccountBar} />`, part("account"));
 render(html`<${Connection} />`, part("connection"));
+render(html`<${Switcher} onChoose=${accountShow} />`, part("switcher"));
 render(html`<${Views} view=${view} />`, part("views"));
+render(html`<${SoundSwitch} />`, part("preferences"));
 effect(() => (part("app").dataset.view = view.value));
+effect(() => part("app").classList.toggle("sheet-open", isSheetOpen.value));
 effect(() => {
   if (bid.value) document.title = `${grouped(bid.value)} ${symbol.value}`;
 });

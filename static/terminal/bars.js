@@ -1,15 +1,45 @@
-// Candles built from quotes as they arrive. Pure: no DOM, no signals, tested by Node.
+// The candles of one chart: history from the server, the newest one moved by what arrives. Pure: no DOM, no signals,
+// tested by Node.
 //
 // Prices are JavaScript numbers here and nowhere else: a bar is a picture, and the chart library draws numbers.
 // No money is computed from one.
 
-const BARS_MAX = 7200;
+/** Return a bar from a row of the API: [epoch ms, open, high, low, close, volume]. */
+export function barFrom([ms, open, high, low, close, volume]) {
+  return {
+    time: Math.floor(Number(ms) / 1000),
+    open: Number(open),
+    high: Number(high),
+    low: Number(low),
+    close: Number(close),
+    volume: Number(volume ?? 0),
+  };
+}
 
 export class BarSeries {
   /** `seconds` is the length of one bar. */
   constructor(seconds) {
     this.seconds = seconds;
     this.bars = [];
+  }
+
+  /** Put history before or over what is there. Bars of the same time are replaced by the newer word. */
+  merge(bars) {
+    const byTime = new Map(this.bars.map((bar) => [bar.time, bar]));
+    for (const bar of bars) byTime.set(bar.time, bar);
+    this.bars = [...byTime.values()].sort((a, b) => a.time - b.time);
+  }
+
+  /** Take in a whole bar; return it if it is the newest or a new one, null if it is older than that. */
+  put(bar) {
+    const last = this.bars.at(-1);
+    if (last && bar.time < last.time) {
+      this.merge([bar]);
+      return null;
+    }
+    if (last && bar.time === last.time) this.bars[this.bars.length - 1] = bar;
+    else this.bars.push(bar);
+    return bar;
   }
 
   /** Take in one price at `ms` (epoch) and return the bar that it changed; null if it belongs to a finished bar. */
@@ -23,11 +53,8 @@ export class BarSeries {
       last.close = price;
       return last;
     }
-    // Opens at the former close, so that a quiet second leaves no gap in the picture.
-    const open = last ? last.close : price;
-    const bar = { time, open, high: Math.max(open, price), low: Math.min(open, price), close: price };
+    const bar = { time, open: price, high: price, low: price, close: price, volume: 0 };
     this.bars.push(bar);
-    if (this.bars.length > BARS_MAX) this.bars.shift();
     return bar;
   }
 }

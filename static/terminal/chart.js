@@ -1,42 +1,37 @@
-// The chart of one symbol: candles of the bid built from the quotes that arrive, the ask, and lines of open positions.
+// The chart of one symbol: candles from the server, the newest one moved by what arrives, volume, the ask, and older bars as
+// one scrolls back. Lines of positions and orders are drawn by lines.js, indicators by studies.js.
 
-import { effect, signal } from "@preact/signals";
-import { CandlestickSeries, CrosshairMode, LineStyle, createChart } from "lightweight-charts";
-import { BarSeries } from "./bars.js";
-import { clock, trimZeros } from "./format.js";
+import { computed, effect, signal } from "@preact/signals";
+import { CandlestickSeries, CrosshairMode, HistogramSeries, LineSeries, LineStyle, createChart } from "lightweight-charts";
+import { Refusal, candlesGet } from "./api.js";
+import { BarSeries, barFrom } from "./bars.js";
+import { Choice } from "./fields.js";
+import { grouped } from "./format.js";
 import { html } from "./html.js";
-import { ask, instrument, positions, quoteOf, symbol } from "./store.js";
+import { ChartLines } from "./lines.js";
+import { chartType, indicators, interval } from "./prefs.js";
+import { STUDIES, Studies } from "./studies.js";
+import { ask, heartbeat, instrument, quoteOf, symbol } from "./store.js";
 
-const INTERVALS = [
-  [1, "1s"],
-  [60, "1m"],
+export const INTERVALS = [
+  ["1m", 60],
+  ["5m", 300],
+  ["15m", 900],
+  ["30m", 1800],
+  ["1h", 3600],
+  ["4h", 14_400],
+  ["1d", 86_400],
 ];
-const interval = signal(1);
-const startedAt = signal("");
-// Symbol -> seconds -> bars; symbols once looked at go on being recorded, so that coming back shows no gap.
-const recordings = new Map();
-// The library writes times as UTC; people read their own clock.
-const toLocalSeconds = (time) => time - new Date(time * 1000).getTimezoneOffset() * 60;
+const SECONDS = new Map(INTERVALS);
+const PAGE = 500;
+// Fewer bars than this left of the screen: older ones are fetched.
+const AHEAD = 60;
+const note = signal("");
+const legend = signal(null);
 
-function recordingOf(name, onBar) {
-  let recording = recordings.get(name);
-  if (!recording) {
-    recording = {
-      startedAt: new Date().toISOString(),
-      bars: new Map(INTERVALS.map(([seconds]) => [seconds, new BarSeries(seconds)])),
-    };
-    recordings.set(name, recording);
-    const quote = quoteOf(name);
-    effect(() => {
-      if (!quote.bid.value) return;
-      for (const [seconds, series] of recording.bars) {
-        const bar = series.add(Number(quote.bid.value), Date.now());
-        if (bar) onBar(name, seconds, bar);
-      }
-    });
-  }
-  return recording;
-}
+// The library writes times as UTC; people read their own clock.
+const toLocal = (time) => time - new Date(time * 1000).getTimezoneOffset() * 60;
+const drawnBar = (bar) => ({ ...bar, time: toLocal(bar.time) });
 
 /** Return a colour of the style sheet as the canvas understands it. The properties are registered, so they resolve. */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -44,49 +39,20 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function themeOptions() {
   const line = colour("--line");
   return {
-    layout: { background: { color: colour("--panel") }, textColor: colour("--muted") },
+    layout: { background: { color: colour("--panel") }, textColor: colour("--muted"), panes: { separatorColor: line, separatorHoverColor: line } },
     grid: { vertLines: { color: colour("--grid") }, horzLines: { color: colour("--grid") } },
     rightPriceScale: { borderColor: line },
     timeScale: { borderColor: line },
   };
 }
 
-function seriesColours() {
+function candleColours() {
   const [up, down] = [colour("--gain"), colour("--loss")];
-  return {
-    upColor: up,
-    downColor: down,
-    borderUpColor: up,
-    borderDownColor: down,
-    wickUpColor: up,
-    wickDownColor: down,
-  };
+  return { upColor: up, downColor: down, borderUpColor: up, borderDownColor: down, wickUpColor: up, wickDownColor: down };
 }
 
-/** Return the lines that a position draws: where it began and where it would end. */
-function positionLines(position) {
-  const entry = {
-    price: Number(position.entry),
-    color: colour("--accent"),
-    title: `${position.direction} ${trimZeros(position.quantity)}`,
-  };
-  const stops = [
-    [position.stopLoss, "--loss", "stop loss"],
-    [position.takeProfit, "--gain", "take profit"],
-  ];
-  const ends = stops
-    .filter(([at]) => at)
-    .map(([at, name, title]) => ({ price: Number(at), color: colour(name), title }));
-  return [entry, ...ends].map((line) => ({
-    ...line,
-    lineWidth: 1,
-    lineStyle: LineStyle.Dashed,
-    axisLabelVisible: true,
-  }));
-}
-
-// The first seconds of a quiet market would fill the height with one tick: never zoom in further than this share.
-const RANGE_SHARE_MIN = 0.001;
+// The first minutes of a quiet market would fill the height with one tick: never zoom in further than this share.
+const RANGE_SHARE_MIN = 0.0006;
 
 /** Widen the price range that the library would choose, if it is too narrow to mean anything. */
 function calmRange(original) {
@@ -98,84 +64,208 @@ function calmRange(original) {
   return { ...info, priceRange: { minValue: minValue - missing / 2, maxValue: maxValue + missing / 2 } };
 }
 
-/** Draw into `element` and follow the store. */
-export function chartMount(element) {
-  const chart = createChart(element, {
-    autoSize: true,
-    // The logo with its link stands in the page: the library's own needs an inline style, which our policy refuses.
-    layout: { attributionLogo: false, fontFamily: getComputedStyle(element).fontFamily, fontSize: 11 },
-    crosshair: { mode: CrosshairMode.Normal },
-    timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 6, barSpacing: 8, minBarSpacing: 1 },
-    rightPriceScale: { scaleMargins: { top: 0.15, bottom: 0.15 } },
-  });
-  chart.applyOptions(themeOptions());
-  const series = chart.addSeries(CandlestickSeries, {
-    ...seriesColours(),
-    priceLineWidth: 1,
-    autoscaleInfoProvider: calmRange,
-  });
-  const askLine = series.createPriceLine({
-    price: 0,
-    color: colour("--muted"),
-    lineWidth: 1,
-    lineStyle: LineStyle.Dotted,
-    lineVisible: false,
-    axisLabelVisible: false,
-    title: "ask",
-  });
-  let lines = [];
+class Chart {
+  constructor(element, line) {
+    this.element = element;
+    // The live line: subscribe and unsubscribe channels.
+    this.line = line;
+    this.chart = createChart(element, {
+      autoSize: true,
+      // The logo with its link stands in the page: the library's own needs an inline style, which our policy refuses.
+      layout: { attributionLogo: false, fontFamily: getComputedStyle(element).fontFamily, fontSize: 11 },
+      crosshair: { mode: CrosshairMode.Normal },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 8, barSpacing: 8, minBarSpacing: 1 },
+      rightPriceScale: { scaleMargins: { top: 0.1, bottom: 0.22 } },
+    });
+    this.chart.applyOptions(themeOptions());
+    const common = { priceLineWidth: 1, autoscaleInfoProvider: calmRange };
+    this.candles = this.chart.addSeries(CandlestickSeries, { ...common, ...candleColours() });
+    this.closes = this.chart.addSeries(LineSeries, { ...common, color: colour("--accent"), lineWidth: 2, visible: false, lastValueVisible: false, priceLineVisible: false });
+    this.volume = this.chart.addSeries(HistogramSeries, { priceScaleId: "volume", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false });
+    this.chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
+    this.askLine = this.candles.createPriceLine({ price: 0, color: colour("--muted"), lineWidth: 1, lineStyle: LineStyle.Dotted, lineVisible: false, axisLabelVisible: false, title: "ask" });
+    this.studies = new Studies({ chart: this.chart, colour });
+    this.lines = new ChartLines({ chart: this.chart, series: this.candles, element, colour });
+    this.bars = new BarSeries(60);
+    this.loading = null;
+    this.isOldest = false;
+    this.channel = "";
+    this.isServed = false;
+    this.follow();
+  }
 
-  const onBar = (name, seconds, bar) => {
-    if (name !== symbol.peek() || seconds !== interval.peek()) return;
-    series.update({ ...bar, time: toLocalSeconds(bar.time) });
+  follow() {
+    effect(() => this.show(symbol.value, interval.value, Boolean(instrument.value)));
+    effect(() => this.askLine.applyOptions({ price: Number(ask.value || 0), lineVisible: Boolean(ask.value) }));
+    effect(() => this.quote(quoteOf(symbol.value).bid.value));
+    effect(() => {
+      const isLine = chartType.value === "line";
+      this.closes.applyOptions({ visible: isLine });
+      const clear = "rgba(0,0,0,0)";
+      const none = { upColor: clear, downColor: clear, borderUpColor: clear, borderDownColor: clear, wickUpColor: clear, wickDownColor: clear };
+      this.candles.applyOptions(isLine ? none : candleColours());
+    });
+    effect(() => {
+      const _beat = heartbeat.value;
+      if (this.isMoved) this.studies.follow(this.bars.bars.map(drawnBar));
+      this.isMoved = false;
+    });
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+      if (range && range.from < AHEAD) this.older();
+    });
+    this.chart.subscribeCrosshairMove(({ time, seriesData }) => {
+      legend.value = time ? (seriesData.get(this.candles) ?? null) : null;
+    });
+    document.documentElement.addEventListener("themechange", () => this.restyle());
+  }
+
+  restyle() {
+    this.chart.applyOptions(themeOptions());
+    if (chartType.value === "candles") this.candles.applyOptions(candleColours());
+    this.closes.applyOptions({ color: colour("--accent") });
+    this.askLine.applyOptions({ color: colour("--muted") });
+    this.studies.restyle();
+    this.lines.restyle();
+    this.drawAll();
+  }
+
+  /** Another symbol or interval: other bars, another price scale, another channel. */
+  show(name, id, isKnown) {
+    if (!isKnown) return;
+    const precision = instrument.peek().priceDecimals;
+    const priceFormat = { type: "price", precision, minMove: 10 ** -precision };
+    this.candles.applyOptions({ priceFormat });
+    this.closes.applyOptions({ priceFormat });
+    this.loading?.abort();
+    this.loading = null;
+    this.isServed = this.isOldest = false;
+    this.bars = new BarSeries(SECONDS.get(id) ?? 60);
+    this.drawAll();
+    if (this.channel) this.line.unsubscribe([this.channel]);
+    this.channel = `candles:${name}:${id}`;
+    this.line.subscribe([this.channel]);
+    this.element.setAttribute("aria-label", `Candles of ${name}, ${id}`);
+    this.load().then(() => this.chart.timeScale().scrollToRealTime());
+  }
+
+  /** Fetch the newest page, or the one before what is there. */
+  async load(endTime) {
+    if (this.loading) return;
+    const mine = (this.loading = new AbortController());
+    note.value = "Loading…";
+    try {
+      const rows = await candlesGet({ symbol: symbol.peek(), interval: interval.peek(), limit: PAGE, endTime, signal: mine.signal });
+      if (this.loading !== mine) return;
+      const range = this.chart.timeScale().getVisibleLogicalRange();
+      const before = this.bars.bars.length;
+      this.bars.merge(rows.map(barFrom));
+      const added = this.bars.bars.length - before;
+      this.isOldest = rows.length < PAGE || added === 0;
+      this.drawAll();
+      if (endTime && range) this.chart.timeScale().setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
+      note.value = this.bars.bars.length ? "" : "No candles yet: they begin with the next price";
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
+      note.value = "No history: candles since you opened this page";
+      this.isOldest = true;
+    } finally {
+      if (this.loading === mine) this.loading = null;
+    }
+  }
+
+  older() {
+    const first = this.bars.bars[0];
+    if (first && !this.isOldest && !this.loading) this.load(first.time * 1000 - 1);
+  }
+
+  drawAll() {
+    const bars = this.bars.bars.map(drawnBar);
+    this.candles.setData(bars);
+    this.closes.setData(bars.map(({ time, close }) => ({ time, value: close })));
+    this.volume.setData(bars.map((bar) => this.volumeOf(bar)));
+    this.studies.setBars(bars);
+    this.element.dataset.bars = String(bars.length);
+  }
+
+  volumeOf({ time, open, close, volume }) {
+    return { time, value: volume, color: colour(close >= open ? "--gain-soft" : "--loss-soft") };
+  }
+
+  drawNewest(bar) {
+    const drawn = drawnBar(bar);
+    this.candles.update(drawn);
+    this.closes.update({ time: drawn.time, value: drawn.close });
+    this.volume.update(this.volumeOf(drawn));
+    this.isMoved = true;
+    this.element.dataset.bars = String(this.bars.bars.length);
+  }
+
+  /** Take in the server's word on the newest candle. */
+  candle(frame) {
+    if (`candles:${frame.symbol}:${frame.interval}` !== this.channel) return;
+    this.isServed = true;
+    for (const row of frame.d) {
+      const bar = this.bars.put(barFrom(row));
+      if (bar) this.drawNewest(bar);
+      else this.drawAll();
+    }
+  }
+
+  /** Move the newest candle by a quote, as long as the server does not. */
+  quote(text) {
+    if (!text || this.isServed || this.loading || !instrument.peek()) return;
+    const bar = this.bars.add(Number(text), Date.now());
+    if (bar) this.drawNewest(bar);
+  }
+}
+
+let chart = null;
+
+/** Draw into `element` and follow the store; `line` subscribes and unsubscribes channels. */
+export function chartMount(element, line) {
+  chart = new Chart(element, line);
+}
+
+/** Take in a frame of a candle channel. */
+export const candlesApply = (frame) => chart?.candle(frame);
+
+// --- head ------------------------------------------------------------------------------------------------------------
+
+const shownAt = (value) => {
+  const decimals = instrument.value?.priceDecimals ?? 2;
+  return grouped(value.toFixed(decimals));
+};
+const legendText = computed(() => {
+  const bar = legend.value;
+  if (!bar || !instrument.value) return "";
+  return `O ${shownAt(bar.open)}  H ${shownAt(bar.high)}  L ${shownAt(bar.low)}  C ${shownAt(bar.close)}`;
+});
+
+function StudyMenu() {
+  const toggle = (id) => {
+    const kept = indicators.value.filter((one) => one !== id);
+    indicators.value = kept.length === indicators.value.length ? [...kept, id] : kept;
   };
-  // Another symbol or interval: other bars, another price scale.
-  effect(() => {
-    const known = instrument.value;
-    if (!known) return;
-    const precision = known.priceDecimals;
-    series.applyOptions({ priceFormat: { type: "price", precision, minMove: 10 ** -precision } });
-    const recording = recordingOf(known.symbol, onBar);
-    const bars = recording.bars.get(interval.value).bars;
-    series.setData(bars.map((bar) => ({ ...bar, time: toLocalSeconds(bar.time) })));
-    chart.timeScale().applyOptions({ secondsVisible: interval.value < 60 });
-    chart.timeScale().scrollToRealTime();
-    startedAt.value = clock(recording.startedAt);
-    element.setAttribute("aria-label", `Candles of ${known.symbol}`);
-  });
-  effect(() => {
-    askLine.applyOptions({ price: Number(ask.value || 0), lineVisible: Boolean(ask.value) });
-  });
-  const drawLines = () => {
-    for (const line of lines) series.removePriceLine(line);
-    const here = positions.value.filter((position) => position.symbol === symbol.value);
-    lines = here.flatMap(positionLines).map((line) => series.createPriceLine(line));
-  };
-  effect(drawLines);
-  document.documentElement.addEventListener("themechange", () => {
-    chart.applyOptions(themeOptions());
-    series.applyOptions(seriesColours());
-    askLine.applyOptions({ color: colour("--muted") });
-    drawLines();
-  });
+  const count = indicators.value.length;
+  return html`<details class="menu">
+    <summary class="tab">Indicators${count > 0 && html` <span class="count">${count}</span>`}</summary>
+    <div class="menu-body">${Object.entries(STUDIES).map(
+      ([id, { name }]) => html`<label key=${id} class="menu-check"><input type="checkbox" checked=${indicators.value.includes(id)} onChange=${() => toggle(id)} /> ${name}</label>`,
+    )}</div>
+  </details>`;
 }
 
 export function ChartHead() {
   return html`
-    <div class="intervals" role="group" aria-label="Interval">
-      ${INTERVALS.map(
-        ([seconds, name]) =>
-          html`<button
-            key=${name}
-            type="button"
-            class="tab"
-            aria-pressed=${interval.value === seconds}
-            onClick=${() => (interval.value = seconds)}
-          >
-            ${name}
-          </button>`,
-      )}
-    </div>
-    <span class="muted chart-note">Live bid since ${startedAt}</span>
+    <${Choice} label="Interval" className="intervals" value=${interval} options=${INTERVALS.map(([id]) => [id, id])} />
+    <${Choice} label="Chart type" className="types" value=${chartType} options=${[["candles", "Candles"], ["line", "Line"]]} />
+    <${StudyMenu} />
+    <span class="muted chart-note number">${legendText.value || note.value}</span>
   `;
+}
+
+/** Choose the interval of a number key. */
+export function intervalChoose(index) {
+  if (INTERVALS[index]) interval.value = INTERVALS[index][0];
 }

@@ -1,22 +1,12 @@
-// What happened to the account without a click of the trader, in words: stops, margin calls, stop-outs.
-// Fills and closes that were asked for here are answered where they were asked.
+// What happened to the account, in words: fills of waiting orders, stops, margin calls, stop-outs. Market orders and closes
+// that were asked for here are answered where they were asked.
 
-import { grouped, money, signedMoney, toUnits, trimZeros, MONEY_DECIMALS } from "./format.js";
+import { MONEY_DECIMALS, grouped, money, signedMoney, toUnits, trimZeros } from "./format.js";
 import { toast } from "./toasts.js";
+import { CLOSE_REASONS } from "./words.js";
 
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
-
-/** How a position may come to be closed: the reason of the wire in words. */
-export const CLOSE_REASONS = {
-  client: "you",
-  operator: "the back office",
-  stop_loss: "stop loss",
-  take_profit: "take profit",
-  stop_out: "stop-out",
-  liquidation: "liquidation",
-  close_by: "an opposite position",
-  reverse: "reversal",
-};
+const ORDER_KINDS = { limit: "Limit", stop: "Stop", stopLimit: "Stop limit" };
 
 const WORDS = {
   MarginCallRaised: (event) => [
@@ -25,7 +15,19 @@ const WORDS = {
     `Margin level is ${trimZeros(event.marginLevel)}%. Add money or close positions, else they will be closed for you.`,
   ],
   MarginCallCleared: () => ["info", "Margin call over", "The margin level is safe again."],
-  StopOutStarted: () => ["bad", "Stop-out", "Positions are being closed, largest loss first."],
+  StopOutStarted: (event) => [
+    "bad",
+    "Stop-out",
+    `Margin level is ${trimZeros(event.marginLevel)}%. Positions are being closed, largest loss first.`,
+  ],
+  StopOutPending: () => ["bad", "Stop-out waits", "Positions cannot be closed now; nothing can be opened until they are."],
+  PositionOpened: (event) => {
+    const kind = ORDER_KINDS[event.orderType];
+    const verb = event.direction === "long" ? "bought" : "sold";
+    return kind && ["good", `${kind} order filled`, `${event.symbol}: ${verb} ${trimZeros(event.quantity)} at ${grouped(event.price)}`];
+  },
+  OrderRejected: (event) => ["bad", "Order not filled", `It reached its price and was refused: ${event.code}.`],
+  OrderExpired: (event) => ["info", "Order expired", `${event.symbol ?? "An order"} was not filled before its end.`],
   PositionClosed: (event) => {
     if (event.closeReason === "client") return null;
     const pnl = micros(event.pnl);
@@ -36,8 +38,10 @@ const WORDS = {
   CashPosted: (event) => ["info", "Balance changed", `${event.kind}: ${money(micros(event.amount))} USD`],
 };
 
-/** Tell the trader about an event of the account; most need no words. */
-export function announce(event) {
+/** Tell the trader about an event of the account; most need no words. `isLate`: it happened while nobody looked. */
+export function announce(event, { isLate = false } = {}) {
   const words = WORDS[event.type]?.(event);
-  if (words) toast(...words);
+  if (!words) return;
+  const [tone, title, text] = words;
+  toast(tone, isLate ? `While you were away: ${title}` : title, text);
 }

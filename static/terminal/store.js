@@ -11,23 +11,41 @@ export const symbol = signal("");
 export const instrument = computed(() => instruments.value.get(symbol.value));
 /** Which side the ticket stands on: "buy" or "sell". */
 export const side = signal("buy");
-/** Which part a narrow screen shows: "markets", "trade" or "positions". */
+/** Which part a narrow screen shows: "markets", "trade", "positions" or "account". */
 export const view = signal("trade");
+/** Whether the ticket of a narrow screen is drawn up. */
+export const isSheetOpen = signal(false);
 
+/** The user's accounts, and which of them is looked at (its id; 0 before the first answer). */
+export const accounts = signal([]);
+export const accountId = signal(0);
+export const account = computed(() => accounts.value.find(({ id }) => id === accountId.value));
 export const positions = signal([]);
+export const orders = signal([]);
 export const closed = signal([]);
+export const ledger = signal([]);
 /** Settled money, micro-USD; null until the first answer. */
 export const balance = signal(null);
+/** Per cent: where the margin call comes, and where positions are closed. */
+export const levels = signal({ call: 100n, stopOut: 50n });
 
-/** The line to the server: state is "connecting", "open" or "waiting"; latency in milliseconds. */
+/** The line to the server: state is "connecting", "open", "silent" or "waiting"; latency in milliseconds. */
 export const link = signal({ state: "connecting", latencyMs: null });
 /** The prices' origin: class is "live", "replay", "simulated" or "" before the first word of it. */
-export const feed = signal({ name: "", sourceClass: "", isFed: true });
+export const feed = signal({ name: "", sourceClass: "", isFed: true, ageMs: null });
+/** Counts half seconds; whoever judges the age of a price reads it. */
+export const heartbeat = signal(0);
+setInterval(() => (heartbeat.value += 1), 500);
 
 /** Take in the server's word on its feed. The source that serves most instruments gives the badge its name. */
-export function feedApply({ feed: name, available, sources }) {
+export function feedApply({ feed: name, available, sources, ageMs }) {
   const main = sources.find((source) => source.name === name);
-  feed.value = { name: name ?? "", sourceClass: main?.sourceClass ?? "", isFed: available };
+  feed.value = {
+    name: name ?? "",
+    sourceClass: main?.sourceClass ?? "",
+    isFed: available === true || available === "true",
+    ageMs: ageMs === null || ageMs === undefined ? null : Number(ageMs),
+  };
 }
 
 const quotes = new Map();
@@ -38,7 +56,7 @@ export function quoteOf(name) {
   if (!quote) {
     // `move` names the last change of the bid: "up" or "down" plus a letter that alternates, so that CSS can start the
     // same flash anew without a timer.
-    quote = { bid: signal(""), ask: signal(""), move: signal(""), at: 0 };
+    quote = { bid: signal(""), ask: signal(""), move: signal(""), heardAt: 0 };
     quotes.set(name, quote);
   }
   return quote;
@@ -54,10 +72,34 @@ export const spread = computed(() => {
   return toText(toUnits(ask.value, decimals) - toUnits(bid.value, decimals), decimals);
 });
 
+// Quiet instruments are confirmed each second; one more allows for the way here.
+const WAY_MS = 1500;
+
+/** Whether the price on the screen is too old to trade on. */
+export const isStale = computed(() => {
+  const _beat = heartbeat.value;
+  const known = instrument.value;
+  const { heardAt } = quoteOf(symbol.value);
+  return Boolean(known && heardAt && performance.now() - heardAt > known.quoteAgeMs + WAY_MS);
+});
+
+/** Why no order can be sent now, in words; empty if nothing is in the way. */
+export const blockade = computed(() => {
+  if (!instrument.value) return "Loading the instrument";
+  if (link.value.state !== "open") return "Waiting for the line to the server";
+  if (!feed.value.isFed) return "Trading is paused: no prices are coming in";
+  if (!bid.value) return "Waiting for a price";
+  if (isStale.value) return `Trading is paused: the price of ${symbol.value} is too old`;
+  if (instrument.value.status === "halted") return `Trading in ${symbol.value} is halted`;
+  if (instrument.value.status === "close_only") return `${symbol.value} may only be closed`;
+  return "";
+});
+
 /** Take in rows of [symbol, bid, ask, epoch ms]. */
 export function pricesApply(rows) {
+  const now = performance.now();
   batch(() => {
-    for (const [name, bid, ask, at] of rows) {
+    for (const [name, bid, ask] of rows) {
       const known = instruments.value.get(name);
       if (!known) continue;
       const quote = quoteOf(name);
@@ -69,9 +111,20 @@ export function pricesApply(rows) {
       }
       quote.bid.value = bid;
       quote.ask.value = ask;
-      quote.at = at;
+      quote.heardAt = now;
     }
   });
+}
+
+/** Symbol -> bid of 24 hours ago as text, for the change of the day. */
+export const dayOpens = signal(new Map());
+
+/** Return the change of a symbol over 24 hours: [ticks, ticks at its beginning], null if unknown. */
+export function dayChange(name) {
+  const known = instruments.value.get(name);
+  const open = known && toUnits(dayOpens.value.get(name), known.priceDecimals);
+  const now = known && toUnits(quoteOf(name).bid.value, known.priceDecimals);
+  return open && now !== null && now !== undefined ? [now - open, open] : null;
 }
 
 /** Give a position its live parts: the price that would close it and its result there, micro-USD. */
@@ -82,20 +135,30 @@ function positionLive(row) {
   const closing = row.direction === "long" ? quote.bid : quote.ask;
   const entryTicks = toUnits(row.entry, known.priceDecimals);
   const quantityUnits = toUnits(row.quantity, known.quantityDecimals);
+  const pnlAt = (ticks) => pnlMicros(known, { direction: row.direction, entryTicks, quantityUnits }, ticks);
   const pnl = computed(() => {
     const ticks = toUnits(closing.value, known.priceDecimals);
-    if (ticks === null) return 0n;
-    return pnlMicros(known, { direction: row.direction, entryTicks, quantityUnits }, ticks);
+    return ticks === null ? 0n : pnlAt(ticks);
   });
-  return { ...row, closing, pnl, marginMicros: toUnits(row.margin, MONEY_DECIMALS) ?? 0n };
+  const marginMicros = toUnits(row.margin, MONEY_DECIMALS) ?? 0n;
+  return { ...row, instrument: known, closing, pnl, pnlAt, entryTicks, quantityUnits, marginMicros };
 }
 
 /** Replace what the account holds by what the server has just said. */
-export function accountApply({ balanceText, openRows }) {
+export function accountApply({ balanceText, openRows, orderRows }) {
   batch(() => {
     balance.value = toUnits(balanceText, MONEY_DECIMALS);
     const isKnown = (row) => instruments.value.has(row.symbol);
     positions.value = openRows.filter(isKnown).map(positionLive);
+    if (orderRows) orders.value = orderRows.filter(isKnown);
+  });
+}
+
+/** Forget what the former account held. */
+export function accountClear() {
+  batch(() => {
+    balance.value = null;
+    positions.value = orders.value = closed.value = ledger.value = [];
   });
 }
 
@@ -120,6 +183,7 @@ export const figures = computed(() => {
   return {
     balance: balance.value,
     pnl,
+    isolated,
     equity: balance.value + pnl,
     used,
     free: crossEquity - used,

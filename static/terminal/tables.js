@@ -1,116 +1,84 @@
-// The tables below the chart: open positions with live results, and what was closed.
+// The panel below the chart: which table stands there, what narrows it, and what is done to all of its rows at once.
 
-import { signal, useComputed } from "@preact/signals";
-import { tone } from "./account.js";
-import { MONEY_DECIMALS, clock, money, percent, price, signedMoney, toUnits, trimZeros } from "./format.js";
+import { signal } from "@preact/signals";
 import { html } from "./html.js";
-import { CLOSE_REASONS } from "./notices.js";
-import { closed, positions } from "./store.js";
+import { Positions, shownPositions } from "./positions.js";
+import { isGrouped, isThisSymbolOnly } from "./prefs.js";
+import { History, Ledger, Orders } from "./records.js";
+import { accountId, orders, positions, symbol } from "./store.js";
+import { filter } from "./table.js";
 
-const tab = signal("open");
-const closing = signal(new Set());
+export const tab = signal("open");
 
 const TABS = [
-  ["open", "Positions"],
+  ["open", "Positions", () => positions.value.length],
+  ["orders", "Orders", () => orders.value.length],
   ["closed", "History"],
+  ["ledger", "Ledger"],
 ];
+const BODIES = { open: Positions, orders: Orders, closed: History, ledger: Ledger };
 
-function Direction({ direction }) {
-  return html`<span class="direction ${direction}">${direction === "long" ? "Long" : "Short"}</span>`;
+function Toggle({ value, name }) {
+  return html`<label class="toggle"><input type="checkbox" checked=${value} onChange=${(event) => (value.value = event.target.checked)} /> ${name}</label>`;
 }
 
-function PositionRow({ position, onClose }) {
-  const { pnl, marginMicros } = position;
-  const text = useComputed(() => signedMoney(pnl.value));
-  const share = useComputed(() => percent(pnl.value, marginMicros));
-  const className = useComputed(() => `number strong ${tone(pnl.value)}`);
-  const current = useComputed(() => price(position.closing.value));
-  const isClosing = closing.value.has(position.id);
-  const close = async () => {
-    closing.value = new Set([...closing.value, position.id]);
-    await onClose(position);
-    closing.value = new Set([...closing.value].filter((id) => id !== position.id));
+/** A menu of deeds for many rows; the browser's own disclosure, so that keys work. */
+function Many({ label, items }) {
+  const choose = (event, run) => {
+    event.target.closest("details").open = false;
+    run();
   };
-  return html`<tr data-position=${position.id}>
-    <th scope="row">
-      <a href="/trade/${position.symbol}">${position.symbol}</a>
-      <${Direction} direction=${position.direction} />
-      <span class="times">${position.leverage}×</span>
-    </th>
-    <td class="number" data-label="Quantity">${trimZeros(position.quantity)}</td>
-    <td class="number" data-label="Entry">${price(position.entry)}</td>
-    <td class="number" data-label="Now">${current}</td>
-    <td class="number" data-label="Margin">${money(marginMicros)}</td>
-    <td class="number" data-label="Stop loss">${price(position.stopLoss)}</td>
-    <td class="number" data-label="Take profit">${price(position.takeProfit)}</td>
-    <td class=${className} data-label="P&L" data-pnl>${text}</td>
-    <td class="number muted" data-label="of margin">${share}</td>
-    <td class="act"><button class="button small" type="button" disabled=${isClosing} onClick=${close}
-      aria-label="Close ${position.symbol} ${position.direction} ${trimZeros(position.quantity)}"
-    >${isClosing ? "Closing…" : "Close"}</button></td>
-  </tr>`;
+  return html`<details class="menu many">
+    <summary class="button small">${label}</summary>
+    <div class="menu-body">${items.map(([name, run]) => html`<button key=${name} type="button" onClick=${(event) => choose(event, run)}>${name}</button>`)}</div>
+  </details>`;
 }
 
-function Positions({ onClose }) {
-  if (positions.value.length === 0) {
-    return html`<p class="empty">
-      No open position. What you buy or sell appears here, with its result changing as prices do.
-    </p>`;
+function Tools({ does }) {
+  if (tab.value === "open" && positions.value.length > 0) {
+    const where = isThisSymbolOnly.value ? { symbol: symbol.value } : {};
+    const items = [
+      ["All shown", () => does.closeAll(where)],
+      ["Losers", () => does.closeAll({ ...where, profit: "losers" })],
+      ["Winners", () => does.closeAll({ ...where, profit: "winners" })],
+      ["Longs", () => does.closeAll({ ...where, type: "buy" })],
+      ["Shorts", () => does.closeAll({ ...where, type: "sell" })],
+    ];
+    const isOne = shownPositions.value.length > 0;
+    return html`<${Toggle} value=${isGrouped} name="By market" />${isOne && html`<${Many} label="Close all" items=${items} />`}`;
   }
-  return html`<table class="rows">
-    <thead><tr>
-      <th scope="col">Position</th><th scope="col">Quantity</th><th scope="col">Entry</th><th scope="col">Now</th>
-      <th scope="col">Margin</th><th scope="col">Stop loss</th><th scope="col">Take profit</th>
-      <th scope="col">P&L, USD</th><th scope="col">of margin</th><td></td>
-    </tr></thead>
-    <tbody>
-      ${positions.value.map((position) => {
-        const key = `${position.id} ${position.quantity}`;
-        return html`<${PositionRow} key=${key} position=${position} onClose=${onClose} />`;
-      })}
-    </tbody>
-  </table>`;
+  if (tab.value === "orders" && orders.value.length > 0) {
+    const where = isThisSymbolOnly.value ? { symbol: symbol.value } : {};
+    return html`<button class="button small" type="button" onClick=${() => does.cancelAll(where)}>Cancel all</button>`;
+  }
+  if (tab.value === "ledger" || tab.value === "closed") {
+    return html`<a class="button small" href="/portfolio${accountId.value ? `?account=${accountId.value}` : ""}">Portfolio</a>`;
+  }
+  return null;
 }
 
-function ClosedRow({ row }) {
-  const pnl = toUnits(row.pnl, MONEY_DECIMALS) ?? 0n;
-  return html`<tr>
-    <th scope="row"><a href="/trade/${row.symbol}">${row.symbol}</a> <${Direction} direction=${row.direction} /></th>
-    <td class="number" data-label="Quantity">${trimZeros(row.quantity)}</td>
-    <td class="number" data-label="Entry">${price(row.entry)}</td>
-    <td class="number" data-label="Exit">${price(row.exit)}</td>
-    <td class="number strong ${tone(pnl)}" data-label="P&L">${signedMoney(pnl)}</td>
-    <td class="number muted" data-label="Commission">${money(toUnits(row.commission, MONEY_DECIMALS) ?? 0n)}</td>
-    <td data-label="Closed by">${CLOSE_REASONS[row.reason] ?? row.reason}</td>
-    <td class="number muted" data-label="Closed">${clock(row.closedAt)}</td>
-  </tr>`;
-}
-
-function History() {
-  if (closed.value.length === 0) return html`<p class="empty">Nothing closed yet.</p>`;
-  return html`<table class="rows">
-    <thead><tr>
-      <th scope="col">Position</th><th scope="col">Quantity</th><th scope="col">Entry</th><th scope="col">Exit</th>
-      <th scope="col">P&L, USD</th><th scope="col">Commission</th><th scope="col">Closed by</th>
-      <th scope="col">Closed</th>
-    </tr></thead>
-    <tbody>${closed.value.map((row) => html`<${ClosedRow} key=${`${row.id} ${row.closedAt}`} row=${row} />`)}</tbody>
-  </table>`;
-}
-
-export function Tables({ onClose }) {
+export function Tables({ does }) {
+  const Body = BODIES[tab.value];
+  const choose = (id) => {
+    tab.value = id;
+    does.tab(id);
+  };
   return html`
-    <div class="panel-head" role="group" aria-label="Tables">
-      ${TABS.map(
-        ([
-          id,
-          name,
-        ]) => html`<button key=${id} class="tab" type="button" aria-pressed=${tab.value === id} onClick=${() => (tab.value = id)}
-        >${name}${id === "open" && html` <span class="count">${positions.value.length}</span>`}</button>`,
-      )}
+    <div class="panel-head tables-head">
+      <div class="tab-row" role="group" aria-label="Tables">
+        ${TABS.map(
+          ([id, name, count]) => html`<button key=${id} class="tab" type="button" aria-pressed=${tab.value === id} onClick=${() => choose(id)}
+          >${name}${count && html` <span class="count">${count()}</span>`}</button>`,
+        )}
+      </div>
+      <div class="table-tools">
+        <${Toggle} value=${isThisSymbolOnly} name="${symbol.value} only" />
+        <input class="filter" type="search" placeholder="Filter" aria-label="Filter the table" value=${filter} onInput=${(event) => (filter.value = event.target.value)} />
+        <${Tools} does=${does} />
+      </div>
     </div>
-    <div class="table-scroll" tabindex="0" role="region" aria-label=${`${tab.value} positions`}>
-      ${tab.value === "open" ? html`<${Positions} onClose=${onClose} />` : html`<${History} />`}
+    <div class="table-scroll" tabindex="0" role="region" aria-label=${TABS.find(([id]) => id === tab.value)[1]}>
+      <${Body} does=${does} />
     </div>
   `;
 }

@@ -1,176 +1,298 @@
-// The order ticket: side, quantity, leverage, stops, what it will lock, and one button that says what it does.
+// The order ticket: kind, side, prices, quantity, leverage, stops, what it will cost, and one button that says what it does.
 
 import { computed, signal } from "@preact/signals";
-import { marginMicros, money, notionalMicros, price, toText, toUnits, trimZeros } from "./format.js";
+import { signedMoney, money, price, toText, toUnits, trimZeros } from "./format.js";
+import { dialogOpen } from "./dialog.js";
+import { Choice, Field, Unit } from "./fields.js";
 import { html } from "./html.js";
-import { ask, bid, bidMove, feed, figures, instrument, link, side, spread } from "./store.js";
+import { orderMode } from "./prefs.js";
+import { suggestedUnits } from "./sizing.js";
+import { ask, bid, bidMove, figures, instrument, isSheetOpen, side, spread } from "./store.js";
+import * as wish from "./wish.js";
 
-const LEVERAGE_FIRST = 5;
 // A first order of about this much: visible on the screen, harmless to the account.
 const SUGGESTED_MICROS = 1_000_000_000n;
-
-const quantity = signal("");
-const leverage = signal(String(LEVERAGE_FIRST));
-const stopLoss = signal("");
-const takeProfit = signal("");
+const DOUBLE_MS = 1200;
+const DASH = "\u2013";
 const isSending = signal(false);
+const isArmed = signal(false);
+const isMoreOpen = signal(false);
 
-const fillPrice = computed(() => (side.value === "buy" ? ask.value : bid.value));
-
-/** Empty the ticket for another instrument; leverage stays, but within its limit. */
-export function ticketReset() {
-  const { leverageMax } = instrument.value;
-  quantity.value = stopLoss.value = takeProfit.value = "";
-  if (Number(leverage.value) > leverageMax) leverage.value = String(leverageMax);
-}
-
-/** Return a quantity worth about SUGGESTED_MICROS with one digit that counts: "0.01". */
-function suggestedQuantity(known, priceTicks) {
-  const perUnit = notionalMicros(known, priceTicks, 1n);
-  const digits = (SUGGESTED_MICROS / (perUnit || 1n)).toString();
-  const rounded = BigInt(digits[0] + "0".repeat(digits.length - 1));
-  const lowest = toUnits(known.quantityMin, known.quantityDecimals) ?? 1n;
-  return trimZeros(toText(rounded > lowest ? rounded : lowest, known.quantityDecimals));
-}
+const MODES = [
+  ["confirm", "Confirm"],
+  ["double", "Double click"],
+  ["single", "One click"],
+];
+const VERBS = { market: "", limit: " limit", stop: " stop", stopLimit: " stop limit" };
 
 const placeholder = computed(() => {
-  const ticks = instrument.value && toUnits(fillPrice.value, instrument.value.priceDecimals);
-  return ticks ? `for example ${suggestedQuantity(instrument.value, ticks)}` : "";
+  const known = instrument.value;
+  const ticks = wish.entryTicks.value;
+  if (!known || !ticks || wish.quantityMode.value !== "units") return wish.quantityMode.value === "usd" ? "USD" : "%";
+  return `for example ${trimZeros(toText(suggestedUnits(known, ticks, SUGGESTED_MICROS), known.quantityDecimals))}`;
 });
 
-/** What stops the order from being sent, in words; empty if nothing does. The server has the last word on the rest. */
-const obstacle = computed(() => {
-  const known = instrument.value;
-  if (!known) return "Loading the instrument";
-  if (link.value.state !== "open") return "Waiting for the line to the server";
-  if (!feed.value.isFed || !fillPrice.value) return "Waiting for a price";
-  if (!quantity.value.trim()) return "Enter a quantity";
-  const units = toUnits(quantity.value, known.quantityDecimals);
-  if (units === null) return `Quantity is a number with at most ${known.quantityDecimals} decimals`;
-  const lowest = toUnits(known.quantityMin, known.quantityDecimals) ?? 1n;
-  if (units < lowest) return `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}`;
-  if (!/^\d+$/.test(leverage.value) || leverage.value < 1 || leverage.value > known.leverageMax) {
-    return `Leverage is a whole number from 1 to ${known.leverageMax}`;
-  }
-  for (const [name, text] of [
-    ["Stop loss", stopLoss.value],
-    ["Take profit", takeProfit.value],
-  ]) {
-    if (text.trim() && toUnits(text, known.priceDecimals) === null) {
-      return `${name} is a price with at most ${known.priceDecimals} decimals`;
-    }
-  }
-  return "";
-});
+// --- sending ---------------------------------------------------------------------------------------------------------
 
-const estimate = computed(() => {
-  const known = instrument.value;
-  const units = known && toUnits(quantity.value, known.quantityDecimals);
-  const bidTicks = known && toUnits(bid.value, known.priceDecimals);
-  const askTicks = known && toUnits(ask.value, known.priceDecimals);
-  if (!units || units < 0n || bidTicks === null || askTicks === null || !(leverage.value >= 1)) return null;
-  const value = notionalMicros(known, side.value === "buy" ? askTicks : bidTicks, units);
-  return {
-    value,
-    margin: marginMicros(value, Math.trunc(leverage.value)),
-    spread: notionalMicros(known, askTicks - bidTicks, units),
+/** Say what the button does: "Buy 0.1 BTC", "Sell limit 2 SOL". */
+function deedOf(which) {
+  const verb = which === "buy" ? "Buy" : "Sell";
+  return `${verb}${VERBS[wish.orderType.value]} ${wish.quantityText.value} ${instrument.value.base}`;
+}
+
+function Confirmation({ deed, body, onSend, close }) {
+  const rows = [
+    ["Market", body.symbol],
+    ["Price", body.price ?? body.stopPrice ? [body.stopPrice, body.price].filter(Boolean).map(price).join(" → ") : "market"],
+    ["Leverage", `${body.leverage}× ${body.marginMode}`],
+    ["Stop loss", body.stopLoss ? price(body.stopLoss) : "none"],
+    ["Take profit", body.takeProfit ? price(body.takeProfit) : "none"],
+    ["Margin", figureText("margin")],
+    ["Commission", figureText("commission")],
+  ];
+  const send = (event) => {
+    event.preventDefault();
+    close();
+    onSend();
   };
-});
-const estimated = (name) => computed(() => (estimate.value ? money(estimate.value[name]) : "\u2013"));
-const [valueText, marginText, costText] = ["value", "margin", "spread"].map(estimated);
-const freeText = computed(() => (figures.value ? money(figures.value.free) : "\u2013"));
-const isBeyond = computed(() =>
-  Boolean(estimate.value && figures.value && estimate.value.margin > figures.value.free),
-);
+  return html`<form onSubmit=${send}>
+    <dl class="estimate">
+      ${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd class="number">${value}</dd></div>`)}
+    </dl>
+    <div class="dialog-actions">
+      <button class="button" type="button" onClick=${close}>Cancel</button>
+      <button class="button submit ${body.type}" type="submit" autofocus>${deed}</button>
+    </div>
+  </form>`;
+}
+
+async function send(onOrder) {
+  if (wish.obstacle.value || isSending.value) return;
+  isSending.value = true;
+  try {
+    // What was traded stays in the ticket; its stops belonged to that one position.
+    if (await onOrder(wish.wishBody(), deedOf(side.value))) {
+      wish.stopsReset();
+      isSheetOpen.value = false;
+    }
+  } finally {
+    isSending.value = false;
+  }
+}
+
+function submit(event, onOrder) {
+  event.preventDefault();
+  if (wish.obstacle.value || isSending.value) return;
+  if (orderMode.value === "single" || (orderMode.value === "double" && isArmed.value)) {
+    isArmed.value = false;
+    send(onOrder);
+  } else if (orderMode.value === "double") {
+    isArmed.value = true;
+    setTimeout(() => (isArmed.value = false), DOUBLE_MS);
+  } else {
+    const deed = deedOf(side.value);
+    const props = { deed, body: wish.wishBody(), onSend: () => send(onOrder) };
+    dialogOpen({ title: `${deed}?`, body: Confirmation, className: "narrow", props });
+  }
+}
+
+// --- parts -----------------------------------------------------------------------------------------------------------
 
 const bidText = computed(() => price(bid.value));
 const askText = computed(() => price(ask.value));
 const spreadText = computed(() => price(spread.value));
-const sellClass = computed(() => `number flash ${bidMove.value}`);
-function SideButton({ name, label, text, className }) {
-  return html`<button
-    type="button" class="side ${name}" aria-keyshortcuts=${name[0]}
-    aria-pressed=${side.value === name} onClick=${() => (side.value = name)}
-  ><span>${label}</span><b class=${className}>${text}</b></button>`;
+const bidClass = computed(() => `number flash ${bidMove.value}`);
+
+/** Choose a side; armed for one click, the price itself trades. */
+export function sideChoose(which, onOrder) {
+  side.value = which;
+  if (orderMode.value === "single" && wish.orderType.value === "market" && !wish.fault.value) send(onOrder);
 }
 
-function Field({ id, label, value, unit, hint }) {
-  return html`<div class="field">
-    <label for=${id}>${label}</label>
-    <div class="input">
-      <input
-        id=${id} class="number" inputmode="decimal" autocomplete="off" placeholder=${hint} value=${value}
-        onInput=${(event) => (value.value = event.target.value.replace(",", "."))}
-      />
-      <span aria-hidden="true">${unit}</span>
+export function Sides({ onOrder }) {
+  const button = (name, label, text, className) => html`<button
+    type="button" class="side ${name}" aria-keyshortcuts=${name[0]} aria-pressed=${side.value === name}
+    onClick=${() => sideChoose(name, onOrder)}
+  ><span>${label}</span><b class=${className}>${text}</b></button>`;
+  return html`<div class="sides" role="group" aria-label="Side">
+    ${button("sell", "Sell", bidText, bidClass)}
+    <span class="spread number" title="Spread">${spreadText}</span>
+    ${button("buy", "Buy", askText, "number")}
+  </div>`;
+}
+
+const SHARES = ["10", "25", "50", "75", "100"];
+
+function Quantity() {
+  const known = instrument.value;
+  const meant = wish.quantityMode.value === "units" ? "" : wish.quantityText.value && `= ${wish.quantityText.value} ${known.base}`;
+  const choose = (share) => {
+    wish.quantityMode.value = "percent";
+    wish.quantity.value = share;
+  };
+  const units = [
+    ["units", known.base],
+    ["usd", "USD"],
+    ["percent", "% free"],
+  ];
+  return html`<div>
+    <${Field} id="quantity" label="Quantity" value=${wish.quantity} hint=${placeholder} note=${meant}>
+      <${Unit} label="Unit of the quantity" value=${wish.quantityMode} options=${units} />
+    <//>
+    <div class="shares" role="group" aria-label="Share of the free margin">
+      ${SHARES.map(
+        (share) => html`<button
+          key=${share} type="button" onClick=${() => choose(share)}
+          aria-pressed=${wish.quantityMode.value === "percent" && wish.quantity.value === share}
+        >${share}%</button>`,
+      )}
     </div>
   </div>`;
 }
 
-function Leverage({ leverageMax }) {
+function Leverage() {
+  const { leverageMax } = instrument.value;
+  const { leverage, estimate, marginMode } = wish;
   const change = (event) => (leverage.value = event.target.value);
+  const tierMax = estimate.value?.tier?.leverageMax ?? leverageMax;
   // How much of the track lies before the thumb; through the CSSOM, which the policy allows.
   const share = `${(100 * (Math.min(leverage.value || 1, leverageMax) - 1)) / Math.max(1, leverageMax - 1)}%`;
+  const isBeyond = Number(leverage.value) > tierMax;
   return html`<div class="field">
-    <label for="leverage">Leverage</label>
+    <div class="field-head"><label for="leverage">Leverage</label>
+      <span class="field-note ${isBeyond ? "loss" : ""}">up to ${tierMax}× at this size</span></div>
     <div class="leverage">
       <input
         type="range" min="1" max=${leverageMax} step="1" aria-label="Leverage slider"
         value=${leverage} style=${{ "--share": share }} onInput=${change}
       />
       <div class="input">
-        <input
-          id="leverage" class="number" inputmode="numeric" autocomplete="off" value=${leverage} onInput=${change}
-        />
+        <input id="leverage" class="number" inputmode="numeric" autocomplete="off" value=${leverage} onInput=${change} />
         <span aria-hidden="true">×</span>
       </div>
     </div>
+    <${Choice} label="Margin mode" value=${marginMode} options=${[["cross", "Cross"], ["isolated", "Isolated"]]} />
   </div>`;
+}
+
+const STOP_MODES = [
+  ["price", "Price"],
+  ["distance", "Distance"],
+  ["money", "USD"],
+];
+
+function Stop({ kind, name }) {
+  const { text, mode } = wish.stops[kind];
+  const { ticks, pnl } = wish.stopAims[kind].value;
+  const parts = [];
+  if (ticks !== null && mode.value !== "price") parts.push(`at ${price(toText(ticks, instrument.value.priceDecimals))}`);
+  if (pnl !== null) parts.push(`${signedMoney(pnl)} USD`);
+  const id = kind === "stopLoss" ? "stop-loss" : "take-profit";
+  return html`<${Field} id=${id} label=${name} value=${text} hint="none" note=${parts.join(" · ")} className="stop">
+    <${Unit} label="${name} by" value=${mode} options=${STOP_MODES} />
+  <//>`;
+}
+
+const TIMES = [
+  ["gtc", "Until cancelled"],
+  ["day", "Today (UTC)"],
+  ["gtd", "Until a time"],
+];
+
+function More() {
+  const { trailing, slippage, timeInForce, expiresAt, isPending } = wish;
+  return html`<details class="more" open=${isMoreOpen.value} onToggle=${(event) => (isMoreOpen.value = event.target.open)}>
+    <summary>More conditions</summary>
+    <div class="more-body">
+      <${Field} id="trailing" label="Trailing stop, distance" value=${trailing} hint="none" unit="USD" />
+      ${
+        isPending.value
+          ? html`<div class="field"><div class="field-head"><label for="tif">Valid</label></div>
+              <div class="input"><select id="tif" value=${timeInForce} onChange=${(event) => (timeInForce.value = event.target.value)}>
+                ${TIMES.map(([id, name]) => html`<option key=${id} value=${id} selected=${timeInForce.value === id}>${name}</option>`)}
+              </select></div></div>
+            ${
+              timeInForce.value === "gtd" &&
+              html`<div class="field"><div class="field-head"><label for="expires">Ends at</label></div>
+                <div class="input"><input id="expires" type="datetime-local" value=${expiresAt} onInput=${(event) => (expiresAt.value = event.target.value)} /></div></div>`
+            }`
+          : html`<${Field} id="slippage" label="Slippage at most" value=${slippage} hint="any" unit="%" />`
+      }
+    </div>
+  </details>`;
+}
+
+// --- figures ---------------------------------------------------------------------------------------------------------
+
+const asMoney = (micros) => (micros === null || micros === undefined ? DASH : money(micros));
+
+function figureText(name) {
+  const text = wish.preview.value?.[name];
+  if (text !== null && text !== undefined) return asMoney(toUnits(text, 6));
+  return asMoney(wish.estimate.value?.[{ value: "value", margin: "margin", spreadCost: "spread" }[name]]);
+}
+
+function Estimate() {
+  const shown = wish.preview.value;
+  const end = shown?.liquidation ?? shown?.stopOut;
+  const swap = shown?.swapNight ? signedMoney(toUnits(shown.swapNight, 6)) : DASH;
+  const margin = wish.estimate.value?.margin ?? 0n;
+  const isBeyond = Boolean(figures.value && margin > figures.value.free);
+  const rows = [
+    ["Order value", figureText("value"), "", "Quantity × price."],
+    ["Margin", figureText("margin"), isBeyond ? "loss" : "", "Order value ÷ leverage, rounded up: locked while the position is open."],
+    ["Free margin after", asMoney(toUnits(shown?.freeAfter, 6)), "", "What is left for other orders."],
+    ["Commission", figureText("commission"), "", "Charged when the order fills, and again when it is closed."],
+    ["Spread cost", figureText("spreadCost"), "", "Quantity × (ask − bid): what closing at once would cost."],
+    ["Swap per night", swap, "", "Financing of one night; positive is paid to you."],
+    [shown?.liquidation ? "Liquidation" : "Stop-out at", end ? price(end) : DASH, "", "Where the position is closed for you if only this market moves."],
+  ];
+  return html`<dl class="estimate" aria-label="What the order would cost">
+    ${rows.map(([name, text, tone, why]) => html`<div key=${name} title=${why}><dt>${name}</dt><dd class="number ${tone}">${text}</dd></div>`)}
+  </dl>`;
+}
+
+const verdict = computed(() => {
+  if (wish.obstacle.value) return ["", wish.obstacle.value];
+  const shown = wish.preview.value;
+  if (shown && !shown.isAccepted && shown.refusal) return ["warn", shown.refusal.message];
+  return ["", ""];
+});
+
+function PendingPrices() {
+  const name = instrument.value.symbol;
+  return html`
+    ${wish.hasStop.value && html`<${Field} id="stop-price" label="Stop price" value=${wish.stopPrice} hint=${bidText.value} unit="USD" note=${name} />`}
+    ${wish.hasLimit.value && html`<${Field} id="limit-price" label="Limit price" value=${wish.limitPrice} hint=${bidText.value} unit="USD" note=${name} />`}
+  `;
 }
 
 export function Ticket({ onOrder }) {
   const known = instrument.value;
   if (!known) return html`<p class="empty">Loading…</p>`;
-  const verb = side.value === "buy" ? "Buy" : "Sell";
-  const isReady = !obstacle.value && !isSending.value;
-  const submit = async (event) => {
-    event.preventDefault();
-    if (!isReady) return;
-    isSending.value = true;
-    const isDone = await onOrder({
-      symbol: known.symbol,
-      side: side.value,
-      quantity: trimZeros(quantity.value.trim()),
-      leverage: Number(leverage.value),
-      stopLoss: stopLoss.value.trim(),
-      takeProfit: takeProfit.value.trim(),
-    });
-    isSending.value = false;
-    // What was traded stays in the ticket; its stops belonged to that one position.
-    if (isDone) stopLoss.value = takeProfit.value = "";
-  };
-  return html`<form class="ticket" onSubmit=${submit} novalidate>
-    <div class="panel-head"><h2>Market order</h2><span class="muted">${known.symbol}</span></div>
-    <div class="sides" role="group" aria-label="Side">
-      <${SideButton} name="sell" label="Sell" text=${bidText} className=${sellClass} />
-      <span class="spread number" title="Spread">${spreadText}</span>
-      <${SideButton} name="buy" label="Buy" text=${askText} className="number" />
+  const isReady = !wish.obstacle.value && !isSending.value;
+  const [tone, words] = verdict.value;
+  const deed = isSending.value ? "Sending…" : isArmed.value ? "Click again to send" : deedOf(side.value);
+  return html`<form class="ticket" onSubmit=${(event) => submit(event, onOrder)} novalidate>
+    <div class="panel-head ticket-head">
+      <h2>${known.symbol}</h2>
+      ${orderMode.value === "single" && html`<span class="badge armed" title="Sell and Buy send market orders at once">One click armed</span>`}
+      <label class="visually-hidden" for="order-mode">How orders are sent</label>
+      <select id="order-mode" class="quiet" value=${orderMode} onChange=${(event) => (orderMode.value = event.target.value)}>
+        ${MODES.map(([id, name]) => html`<option key=${id} value=${id} selected=${orderMode.value === id}>${name}</option>`)}
+      </select>
     </div>
-    <${Field} id="quantity" label="Quantity" value=${quantity} unit=${known.base} hint=${placeholder} />
-    <${Leverage} leverageMax=${known.leverageMax} />
-    <div class="pair">
-      <${Field} id="stop-loss" label="Stop loss" value=${stopLoss} unit="" hint="none" />
-      <${Field} id="take-profit" label="Take profit" value=${takeProfit} unit="" hint="none" />
+    <${Choice} label="Kind of order" className="kinds" value=${wish.orderType} options=${wish.ORDER_TYPES} />
+    <${Sides} onOrder=${onOrder} />
+    ${wish.isPending.value && html`<${PendingPrices} />`}
+    <${Quantity} />
+    <${Leverage} />
+    <div class="stops">${wish.STOP_KINDS.map(([kind, name]) => html`<${Stop} key=${kind} kind=${kind} name=${name} />`)}</div>
+    <${More} />
+    <${Estimate} />
+    <div class="submit-row">
+      <button class="button submit ${side.value}" type="submit" aria-disabled=${!isReady} aria-describedby="obstacle">${deed}</button>
+      <p class="obstacle ${tone}" id="obstacle" role="status">${words}</p>
     </div>
-    <dl class="estimate">
-      <div><dt>Order value</dt><dd class="number">${valueText}</dd></div>
-      <div><dt>Margin needed</dt><dd class="number ${isBeyond.value ? "loss" : ""}">${marginText}</dd></div>
-      <div><dt>Free margin</dt><dd class="number">${freeText}</dd></div>
-      <div><dt>Spread cost</dt><dd class="number">${costText}</dd></div>
-    </dl>
-    <button class="button submit ${side.value}" type="submit" aria-disabled=${!isReady} aria-describedby="obstacle">
-      ${isSending.value ? "Sending…" : html`${verb} ${trimZeros(quantity.value.trim())} ${known.base}`}
-    </button>
-    <p class="obstacle" id="obstacle">${obstacle}</p>
   </form>`;
 }

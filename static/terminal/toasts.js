@@ -2,8 +2,10 @@
 
 import { signal } from "@preact/signals";
 import { html } from "./html.js";
+import { ring } from "./sound.js";
 
 const LIFE_MS = { good: 5000, info: 6000, bad: 12_000 };
+const SHOWN_MAX = 4;
 const toasts = signal([]);
 let count = 0;
 
@@ -12,8 +14,9 @@ const dismiss = (id) => (toasts.value = toasts.value.filter((toast) => toast.id 
 /** Show a message; `tone` is good, info or bad. */
 export function toast(tone, title, text = "") {
   const id = ++count;
-  toasts.value = [...toasts.value.slice(-3), { id, tone, title, text }];
+  toasts.value = [...toasts.value.slice(1 - SHOWN_MAX), { id, tone, title, text }];
   setTimeout(() => dismiss(id), LIFE_MS[tone]);
+  ring(tone);
 }
 
 const SIGNS = { good: "✓", info: "i", bad: "!" };

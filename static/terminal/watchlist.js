@@ -2,13 +2,18 @@
 // A quote changes the text and class of its own cells; no row is rendered again.
 
 import { computed, signal, useComputed } from "@preact/signals";
-import { price } from "./format.js";
+import { percent, price, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
-import { instruments, quoteOf, symbol } from "./store.js";
+import { favouriteToggle, favourites, isFavouritesOnly } from "./prefs.js";
+import { dayChange, instruments, quoteOf, symbol } from "./store.js";
 
 const search = signal("");
 const wanted = computed(() => search.value.trim().toUpperCase());
-const matches = (row) => row.symbol.includes(wanted.value) || row.name.toUpperCase().includes(wanted.value);
+
+function matches(row) {
+  if (!wanted.value) return !isFavouritesOnly.value || favourites.value.includes(row.symbol);
+  return row.symbol.includes(wanted.value) || row.name.toUpperCase().includes(wanted.value);
+}
 const isEmpty = computed(() => ![...instruments.value.values()].some(matches));
 
 function step(event) {
@@ -20,13 +25,28 @@ function step(event) {
   links[Math.max(0, Math.min(links.length - 1, at))]?.focus();
 }
 
+/** Show a change with the sign that colour-blind readers need: "+1.24%". */
+export function changeText([ticks, open]) {
+  return (ticks > 0n ? "+" : "") + percent(ticks, open);
+}
+
 function Row({ row, onChoose }) {
   const quote = quoteOf(row.symbol);
   const bid = useComputed(() => price(quote.bid.value));
-  const ask = useComputed(() => price(quote.ask.value));
+  const gap = useComputed(() => {
+    const [low, high] = [toUnits(quote.bid.value, row.priceDecimals), toUnits(quote.ask.value, row.priceDecimals)];
+    return low === null || high === null ? "" : trimZeros(toText(high - low, row.priceDecimals));
+  });
   const flash = useComputed(() => `number flash ${quote.move.value}`);
+  const change = useComputed(() => dayChange(row.symbol));
+  const changed = useComputed(() => (change.value ? changeText(change.value) : "–"));
+  const changeClass = useComputed(() => {
+    const ticks = change.value?.[0] ?? 0n;
+    return `number change ${ticks > 0n ? "gain" : ticks < 0n ? "loss" : "muted"}`;
+  });
   const isHidden = useComputed(() => !matches(row));
   const isCurrent = useComputed(() => (symbol.value === row.symbol ? "page" : undefined));
+  const isKept = useComputed(() => favourites.value.includes(row.symbol));
   const choose = (event) => {
     // A new tab stays possible: these are real links.
     if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -34,10 +54,13 @@ function Row({ row, onChoose }) {
     onChoose(row.symbol);
   };
   return html`<li hidden=${isHidden}>
+    <button class="star" type="button" aria-label="Favourite ${row.symbol}" aria-pressed=${isKept} onClick=${() => favouriteToggle(row.symbol)}>
+      <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M8 1.800l1.900 4 4.300.500-3.200 3 .9 4.300L8 11.500l-3.900 2.100.9-4.300-3.200-3 4.300-.500z"/></svg>
+    </button>
     <a href="/trade/${row.symbol}" aria-current=${isCurrent} onClick=${choose}>
       <span class="market"><b>${row.base}</b><small>${row.name}</small></span>
-      <span class=${flash}>${bid}</span>
-      <span class="number">${ask}</span>
+      <span class="price"><span class=${flash}>${bid}</span><small class="number" title="Spread">${gap}</small></span>
+      <span class=${changeClass}>${changed}</span>
     </a>
   </li>`;
 }
@@ -56,11 +79,19 @@ export function Watchlist({ onChoose }) {
         }}
       />
       <kbd aria-hidden="true">/</kbd>
+      <button class="star all" type="button" aria-label="Show favourites only" aria-pressed=${isFavouritesOnly.value}
+        onClick=${() => (isFavouritesOnly.value = !isFavouritesOnly.value)}>
+        <svg viewBox="0 0 16 16" width="15" height="15" aria-hidden="true"><path d="M8 1.800l1.900 4 4.300.500-3.200 3 .9 4.300L8 11.500l-3.900 2.100.9-4.300-3.200-3 4.300-.500z"/></svg>
+      </button>
     </div>
-    <p class="market-head" aria-hidden="true"><span>Market</span><span>Bid</span><span>Ask</span></p>
+    <p class="market-head" aria-hidden="true"><span>Market</span><span>Bid / spread</span><span>24 h</span></p>
     <ul class="markets" onKeyDown=${step}>
       ${rows.map((row) => html`<${Row} key=${row.symbol} row=${row} onChoose=${onChoose} />`)}
     </ul>
-    ${isEmpty.value && rows.length > 0 && html`<p class="empty">No market is called “${search}”.</p>`}
+    ${
+      isEmpty.value &&
+      rows.length > 0 &&
+      html`<p class="empty">${wanted.value ? html`No market is called “${search}”.` : "No favourites yet: the star beside a market makes one."}</p>`
+    }
   `;
 }

@@ -1,0 +1,42 @@
+// One modal dialog at a time, by the browser's own <dialog>: focus stays inside, Esc closes, the page behind waits.
+
+import { signal, useSignalEffect } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { html } from "./html.js";
+
+const current = signal(null);
+
+/** Open a dialog: `title`, `body` (a component that gets `close`), `className`. Closes whatever was open. */
+export function dialogOpen({ title, body, className = "", props = {} }) {
+  current.value = { title, body, className, props };
+}
+
+export const dialogClose = () => (current.value = null);
+export const isDialogOpen = () => current.value !== null;
+
+export function Dialog() {
+  const element = useRef(null);
+  useSignalEffect(() => {
+    const dialog = element.current;
+    if (!dialog) return;
+    if (current.value && !dialog.open) dialog.showModal();
+    if (!current.value && dialog.open) dialog.close();
+  });
+  const open = current.value;
+  const closeOutside = (event) => {
+    if (event.target === element.current) dialogClose();
+  };
+  return html`<dialog
+    ref=${element} class="dialog ${open?.className ?? ""}" aria-labelledby="dialog-title"
+    onClose=${dialogClose} onPointerDown=${closeOutside}
+  >
+    ${
+      open &&
+      html`<div class="dialog-inside">
+        <header><h2 id="dialog-title">${open.title}</h2>
+          <button class="icon-button" type="button" aria-label="Close" onClick=${dialogClose}>×</button></header>
+        <${open.body} ...${open.props} close=${dialogClose} />
+      </div>`
+    }
+  </dialog>`;
+}

@@ -1,0 +1,122 @@
+// The tables of what waits and of what has been: pending orders, closings, the ledger.
+
+import { tone } from "./account.js";
+import { MONEY_DECIMALS, clock, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
+import { html } from "./html.js";
+import { CLOSE_REASONS, LEDGER_KINDS } from "./words.js";
+import { Direction } from "./positions.js";
+import { isThisSymbolOnly } from "./prefs.js";
+import { closed, ledger, orders, symbol } from "./store.js";
+import { Act, Empty, Head, filterRows, orderSignal, sortRows } from "./table.js";
+
+const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
+const here = (rows) => (isThisSymbolOnly.value ? rows.filter((row) => row.symbol === symbol.value) : rows);
+
+// --- pending orders --------------------------------------------------------------------------------------------------
+
+const KINDS = { limit: "limit", stop: "stop", stopLimit: "stop limit" };
+const ordersOrder = orderSignal();
+const ORDER_COLUMNS = [
+  { id: "symbol", label: "Order", sort: (row) => row.symbol },
+  { id: "quantity", label: "Quantity" },
+  { id: "stop", label: "Stop price" },
+  { id: "limit", label: "Limit price" },
+  { id: "stopLoss", label: "Stop loss" },
+  { id: "takeProfit", label: "Take profit" },
+  { id: "valid", label: "Valid" },
+  { id: "placed", label: "Placed", sort: (row) => row.placedAt },
+  { id: "act", label: "" },
+];
+
+const validity = (row) => ({ gtc: "until cancelled", day: "today (UTC)", gtd: `until ${clock(row.expiresAt)}` })[row.timeInForce];
+
+function OrderRow({ row, does }) {
+  const name = `${row.side} ${KINDS[row.orderType]} ${trimZeros(row.quantity)} ${row.symbol}`;
+  const direction = row.side === "buy" ? "long" : "short";
+  return html`<tr data-order=${row.id}>
+    <th scope="row"><a href="/trade/${row.symbol}" onClick=${(event) => does.show(event, row.symbol)}>${row.symbol}</a>
+      <span class="direction ${direction}">${row.side === "buy" ? "Buy" : "Sell"} ${KINDS[row.orderType]}</span>
+      <span class="times">${row.leverage}×${row.isActivated ? " active" : ""}</span></th>
+    <td class="number" data-label="Quantity">${trimZeros(row.quantity)}</td>
+    <td class="number" data-label="Stop price">${price(row.stopPrice)}</td>
+    <td class="number" data-label="Limit price">${price(row.price)}</td>
+    <td class="number" data-label="Stop loss">${price(row.stopLoss)}</td>
+    <td class="number" data-label="Take profit">${price(row.takeProfit)}</td>
+    <td data-label="Valid">${validity(row)}</td>
+    <td class="number muted" data-label="Placed">${clock(row.placedAt)}</td>
+    <td class="act">
+      <${Act} label="Edit ${name}" name="Edit the order" onClick=${() => does.editOrder(row)}>Edit<//>
+      <button class="button small" type="button" aria-label="Cancel ${name}" onClick=${() => does.cancel(row)}>Cancel</button>
+    </td>
+  </tr>`;
+}
+
+export function Orders({ does }) {
+  const rows = filterRows(here(orders.value), (row) => [row.symbol, row.side, row.orderType, row.id]);
+  if (rows.length === 0) return html`<${Empty}>No order is waiting. Limit and stop orders wait here for their price.<//>`;
+  return html`<table class="rows">
+    <${Head} columns=${ORDER_COLUMNS} order=${ordersOrder} />
+    <tbody>${sortRows(rows, ORDER_COLUMNS, ordersOrder.value).map((row) => html`<${OrderRow} key=${JSON.stringify(row)} row=${row} does=${does} />`)}</tbody>
+  </table>`;
+}
+
+// --- closings --------------------------------------------------------------------------------------------------------
+
+const closedOrder = orderSignal();
+const CLOSED_COLUMNS = [
+  { id: "symbol", label: "Position", sort: (row) => row.symbol },
+  { id: "quantity", label: "Quantity" },
+  { id: "entry", label: "Entry" },
+  { id: "exit", label: "Exit" },
+  { id: "pnl", label: "P&L, USD", sort: (row) => micros(row.pnl), title: "Before commission" },
+  { id: "commission", label: "Commission", sort: (row) => micros(row.commission) },
+  { id: "reason", label: "Closed by", sort: (row) => row.reason },
+  { id: "closed", label: "Closed", sort: (row) => row.closedAt },
+  { id: "act", label: "" },
+];
+
+function ClosedRow({ row, does }) {
+  const pnl = micros(row.pnl);
+  return html`<tr>
+    <th scope="row"><a href="/trade/${row.symbol}" onClick=${(event) => does.show(event, row.symbol)}>${row.symbol}</a> <${Direction} direction=${row.direction} /></th>
+    <td class="number" data-label="Quantity">${trimZeros(row.quantity)}</td>
+    <td class="number" data-label="Entry">${price(row.entry)}</td>
+    <td class="number" data-label="Exit">${price(row.exit)}</td>
+    <td class="number strong ${tone(pnl)}" data-label="P&L">${signedMoney(pnl)}</td>
+    <td class="number muted" data-label="Commission">${money(micros(row.commission))}</td>
+    <td data-label="Closed by">${CLOSE_REASONS[row.reason] ?? row.reason}</td>
+    <td class="number muted" data-label="Closed">${clock(row.closedAt)}</td>
+    <td class="act"><${Act} label="Why was ${row.symbol} ${row.direction} closed?" name="The receipt in words" onClick=${() => does.why(row.id)}>Why?<//></td>
+  </tr>`;
+}
+
+export function History({ does }) {
+  const rows = filterRows(here(closed.value), (row) => [row.symbol, row.direction, CLOSE_REASONS[row.reason], row.id]);
+  if (rows.length === 0) return html`<${Empty}>Nothing closed yet.<//>`;
+  return html`<table class="rows">
+    <${Head} columns=${CLOSED_COLUMNS} order=${closedOrder} />
+    <tbody>${sortRows(rows, CLOSED_COLUMNS, closedOrder.value).map((row) => html`<${ClosedRow} key=${`${row.id} ${row.closedAt}`} row=${row} does=${does} />`)}</tbody>
+  </table>`;
+}
+
+// --- ledger ----------------------------------------------------------------------------------------------------------
+
+export function Ledger() {
+  const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", LEDGER_KINDS[row.kind] ?? row.kind, row.orderId ?? ""]);
+  if (rows.length === 0) return html`<${Empty}>No money has moved yet.<//>`;
+  return html`<table class="rows">
+    <thead><tr><th scope="col">Entry</th><th scope="col">Market</th><th scope="col">Order</th><th scope="col">Amount, USD</th>
+      <th scope="col">Balance after, USD</th><th scope="col">Time</th></tr></thead>
+    <tbody>${rows.map((row) => {
+      const amount = micros(row.amount);
+      return html`<tr key=${row.seq}>
+        <th scope="row">${LEDGER_KINDS[row.kind] ?? row.kind}</th>
+        <td data-label="Market">${row.symbol ?? "–"}</td>
+        <td class="number muted" data-label="Order">${row.orderId ?? "–"}</td>
+        <td class="number strong ${tone(amount)}" data-label="Amount">${signedMoney(amount)}</td>
+        <td class="number" data-label="Balance">${money(micros(row.balance))}</td>
+        <td class="number muted" data-label="Time">${clock(row.time)}</td>
+      </tr>`;
+    })}</tbody>
+  </table>`;
+}

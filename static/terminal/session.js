@@ -1,0 +1,144 @@
+// The account on the screen: which one it is, asking for its state, taking in its events, and telling of those that were
+// missed. The socket's snapshots and events come here; what they mean for the trader is notices.js.
+
+import { Refusal, accountUse, accountsGet, balanceGet, closedGet, eventsGet, ledgerGet, ordersGet, positionsGet } from "./api.js";
+import { announce } from "./notices.js";
+import { accountChosen, eventsSeen } from "./prefs.js";
+import { snapshotFrom } from "./shapes.js";
+import { accountApply, accountClear, accountId, accounts, closed, ledger } from "./store.js";
+import { toast } from "./toasts.js";
+
+let line = null;
+let refreshing = null;
+let isRefreshWanted = false;
+let isLedgerWanted = false;
+// Account id -> number of the last event that has been taken in.
+const seqs = new Map();
+// Accounts whose missed events have been told.
+const caughtUp = new Set();
+
+/** Take the line whose channels follow the account. */
+export const sessionStart = (socket) => (line = socket);
+
+/** What the server is to resume from after a broken line. */
+export const resumeFrom = () => Object.fromEntries(seqs);
+
+export function explain(title, error) {
+  if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
+  toast("bad", title, error instanceof Refusal ? error.message : "The server cannot be reached.");
+}
+
+// --- which account ---------------------------------------------------------------------------------------------------
+
+/** Find the account to show: the one chosen last, else the default one. Errors: Refusal, TypeError. */
+export async function accountFind() {
+  try {
+    accounts.value = (await accountsGet()).map((row) => ({
+      id: Number(row.accountId),
+      kind: row.kind,
+      name: row.name ?? "",
+      isDefault: row.isDefault === true,
+    }));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    accounts.value = [];
+  }
+  const chosen = accounts.value.find(({ id }) => id === accountChosen.value);
+  const first = chosen ?? accounts.value.find(({ isDefault }) => isDefault) ?? accounts.value[0];
+  if (first) accountShow(first.id);
+  else await accountRefresh();
+}
+
+/** Show another account of the user's. */
+export function accountShow(id) {
+  if (accountId.value) line.unsubscribe([`account:${accountId.value}`]);
+  accountUse(id);
+  accountClear();
+  accountId.value = accountChosen.value = id;
+  line.subscribe([`account:${id}`]);
+  return accountRefresh();
+}
+
+// --- its state -------------------------------------------------------------------------------------------------------
+
+async function stakesFetch() {
+  const [own, openRows, orderRows] = await Promise.all([balanceGet(), positionsGet(), ordersGet()]);
+  accountApply({ balanceText: own.balance, openRows, orderRows });
+  const id = Number(own.accountId);
+  if (id && !accountId.value) {
+    accountId.value = id;
+    line.subscribe([`account:${id}`]);
+  }
+}
+
+async function historyFetch() {
+  closed.value = await closedGet();
+  if (isLedgerWanted && accountId.value) ledger.value = (await ledgerGet(accountId.value)).entries;
+}
+
+/** Ask for the account's state. Wishes that come while one is under way are answered by one more, made after it. */
+export function accountRefresh() {
+  isRefreshWanted = true;
+  refreshing ??= (async () => {
+    try {
+      while (isRefreshWanted) {
+        isRefreshWanted = false;
+        // Side by side: the history waits for the projector, and the money at stake must not wait with it.
+        await Promise.all([stakesFetch(), historyFetch()]);
+      }
+    } catch (error) {
+      explain("The account could not be read", error);
+    } finally {
+      refreshing = null;
+    }
+  })();
+  return refreshing;
+}
+
+/** The ledger is asked for from now on: somebody looks at it. */
+export function ledgerFollow() {
+  isLedgerWanted = true;
+  return accountRefresh();
+}
+
+// --- its events ------------------------------------------------------------------------------------------------------
+
+function seen(id, seq) {
+  seqs.set(id, seq);
+  if ((eventsSeen.peek()[id] ?? 0) < seq) eventsSeen.value = { ...eventsSeen.peek(), [id]: seq };
+}
+
+/** Tell of what happened while no page was open, each thing once. */
+async function catchUp(id, seq) {
+  if (caughtUp.has(id)) return;
+  caughtUp.add(id);
+  const before = eventsSeen.peek()[id];
+  seen(id, seq);
+  // A browser that has never seen this account has missed nothing.
+  if (before === undefined || before >= seq) return;
+  try {
+    const missed = await eventsGet(id, before);
+    for (const { seq: number, d } of missed.events) if (Number(number) <= seq) announce(d, { isLate: true });
+  } catch (error) {
+    explain("What happened meanwhile could not be read", error);
+  }
+}
+
+/** Take in a frame of the account's channel: its whole state once, then what has happened, event by event. */
+export function accountHear(frame) {
+  const id = Number(frame.id);
+  const seq = Number(frame.seq);
+  if (id !== accountId.value) return;
+  if (frame.snapshot) {
+    accountApply(snapshotFrom(frame.snapshot));
+    catchUp(id, seq);
+    seen(id, seq);
+    return;
+  }
+  const last = seqs.get(id) ?? 0;
+  if (seq <= last) return;
+  seen(id, seq);
+  announce(frame.d);
+  // Whatever was missed in between, the state that is asked for now contains it.
+  accountRefresh();
+}
