@@ -81,9 +81,23 @@ class LicencesPage(TemplateView):
         return super().get_context_data(**kwargs, texts=texts)
 
 
+class HelpPage(TemplateView):
+    """How margin, leverage, stop-out and swap work, with the reader's own numbers."""
+
+    template_name = "pages/help.html"
+
+
+class PortfolioPage(LoginRequiredMixin, TemplateView):
+    """What an account has achieved; its numbers come by REST."""
+
+    template_name = "pages/portfolio.html"
+
+
 page_urlpatterns = [
     path("", LandingPage.as_view(), name="landing"),
     path("trade", RedirectView.as_view(pattern_name="terminal"), {"symbol": FIRST_SYMBOL}),
     path("trade/<slug:symbol>", TerminalPage.as_view(), name="terminal"),
+    path("portfolio", PortfolioPage.as_view(), name="portfolio"),
+    path("help", HelpPage.as_view(), name="help"),
     path("licences", LicencesPage.as_view(), name="licences"),
 ]

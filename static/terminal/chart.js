@@ -11,7 +11,7 @@ import { html } from "./html.js";
 import { ChartLines } from "./lines.js";
 import { chartType, indicators, interval } from "./prefs.js";
 import { STUDIES, Studies } from "./studies.js";
-import { ask, heartbeat, instrument, quoteOf, symbol } from "./store.js";
+import { ask, heartbeat, instrument, positions, quoteOf, symbol } from "./store.js";
 
 export const INTERVALS = [
   ["1m", 60],
@@ -54,13 +54,29 @@ function candleColours() {
 // The first minutes of a quiet market would fill the height with one tick: never zoom in further than this share.
 const RANGE_SHARE_MIN = 0.0006;
 
-/** Widen the price range that the library would choose, if it is too narrow to mean anything. */
+// Lines of positions that are no further away than this share of the price are kept in sight.
+const SIGHT_SHARE = 0.005;
+
+/** Return the prices of positions and their stops that should be in sight, as the chart counts. */
+function pricesInSight(middle) {
+  return positions
+    .peek()
+    .filter((row) => row.symbol === symbol.peek())
+    .flatMap((row) => [row.entry, row.stopLoss, row.takeProfit])
+    .filter(Boolean)
+    .map(Number)
+    .filter((price) => Math.abs(price - middle) <= middle * SIGHT_SHARE);
+}
+
+/** Widen the price range that the library would choose: for lines in sight, and if it is too narrow to mean anything. */
 function calmRange(original) {
   const info = original();
   if (!info?.priceRange) return info;
-  const { minValue, maxValue } = info.priceRange;
+  const prices = pricesInSight((info.priceRange.minValue + info.priceRange.maxValue) / 2);
+  const minValue = Math.min(info.priceRange.minValue, ...prices);
+  const maxValue = Math.max(info.priceRange.maxValue, ...prices);
   const missing = ((minValue + maxValue) / 2) * RANGE_SHARE_MIN - (maxValue - minValue);
-  if (missing <= 0) return info;
+  if (missing <= 0) return { ...info, priceRange: { minValue, maxValue } };
   return { ...info, priceRange: { minValue: minValue - missing / 2, maxValue: maxValue + missing / 2 } };
 }
 
@@ -203,9 +219,9 @@ class Chart {
 
   /** Take in the server's word on the newest candle. */
   candle(frame) {
-    if (`candles:${frame.symbol}:${frame.interval}` !== this.channel) return;
-    this.isServed = true;
-    for (const row of frame.d) {
+    for (const [name, id, ...row] of frame.d) {
+      if (`candles:${name}:${id}` !== this.channel) continue;
+      this.isServed = true;
       const bar = this.bars.put(barFrom(row));
       if (bar) this.drawNewest(bar);
       else this.drawAll();

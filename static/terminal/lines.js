@@ -1,5 +1,8 @@
-// The price lines of the chart: entries, stops, liquidation, waiting orders, each with its P&L on the label; stops and
-// waiting orders can be dragged. The pointer moves a picture; what is sent are whole ticks, and a refusal rolls it back.
+// The price lines of the chart: entries, stops, liquidation, waiting orders, each with its P&L on the label. Stops and
+// waiting orders can be dragged, or moved by the arrow keys; from an entry a new stop is drawn. The pointer moves a picture;
+// what is sent are whole ticks, and a refusal rolls it back.
+//
+// The line is drawn by the chart; what can be held is an element over it, so that keyboards and screen readers reach it.
 
 import { effect } from "@preact/signals";
 import { LineStyle } from "lightweight-charts";
@@ -8,9 +11,10 @@ import { pnlMicros, price as priceText, signedMoney, toText, toUnits, trimZeros 
 import { heartbeat, instrument, orders, positions, symbol } from "./store.js";
 import { toast } from "./toasts.js";
 
-const GRAB_PIXELS = 6;
 // Moving less than this from the entry is a click, not a wish for a stop.
 const WISH_PIXELS = 8;
+// What Shift and an arrow key move at once, ticks.
+const STRIDE = 10n;
 const STOPS = [
   ["stopLoss", "SL", "--loss"],
   ["takeProfit", "TP", "--gain"],
@@ -59,157 +63,232 @@ function titleOf(line, ticks) {
   return result === null ? line.name : `${line.name} ${signedMoney(result)}`;
 }
 
+/** Make the element that is held: a strip over the line, its label, and what takes the stop away. */
+function handleMake(isStop) {
+  const row = document.createElement("div");
+  row.className = "line-row";
+  const chip = row.appendChild(document.createElement("button"));
+  chip.type = "button";
+  chip.className = "line-chip";
+  const remove = isStop ? row.appendChild(document.createElement("button")) : null;
+  if (remove) {
+    remove.type = "button";
+    remove.className = "line-remove";
+    remove.textContent = "×";
+  }
+  return { row, chip, remove };
+}
+
 export class ChartLines {
   /** `colour` resolves a custom property of the style sheet. */
   constructor({ chart, series, element, colour }) {
     Object.assign(this, { chart, series, element, colour });
-    this.drawn = new Map();
+    this.layer = element.appendChild(document.createElement("div"));
+    this.layer.className = "chart-lines";
+    // Key -> {line, drawn, row, chip, remove}.
+    this.held = new Map();
     this.drag = null;
     effect(() => this.draw());
     effect(() => {
       const _beat = heartbeat.value;
-      for (const [line, drawn] of this.entries()) {
-        if (line !== this.drag?.line) drawn.applyOptions({ title: titleOf(line, ticksOf(line.text)) });
-      }
+      for (const held of this.held.values()) if (held !== this.drag?.held) this.label(held, ticksOf(held.line.text));
     });
-    element.addEventListener("pointermove", (event) => this.move(event));
-    element.addEventListener("pointerdown", (event) => this.press(event), true);
-    addEventListener("pointerup", (event) => this.release(event), true);
-    addEventListener("pointercancel", () => this.abandon());
-    addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !this.drag) return;
-      // This Esc belongs to the drag alone.
-      event.stopPropagation();
-      this.abandon();
-    }, true);
+    const place = () => {
+      if (this.held.size && !document.hidden) this.place();
+      requestAnimationFrame(place);
+    };
+    place();
+    addEventListener(
+      "keydown",
+      (event) => {
+        if (event.key !== "Escape" || !this.drag) return;
+        // This Esc belongs to the drag alone.
+        event.stopPropagation();
+        this.abandon();
+      },
+      true,
+    );
   }
 
-  entries() {
-    return [...this.drawn.values()].map(({ line, drawn }) => [line, drawn]);
-  }
+  // --- drawing -------------------------------------------------------------------------------------------------------
 
   /** Bring the lines in step with the store, except the one in the trader's hand. */
   draw() {
     if (!instrument.value) return;
     const wanted = new Map(linesWanted().map((line) => [line.key, line]));
-    for (const [key, { drawn }] of this.drawn) {
-      if (wanted.has(key) || key === this.drag?.line.key) continue;
-      this.series.removePriceLine(drawn);
-      this.drawn.delete(key);
-    }
+    for (const [key, held] of this.held) if (!wanted.has(key) && held !== this.drag?.held) this.remove(held);
     for (const [key, line] of wanted) {
-      if (key === this.drag?.line.key) continue;
-      const options = this.optionsOf(line);
-      const before = this.drawn.get(key);
-      if (before) before.drawn.applyOptions(options);
-      this.drawn.set(key, { line, drawn: before?.drawn ?? this.series.createPriceLine(options) });
+      const before = this.held.get(key);
+      if (before && before === this.drag?.held) continue;
+      const held = before ?? this.add(key);
+      held.line = line;
+      held.drawn.applyOptions(this.optionsOf(line));
+      this.label(held, ticksOf(line.text));
     }
-    // For people who cannot see a canvas, and for tests: what stands on it.
+    // For people who cannot see a canvas: what stands on it.
     this.element.dataset.lines = [...wanted.values()].map((line) => `${line.name} ${line.text}`).join("; ");
+  }
+
+  add(key) {
+    const held = { key, line: null, drawn: this.series.createPriceLine({ price: 0 }), ...handleMake(key.endsWith("stopLoss") || key.endsWith("takeProfit")) };
+    const { row, chip, remove } = held;
+    row.addEventListener("pointerdown", (event) => this.press(event, held));
+    row.addEventListener("pointermove", (event) => this.move(event, held));
+    row.addEventListener("pointerup", (event) => this.release(event, held));
+    row.addEventListener("pointercancel", () => this.abandon());
+    chip.addEventListener("keydown", (event) => this.key(event, held));
+    chip.addEventListener("blur", () => this.drag?.held === held && !this.drag.isPointer && this.abandon());
+    remove?.addEventListener("click", () => this.send(held.line, null));
+    this.layer.append(row);
+    this.held.set(key, held);
+    return held;
+  }
+
+  remove({ key, drawn, row }) {
+    this.series.removePriceLine(drawn);
+    row.remove();
+    this.held.delete(key);
   }
 
   optionsOf(line) {
     return {
       price: Number(line.text),
       color: this.colour(line.tone),
-      title: titleOf(line, ticksOf(line.text)),
+      title: "",
       lineWidth: 1,
       lineStyle: line.isEntry ? LineStyle.Solid : line.field ? LineStyle.Dashed : LineStyle.Dotted,
       axisLabelVisible: true,
     };
   }
 
+  label({ line, row, chip, remove }, ticks) {
+    const title = titleOf(line, ticks);
+    if (chip.textContent !== title) chip.textContent = title;
+    row.style.setProperty("--tone", `var(${line.tone})`);
+    row.classList.toggle("fixed", !line.field && !line.isEntry);
+    chip.disabled = !line.field && !line.isEntry;
+    const price = priceText(toText(ticks, instrument.value.priceDecimals));
+    const how = line.isEntry ? "drag to draw a stop" : "drag or use the arrow keys, then Enter";
+    chip.setAttribute("aria-label", `${title} at ${price}${chip.disabled ? "" : `; ${how}`}`);
+    remove?.setAttribute("aria-label", `Remove ${line.name}`);
+  }
+
+  /** Put every handle where its line is; those outside of the pane are hidden. */
+  place() {
+    const height = this.chart.panes()[0].getHeight();
+    const width = this.chart.timeScale().width();
+    this.layer.style.width = `${width}px`;
+    for (const held of this.held.values()) {
+      const price = held === this.drag?.held && !held.line.isEntry ? this.drag.price : Number(held.line.text);
+      const y = this.series.priceToCoordinate(price);
+      const isOut = y === null || y < 0 || y > height;
+      if (held.row.hidden !== isOut) held.row.hidden = isOut;
+      const top = isOut ? held.top : Math.round(y);
+      if (held.top === top) continue;
+      held.top = top;
+      held.row.style.translate = `0 ${top}px`;
+    }
+  }
+
   restyle() {
-    for (const [line, drawn] of this.entries()) drawn.applyOptions({ color: this.colour(line.tone) });
+    for (const { line, drawn } of this.held.values()) drawn.applyOptions({ color: this.colour(line.tone) });
   }
 
-  yOf(event) {
-    return event.clientY - this.element.getBoundingClientRect().top;
+  // --- dragging ------------------------------------------------------------------------------------------------------
+
+  begin(held, isPointer) {
+    this.drag = { held, isPointer, ticks: null, price: Number(held.line.text), wish: null };
+    held.row.classList.add("held");
+    return this.drag;
   }
 
-  /** Return the line under the pointer that can be dragged; stops win over entries. */
-  near(y) {
-    const found = this.entries()
-      .filter(([line]) => line.field || line.isEntry)
-      .map(([line]) => ({ line, away: Math.abs((this.series.priceToCoordinate(Number(line.text)) ?? -1e9) - y) }))
-      .filter(({ away }) => away <= GRAB_PIXELS);
-    found.sort((a, b) => Number(Boolean(a.line.isEntry)) - Number(Boolean(b.line.isEntry)) || a.away - b.away);
-    return found[0]?.line ?? null;
-  }
-
-  press(event) {
-    const y = this.yOf(event);
-    const line = event.button === 0 ? this.near(y) : null;
-    if (!line) return;
+  press(event, held) {
+    if (event.button !== 0 || event.target.closest(".line-remove") || (!held.line.field && !held.line.isEntry)) return;
     event.preventDefault();
-    event.stopPropagation();
-    this.drag = { line, y, ticks: null, drawn: line.isEntry ? null : this.drawn.get(line.key).drawn };
-    this.element.setPointerCapture?.(event.pointerId);
-    this.chart.applyOptions({ handleScroll: false, handleScale: false });
+    held.row.setPointerCapture(event.pointerId);
+    this.begin(held, true).y = event.clientY;
   }
 
-  move(event) {
-    const y = this.yOf(event);
-    if (!this.drag) {
-      this.element.classList.toggle("grabbable", this.near(y) !== null);
+  move(event, held) {
+    const { drag } = this;
+    if (drag?.held !== held || !drag.isPointer) return;
+    if (held.line.isEntry && drag.ticks === null && Math.abs(event.clientY - drag.y) < WISH_PIXELS) return;
+    const price = this.series.coordinateToPrice(event.clientY - this.element.getBoundingClientRect().top);
+    if (price !== null) this.aim(BigInt(Math.max(1, Math.round(price * 10 ** instrument.value.priceDecimals))));
+  }
+
+  key(event, held) {
+    const step = { ArrowUp: 1n, ArrowDown: -1n }[event.key];
+    if (event.key === "Enter" && this.drag?.held === held) {
+      event.preventDefault();
+      this.finish();
+    } else if (step) {
+      event.preventDefault();
+      const drag = this.drag ?? this.begin(held, false);
+      const from = drag.ticks ?? ticksOf(held.line.text);
+      this.aim(from + step * (event.shiftKey ? STRIDE : 1n));
+    }
+  }
+
+  /** Show what the drag would do: its price and the result there. */
+  aim(ticks) {
+    const { drag } = this;
+    const { line, drawn } = drag.held;
+    drag.ticks = ticks;
+    drag.price = Number(toText(ticks, instrument.value.priceDecimals));
+    if (!line.isEntry) {
+      drawn.applyOptions({ price: drag.price, lineStyle: LineStyle.LargeDashed });
+      this.label(drag.held, ticks);
       return;
     }
-    event.stopPropagation();
-    const { drag } = this;
-    const at = this.series.coordinateToPrice(y);
-    if (at === null || (drag.line.isEntry && drag.ticks === null && Math.abs(y - drag.y) < WISH_PIXELS)) return;
-    drag.ticks = BigInt(Math.max(1, Math.round(at * 10 ** instrument.value.priceDecimals)));
-    const line = drag.line.isEntry ? this.wishOf(drag) : drag.line;
-    const options = { ...this.optionsOf(line), price: at, title: titleOf(line, drag.ticks), lineStyle: LineStyle.LargeDashed };
-    if (drag.drawn) drag.drawn.applyOptions(options);
-    else drag.drawn = this.series.createPriceLine(options);
+    const wish = this.wishOf(line, ticks);
+    const options = { ...this.optionsOf(wish), price: drag.price, title: titleOf(wish, ticks), lineStyle: LineStyle.LargeDashed };
+    if (drag.wish) drag.wish.applyOptions(options);
+    else drag.wish = this.series.createPriceLine(options);
   }
 
   /** From an entry a drag draws a new stop: its result decides which one. */
-  wishOf({ line, ticks }) {
+  wishOf(line, ticks) {
     const [field, name, tone] = STOPS[line.owner.pnlAt(ticks) < 0n ? 0 : 1];
     return { ...line, isEntry: false, field, name, tone };
   }
 
-  finish() {
+  release(event, held) {
+    if (this.drag?.held === held && this.drag.isPointer) this.finish();
+  }
+
+  /** End the drag and return it; the line stays where it is. */
+  end() {
     const { drag } = this;
     this.drag = null;
-    this.chart.applyOptions({ handleScroll: true, handleScale: true });
+    drag.held.row.classList.remove("held");
+    if (drag.wish) this.series.removePriceLine(drag.wish);
     return drag;
   }
 
   abandon() {
     if (!this.drag) return;
-    const { line, drawn } = this.finish();
-    this.rollBack(line, drawn);
-  }
-
-  rollBack(line, drawn) {
-    if (line.isEntry) {
-      if (drawn) this.series.removePriceLine(drawn);
-    } else {
-      drawn.applyOptions(this.optionsOf(line));
-    }
+    this.end();
     this.draw();
   }
 
-  async release(event) {
-    if (!this.drag) return;
-    event.stopPropagation();
-    const drag = this.finish();
-    const { line, ticks, drawn } = drag;
-    if (ticks === null || (!line.isEntry && ticks === ticksOf(line.text))) return this.rollBack(line, drawn);
-    const { field, name } = line.isEntry ? this.wishOf(drag) : line;
-    const text = trimZeros(toText(ticks, instrument.value.priceDecimals));
+  finish() {
+    const { held, ticks } = this.end();
+    const { line } = held;
+    if (ticks === null || (!line.isEntry && ticks === ticksOf(line.text))) return this.draw();
+    return this.send(line.isEntry ? this.wishOf(line, ticks) : line, ticks);
+  }
+
+  /** Ask for the change; null takes the stop away. The account's own event brings the line to where it then stands. */
+  async send({ owner, field, name }, ticks) {
+    const text = ticks === null ? null : trimZeros(toText(ticks, instrument.value.priceDecimals));
     try {
-      await orderModify(line.owner.id, { [field]: text });
-      toast("good", `${name} moved to ${priceText(text)}`);
-      // The account's own event brings the line to where it stands now.
-      if (line.isEntry && drawn) this.series.removePriceLine(drawn);
+      await orderModify(owner.id, { [field]: text });
+      toast("good", text === null ? `${name} removed` : `${name} moved to ${priceText(text)}`);
     } catch (error) {
       if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
       toast("bad", `${name} was not moved`, error instanceof Refusal ? error.message : "The server cannot be reached.");
-      this.rollBack(line, drawn);
+      this.draw();
     }
   }
 }

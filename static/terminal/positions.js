@@ -20,9 +20,7 @@ const COLUMNS = [
   { id: "margin", label: "Margin", sort: (row) => row.marginMicros },
   { id: "stopLoss", label: "Stop loss" },
   { id: "takeProfit", label: "Take profit" },
-  { id: "swap", label: "Swap", title: "Financing of the nights so far" },
-  { id: "pnl", label: "P&L, USD", sort: (row) => row.pnl.peek(), title: "(now − entry) × quantity, before commission" },
-  { id: "share", label: "of margin" },
+  { id: "pnl", label: "P&L, USD", sort: (row) => row.pnl.peek(), title: "(now − entry) × quantity, before commission and swap; beside it the share of the margin" },
   { id: "act", label: "" },
 ];
 
@@ -58,14 +56,12 @@ function PositionRow({ position, does }) {
     <td class="number" data-label="Margin">${money(marginMicros)}</td>
     <td class="number" data-label="Stop loss">${price(position.stopLoss)}${trailing ? html`<small title="Trails at ${price(trailing)}"> T</small>` : ""}</td>
     <td class="number" data-label="Take profit">${price(position.takeProfit)}</td>
-    <td class="number muted" data-label="Swap">${price(position.swap && trimZeros(position.swap))}</td>
-    <td class=${className} data-label="P&L" data-pnl>${text}</td>
-    <td class="number muted" data-label="of margin">${share}</td>
+    <td class="result" data-label="P&L" title=${position.swap && `Swap so far ${trimZeros(position.swap)} USD`}><span class=${className} data-pnl>${text}</span><small class="number muted">${share}</small></td>
     <td class="act">
-      <${Act} label="Edit stops of ${name}" name="Edit stops" isOff=${isBusy} onClick=${() => does.edit(position)}>Edit<//>
-      <${Act} label="Close a part of ${name}" name="Close a part" isOff=${isBusy} onClick=${() => does.part(position)}>Part<//>
-      <${Act} label="Reverse ${name}" name="Close and open the opposite" isOff=${isBusy} onClick=${() => does.reverse(position)}>Reverse<//>
-      <${Act} label="Why ${name}?" name="The receipt in words" onClick=${() => does.why(position.id)}>Why?<//>
+      <${Act} icon="edit" label="Edit stops of ${name}" name="Edit stops" isOff=${isBusy} onClick=${() => does.edit(position)} />
+      <${Act} icon="part" label="Close a part of ${name}" name="Close a part" isOff=${isBusy} onClick=${() => does.part(position)} />
+      <${Act} icon="reverse" label="Reverse ${name}" name="Reverse: close and open the opposite" isOff=${isBusy} onClick=${() => does.reverse(position)} />
+      <${Act} icon="why" label="Why ${name}?" name="Why? The receipt in words" onClick=${() => does.why(position.id)} />
       <button class="button small" type="button" disabled=${isBusy} onClick=${() => does.close(position)} aria-label="Close ${name}"
       >${isBusy ? "…" : "Close"}</button>
     </td>
@@ -93,8 +89,7 @@ function GroupRow({ name, rows, does }) {
     <th scope="row"><a href="/trade/${name}" onClick=${(event) => does.show(event, name)}>${name}</a> <span class="times">${rows.length} × ${side}</span></th>
     <td class="number" data-label="Net">${trimZeros(toText(net < 0n ? -net : net, known.quantityDecimals))}</td>
     <td class="number" data-label="Margin">${money(margin)}</td>
-    <td class=${className} data-label="P&L" data-pnl>${text}</td>
-    <td class="number muted" data-label="of margin">${share}</td>
+    <td class="result" data-label="P&L"><span class=${className} data-pnl>${text}</span><small class="number muted">${share}</small></td>
     <td class="act"><button class="button small" type="button" aria-label="Close all ${name}" onClick=${() => does.closeAll({ symbol: name })}>Close all</button></td>
   </tr>`;
 }
@@ -102,7 +97,7 @@ function GroupRow({ name, rows, does }) {
 function Groups({ rows, does }) {
   return html`<table class="rows">
     <thead><tr><th scope="col">Market</th><th scope="col">Net quantity</th><th scope="col">Margin</th>
-      <th scope="col">P&L, USD</th><th scope="col">of margin</th><td></td></tr></thead>
+      <th scope="col">P&L, USD</th><td></td></tr></thead>
     <tbody>${groupsOf(rows).map(([name, group]) => {
       const key = group.map((row) => `${row.id} ${row.quantity}`).join();
       return html`<${GroupRow} key=${key} name=${name} rows=${group} does=${does} />`;

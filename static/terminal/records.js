@@ -45,7 +45,7 @@ function OrderRow({ row, does }) {
     <td data-label="Valid">${validity(row)}</td>
     <td class="number muted" data-label="Placed">${clock(row.placedAt)}</td>
     <td class="act">
-      <${Act} label="Edit ${name}" name="Edit the order" onClick=${() => does.editOrder(row)}>Edit<//>
+      <${Act} icon="edit" label="Edit ${name}" name="Edit the order" onClick=${() => does.editOrder(row)} />
       <button class="button small" type="button" aria-label="Cancel ${name}" onClick=${() => does.cancel(row)}>Cancel</button>
     </td>
   </tr>`;
@@ -86,7 +86,7 @@ function ClosedRow({ row, does }) {
     <td class="number muted" data-label="Commission">${money(micros(row.commission))}</td>
     <td data-label="Closed by">${CLOSE_REASONS[row.reason] ?? row.reason}</td>
     <td class="number muted" data-label="Closed">${clock(row.closedAt)}</td>
-    <td class="act"><${Act} label="Why was ${row.symbol} ${row.direction} closed?" name="The receipt in words" onClick=${() => does.why(row.id)}>Why?<//></td>
+    <td class="act"><${Act} icon="why" label="Why was ${row.symbol} ${row.direction} closed?" name="Why? The receipt in words" onClick=${() => does.why(row.id)} /></td>
   </tr>`;
 }
 

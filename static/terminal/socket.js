@@ -49,6 +49,7 @@ export function socketOpen(handlers) {
         handlers.prices(message.d);
         break;
       case "candles":
+        frame = Math.max(frame, Number(message.n));
         handlers.candles(message);
         break;
       case "account":

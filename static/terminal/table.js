@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { html } from "./html.js";
+import { Icon } from "./icons.js";
 
 /** The word that narrows every table. */
 export const filter = signal("");
@@ -53,9 +54,9 @@ export function Empty({ children }) {
   return html`<p class="empty">${children}</p>`;
 }
 
-/** What there is to do about a row: a small button whose name says it in full. */
-export function Act({ label, name, isOff, onClick, children }) {
+/** What there is to do about a row: a small picture, whose name says it in full. */
+export function Act({ icon, label, name, isOff, onClick }) {
   return html`<button class="act-button" type="button" title=${name} aria-label=${label} disabled=${isOff} onClick=${onClick}>
-    ${children}
+    <${Icon} name=${icon} />
   </button>`;
 }

@@ -137,7 +137,7 @@ function Quantity() {
   ];
   return html`<div>
     <${Field} id="quantity" label="Quantity" value=${wish.quantity} hint=${placeholder} note=${meant}>
-      <${Unit} label="Unit of the quantity" value=${wish.quantityMode} options=${units} />
+      <${Unit} label="Sized in" value=${wish.quantityMode} options=${units} />
     <//>
     <div class="shares" role="group" aria-label="Share of the free margin">
       ${SHARES.map(
