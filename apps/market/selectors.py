@@ -7,8 +7,11 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 from types import MappingProxyType
+
+from django.db import connection
 
 from apps.common.errors import ServiceError
 from apps.market.choices import Liquidity
@@ -116,6 +119,21 @@ def instrument_resolve(text: str) -> InstrumentInfo:
     if info is None:
         raise SymbolUnknownError(text)
     return info
+
+
+# One look into the index per symbol, whatever the length of the history.
+_DAY_AGO_SQL = """
+SELECT asked.symbol, first.bid_open FROM unnest(%s::text[]) AS asked(symbol) CROSS JOIN LATERAL (
+    SELECT bid_open FROM candles_5m WHERE candles_5m.symbol = asked.symbol AND open_time >= %s
+    ORDER BY open_time LIMIT 1) AS first"""
+
+
+def bids_since(instant: datetime) -> dict[str, int]:
+    """Return each instrument's first bid at or after an instant, ticks; those without any are left out."""
+    symbols = [info.symbol for info in instruments()]
+    with connection.cursor() as cursor:
+        cursor.execute(_DAY_AGO_SQL, [symbols, instant])
+        return dict(cursor.fetchall())
 
 
 def _info(row: Instrument) -> InstrumentInfo:

@@ -83,6 +83,12 @@ LATEST_PRICES = enveloped(
     failures=(400, 503),
 )
 
+DAY_AGO_PRICES = enveloped(
+    inline_serializer("DayAgoPrice", {"asset": CharField(), "price": _number()}, many=True),
+    name="DayAgoPrices",
+    failures=(),
+)
+
 CANDLES = enveloped(
     inline_serializer(
         "Candles",

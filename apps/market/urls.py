@@ -2,12 +2,19 @@
 
 from django.urls import path
 
-from apps.market.views import CandlesView, LatestPricesView, SupportedAssetsView, asset_icon
+from apps.market.views import (
+    CandlesView,
+    DayAgoPricesView,
+    LatestPricesView,
+    SupportedAssetsView,
+    asset_icon,
+)
 
 urlpatterns = [
     path("supportedAssets", SupportedAssetsView.as_view(), name="supported-assets"),
     path("candles", CandlesView.as_view(), name="candles"),
     path("prices/latest", LatestPricesView.as_view(), name="prices-latest"),
+    path("prices/dayAgo", DayAgoPricesView.as_view(), name="prices-day-ago"),
 ]
 
 page_urlpatterns = [

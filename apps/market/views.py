@@ -1,7 +1,11 @@
 """Public reads of the market: instruments, newest prices, icons. From memory; nothing here waits for a database."""
 
+from datetime import timedelta
+
+from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -28,11 +32,12 @@ from apps.market.prices import FeedUnavailableError, LatestQuote, price_book
 from apps.market.selectors import (
     QUOTE_CURRENCY,
     InstrumentInfo,
+    bids_since,
     instrument_resolve,
     instruments,
     instruments_by_symbol,
 )
-from apps.market.serializers import CANDLES, LATEST_PRICES, SUPPORTED_ASSETS
+from apps.market.serializers import CANDLES, DAY_AGO_PRICES, LATEST_PRICES, SUPPORTED_ASSETS
 from engine.messages.definitions import Tier
 from engine.values import SourceClass
 
@@ -40,6 +45,9 @@ _RATE_DECIMALS_OF_PPM = 6
 _PERCENT_DECIMALS_OF_PPM = 4
 # More names than instruments can be meant by nobody.
 _SYMBOLS_CHARACTERS_MAX = 4000
+_DAY_AGO_KEY = "market:day-ago"
+# Five-minute candles do not change faster.
+_DAY_AGO_SECONDS = 30
 
 
 class SupportedAssetsView(APIView):
@@ -111,6 +119,32 @@ class CandlesView(APIView):
         response["ETag"] = etag
         response["Cache-Control"] = "no-cache"
         return response
+
+
+class DayAgoPricesView(APIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+    @extend_schema(operation_id="prices_day_ago", responses=DAY_AGO_PRICES, tags=["market"])
+    def get(self, _request: Request) -> Response:
+        """List the bids of 24 hours ago, or the first ones since then where the history is younger."""
+        bids = cache.get(_DAY_AGO_KEY)
+        if bids is None:
+            bids = bids_since(timezone.now() - timedelta(hours=24))
+            cache.set(_DAY_AGO_KEY, bids, _DAY_AGO_SECONDS)
+        by_symbol = instruments_by_symbol()
+        return Response(
+            success(
+                [
+                    {
+                        "asset": symbol,
+                        "price": number_from_scaled(ticks, by_symbol[symbol].price_decimals),
+                    }
+                    for symbol, ticks in bids.items()
+                    if symbol in by_symbol
+                ]
+            )
+        )
 
 
 @require_safe

@@ -13,6 +13,9 @@ import { toast } from "./toasts.js";
 
 // Moving less than this from the entry is a click, not a wish for a stop.
 const WISH_PIXELS = 8;
+// Height of a label and what a crowded one steps aside, pixels.
+const LABEL_PIXELS = 19;
+const LABEL_STEP = 150;
 // What Shift and an arrow key move at once, ticks.
 const STRIDE = 10n;
 const STOPS = [
@@ -187,6 +190,20 @@ export class ChartLines {
       if (held.top === top) continue;
       held.top = top;
       held.row.style.translate = `0 ${top}px`;
+      this.isMoved = true;
+    }
+    if (this.isMoved) this.stagger();
+  }
+
+  /** Labels that would lie over each other stand side by side. */
+  stagger() {
+    this.isMoved = false;
+    const rows = [...this.held.values()].filter(({ row }) => !row.hidden).sort((a, b) => a.top - b.top);
+    let [above, shift] = [-LABEL_PIXELS, 0];
+    for (const { row, top, chip } of rows) {
+      shift = top - above < LABEL_PIXELS ? shift + LABEL_STEP : 0;
+      above = top;
+      chip.style.marginRight = shift && `${shift}px`;
     }
   }
 

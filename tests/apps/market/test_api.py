@@ -1,9 +1,13 @@
 """The market's public endpoints: exact numbers, stable codes, nothing but memory behind them."""
 
 import re
+from datetime import timedelta
 
 import msgspec
 import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.market import facade
@@ -116,3 +120,29 @@ def test_icon_is_drawn_for_every_coin(client):
 @pytest.mark.parametrize("base", ["NOPE", "btc", "BTCUSDT", "%3Cscript%3E"])
 def test_icon_of_nothing_is_404(client, base):
     assert client.get(f"/assets/{base}.svg").status_code == 404
+
+
+def candle_insert(symbol: str, *, minutes_ago: int, bid_ticks: int) -> None:
+    opened = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=minutes_ago)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO candles_5m VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1, 1)",
+            [symbol, opened, *[bid_ticks] * 10],
+        )
+
+
+def test_prices_of_a_day_ago_are_the_first_ones_since_then(client):
+    cache.clear()
+    candle_insert("BTCUSDT", minutes_ago=25 * 60, bid_ticks=400_000)
+    candle_insert("BTCUSDT", minutes_ago=23 * 60, bid_ticks=450_001)
+    candle_insert("BTCUSDT", minutes_ago=60, bid_ticks=460_000)
+
+    rows = client.get("/api/v1/prices/dayAgo").json()["data"]
+
+    assert rows == [{"asset": "BTCUSDT", "price": 45000.1}]
+
+
+def test_without_history_no_price_of_a_day_ago_is_made_up(client):
+    cache.clear()
+
+    assert client.get("/api/v1/prices/dayAgo").json()["data"] == []

@@ -1,24 +1,37 @@
-// Candles that grow from quotes.
+// Candles: history from the server, the newest moved by quotes and frames.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BarSeries } from "../../../static/terminal/bars.js";
+import { BarSeries, barFrom } from "../../../static/terminal/bars.js";
 
-test("quotes of one second make one bar, the next second opens where it closed", () => {
-  const series = new BarSeries(1);
+const bar = (time, close) => ({ time, open: close, high: close, low: close, close, volume: 0 });
 
-  for (const [price, ms] of [
-    [10, 5000],
-    [12, 5200],
-    [9, 5900],
-    [11, 6000],
-  ])
-    series.add(price, ms);
+test("a row of the interface becomes a bar", () => {
+  assert.deepEqual(barFrom(["60000", "1.5", "3", "1", "2", "7"]), {
+    time: 60,
+    open: 1.5,
+    high: 3,
+    low: 1,
+    close: 2,
+    volume: 7,
+  });
+});
 
-  assert.deepEqual(series.bars, [
-    { time: 5, open: 10, high: 12, low: 9, close: 9 },
-    { time: 6, open: 9, high: 11, low: 9, close: 11 },
-  ]);
+test("quotes move the newest bar and begin the next one", () => {
+  const series = new BarSeries(60);
+  series.merge([bar(60, 10)]);
+
+  series.add(12, 61_000);
+  series.add(9, 119_999);
+  series.add(11, 120_000);
+
+  assert.deepEqual(
+    series.bars.map(({ time, open, high, low, close }) => [time, open, high, low, close]),
+    [
+      [60, 10, 12, 9, 9],
+      [120, 11, 11, 11, 11],
+    ],
+  );
 });
 
 test("a quote of a finished bar changes nothing", () => {
@@ -27,15 +40,30 @@ test("a quote of a finished bar changes nothing", () => {
 
   assert.equal(series.add(99, 119_999), null);
 
-  assert.equal(series.bars.length, 1);
-  assert.equal(series.bars[0].high, 10);
+  assert.deepEqual(series.bars.map(({ high }) => high), [10]);
 });
 
-test("memory is bounded", () => {
-  const series = new BarSeries(1);
+test("older history goes before what is there, and the newer word on a bar counts", () => {
+  const series = new BarSeries(60);
+  series.merge([bar(180, 3), bar(240, 4)]);
 
-  for (let second = 0; second < 8000; second += 1) series.add(1, second * 1000);
+  series.merge([bar(60, 1), bar(120, 2), bar(180, 30)]);
 
-  assert.equal(series.bars.length, 7200);
-  assert.equal(series.bars.at(-1).time, 7999);
+  assert.deepEqual(series.bars.map(({ time, close }) => [time, close]), [
+    [60, 1],
+    [120, 2],
+    [180, 30],
+    [240, 4],
+  ]);
+});
+
+test("a whole bar replaces the newest, is appended, or corrects an older one", () => {
+  const series = new BarSeries(60);
+  series.merge([bar(60, 1), bar(120, 2)]);
+
+  assert.equal(series.put(bar(120, 5)).close, 5);
+  assert.equal(series.put(bar(180, 6)).close, 6);
+  assert.equal(series.put(bar(60, 7)), null);
+
+  assert.deepEqual(series.bars.map(({ close }) => close), [7, 5, 6]);
 });
