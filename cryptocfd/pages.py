@@ -99,5 +99,19 @@ page_urlpatterns = [
     path("trade/<slug:symbol>", TerminalPage.as_view(), name="terminal"),
     path("portfolio", PortfolioPage.as_view(), name="portfolio"),
     path("help", HelpPage.as_view(), name="help"),
+    path("offline", TemplateView.as_view(template_name="pages/offline.html"), name="offline"),
+    path(
+        "manifest.webmanifest",
+        TemplateView.as_view(
+            template_name="pwa/manifest.webmanifest", content_type="application/manifest+json"
+        ),
+        name="manifest",
+    ),
+    # At the root, since a service worker rules over the folder that it comes from.
+    path(
+        "sw.js",
+        TemplateView.as_view(template_name="pwa/sw.js", content_type="text/javascript"),
+        name="service-worker",
+    ),
     path("licences", LicencesPage.as_view(), name="licences"),
 ]

@@ -105,13 +105,13 @@ export function AccountBar() {
 const KINDS = { demo: "Demo", live: "Live" };
 
 /** The account on the screen, marked when its money is play money, and the others to change to. */
-export function Switcher({ onChoose }) {
+export function Switcher({ onChoose, onOpen, onFill }) {
   const now = account.value;
   if (!accountId.value) return null;
   const kind = now?.kind ?? "demo";
-  const choose = (event, id) => {
+  const then = (event, run) => {
     event.target.closest("details").open = false;
-    onChoose(id);
+    run();
   };
   return html`<details class="menu switcher">
     <summary aria-label="Account ${accountId.value}, ${KINDS[kind]}. Change account"><span class="badge ${kind}">${KINDS[kind]}</span>
@@ -119,10 +119,14 @@ export function Switcher({ onChoose }) {
     <div class="menu-body">
       <p class="menu-who">${kind === "demo" ? "Play money: nothing here can be lost or paid out." : "Real money."}</p>
       ${accounts.value.map(
-        (row) => html`<button key=${row.id} type="button" aria-pressed=${row.id === accountId.value} onClick=${(event) => choose(event, row.id)}>
-          <span class="badge ${row.kind}">${KINDS[row.kind]}</span> ${row.name || row.id} ${row.isDefault ? html`<small class="muted">default</small>` : ""}
-        </button>`,
+        (row) => html`<button
+          key=${row.id} type="button" disabled=${!row.isOpen} aria-pressed=${row.id === accountId.value}
+          onClick=${(event) => then(event, () => onChoose(row.id))}
+        ><span class="badge ${row.kind}">${KINDS[row.kind]}</span> ${row.name || row.id}
+          <small class="muted">${row.isOpen ? (row.isDefault ? "default" : "") : "waits for approval"}</small></button>`,
       )}
+      ${kind === "demo" && html`<button type="button" onClick=${(event) => then(event, onFill)}>Add play money</button>`}
+      <button type="button" onClick=${(event) => then(event, onOpen)}>Open another demo account</button>
       <a href="/portfolio?account=${accountId.value}">Portfolio and statements</a>
     </div>
   </details>`;

@@ -111,15 +111,23 @@ export async function candlesGet({ symbol, interval, limit, endTime, signal }) {
 
 // --- account ---------------------------------------------------------------------------------------------------------
 
-/** Return the account's own numbers: its id and balance as text. */
+/** Return the account's own numbers as text. */
 export async function balanceGet() {
   const data = await call("GET", pathOf("/balance"));
-  return { accountId: data.accountId, balance: data.message };
+  return { accountId: data.accountId, balance: data.message, pnl: data.unrealisedPnl, equity: data.equity };
 }
 
 export async function accountsGet() {
   return call("GET", "/accounts");
 }
+
+/** Open one more demo account and return its id. */
+export async function demoOpen() {
+  return Number((await call("POST", "/accounts", { body: { kind: "demo" } })).accountId);
+}
+
+/** Add play money to a demo account. */
+export const demoTopUp = (id) => call("POST", `/accounts/${id}/topUp`, { body: {}, requestId: requestIdCreate() });
 
 export async function positionsGet() {
   return (await call("GET", pathOf("/trade/open", { limit: 100 }))).message.map(positionFrom);

@@ -101,3 +101,57 @@ export function ledgerFigures(entries) {
   }
   return { ...totals, commission };
 }
+
+const WIDEST = 10;
+
+/**
+ * Return the equity at each of these instants (ms): the balance then, and open positions valued at the candle that had
+ * closed. `holdings` are {symbol, direction, quantityUnits, entryTicks, fromMs, untilMs, resultAt(ticks)};
+ * `closeAt(symbol, ms)` gives the closing price in ticks, null where there is no candle.
+ */
+export function equityCurve(curve, holdings, instants, closeAt) {
+  let index = 0;
+  return instants.map((ms) => {
+    while (index + 1 < curve.length && curve[index + 1].ms <= ms) index += 1;
+    let micros = curve[index].micros;
+    for (const holding of holdings) {
+      if (ms < holding.fromMs || ms >= holding.untilMs) continue;
+      const ticks = closeAt(holding.symbol, ms);
+      if (ticks !== null) micros += holding.resultAt(ticks);
+    }
+    return { ms, micros };
+  });
+}
+
+/** Return the candle interval that draws a span with at most some hundreds of points: [name, milliseconds]. */
+export function intervalFor(spanMs) {
+  const minute = 60_000;
+  for (const [name, minutes] of [
+    ["1m", 1],
+    ["5m", 5],
+    ["15m", 15],
+    ["1h", 60],
+    ["4h", 240],
+  ]) {
+    if (spanMs <= 400 * minutes * minute) return [name, minutes * minute];
+  }
+  return ["1d", 1440 * minute];
+}
+
+/** Return the symbols of holdings, those held most often first; a curve needs the candles of each. */
+export function symbolsOf(holdings) {
+  const counts = new Map();
+  for (const { symbol } of holdings) counts.set(symbol, (counts.get(symbol) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]).slice(0, WIDEST).map(([symbol]) => symbol);
+}
+
+const csvField = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/** Return the ledger as CSV, oldest first: the digits of the server, nothing rounded. */
+export function ledgerCsv(entries) {
+  const rows = [...entries].sort((a, b) => Number(a.seq) - Number(b.seq));
+  const lines = rows.map((row) =>
+    [row.seq, row.time, row.kind, row.symbol ?? "", row.orderId ?? "", row.amount, row.balance].map((text) => csvField(String(text))).join(","),
+  );
+  return ["entry,time,kind,symbol,order,amount_usd,balance_usd", ...lines].join("\r\n") + "\r\n";
+}

@@ -1,7 +1,8 @@
 // The account on the screen: which one it is, asking for its state, taking in its events, and telling of those that were
 // missed. The socket's snapshots and events come here; what they mean for the trader is notices.js.
 
-import { Refusal, accountUse, accountsGet, balanceGet, closedGet, eventsGet, ledgerGet, ordersGet, positionsGet } from "./api.js";
+import { Refusal, accountUse, accountsGet, balanceGet, closedGet, demoOpen, demoTopUp, eventsGet, ledgerGet, ordersGet, positionsGet } from "./api.js";
+import { grouped, trimZeros } from "./format.js";
 import { announce } from "./notices.js";
 import { accountChosen, eventsSeen } from "./prefs.js";
 import { snapshotFrom } from "./shapes.js";
@@ -30,23 +31,44 @@ export function explain(title, error) {
 
 // --- which account ---------------------------------------------------------------------------------------------------
 
+async function accountsFetch() {
+  accounts.value = (await accountsGet()).map((row) => ({
+    id: Number(row.accountId),
+    kind: row.kind,
+    name: row.name ?? "",
+    isDefault: row.isDefault === true,
+    isOpen: row.isOpen !== false,
+  }));
+}
+
 /** Find the account to show: the one chosen last, else the default one. Errors: Refusal, TypeError. */
 export async function accountFind() {
-  try {
-    accounts.value = (await accountsGet()).map((row) => ({
-      id: Number(row.accountId),
-      kind: row.kind,
-      name: row.name ?? "",
-      isDefault: row.isDefault === true,
-    }));
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    accounts.value = [];
-  }
+  await accountsFetch();
   const chosen = accounts.value.find(({ id }) => id === accountChosen.value);
   const first = chosen ?? accounts.value.find(({ isDefault }) => isDefault) ?? accounts.value[0];
-  if (first) accountShow(first.id);
-  else await accountRefresh();
+  if (first) await accountShow(first.id);
+}
+
+/** Open one more demo account and show it. */
+export async function demoAdd() {
+  try {
+    const id = await demoOpen();
+    await accountsFetch();
+    await accountShow(id);
+    toast("good", `Demo account ${id} opened`);
+  } catch (error) {
+    explain("No account was opened", error);
+  }
+}
+
+/** Add play money to the account on the screen. */
+export async function demoFill() {
+  try {
+    const { amount } = await demoTopUp(accountId.value);
+    toast("good", `${grouped(trimZeros(amount))} USD of play money added`);
+  } catch (error) {
+    explain("No money was added", error);
+  }
 }
 
 /** Show another account of the user's. */
@@ -62,13 +84,10 @@ export function accountShow(id) {
 // --- its state -------------------------------------------------------------------------------------------------------
 
 async function stakesFetch() {
+  const id = accountId.value;
   const [own, openRows, orderRows] = await Promise.all([balanceGet(), positionsGet(), ordersGet()]);
-  accountApply({ balanceText: own.balance, openRows, orderRows });
-  const id = Number(own.accountId);
-  if (id && !accountId.value) {
-    accountId.value = id;
-    line.subscribe([`account:${id}`]);
-  }
+  // Another account may have been chosen meanwhile: this answer is about the former one.
+  if (id === accountId.value) accountApply({ balanceText: own.balance, openRows, orderRows });
 }
 
 async function historyFetch() {

@@ -4,6 +4,7 @@ The product gets an empty data directory, a free port and the simulator, so its 
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,10 +79,9 @@ def _await_banner(log: Path, process: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"the product did not start:\n{log.read_text()}")
 
 
-@pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """Start the product, and stop it as Ctrl-C does."""
-    home = tmp_path_factory.mktemp("product")
+@contextmanager
+def running(home: Path, feeds: str) -> Iterator[Product]:
+    """Run the product on an empty data directory with these feeds, and stop it as Ctrl-C does."""
     port = _free_port()
     environment = os.environ | {
         "DATA_DIR": str(home / "data"),
@@ -88,8 +89,10 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         "HOST": "127.0.0.1",
         "PUBLIC_URL": f"http://localhost:{port}",
         "ENGINE_MODE": "embedded",
-        "FEEDS": "simulator:seed=7",
+        "FEEDS": feeds,
         "EMAIL_URL": "",
+        # Every journey starts as a guest of its own.
+        "GUEST_LIMITS_PER_IP": "1000/h",
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
     }
@@ -123,6 +126,13 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 @pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The product with the simulator, for all tests together."""
+    with running(tmp_path_factory.mktemp("product"), "simulator:seed=7") as product:
+        yield product
+
+
+@pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     """Debian's Chromium; tests run as root in containers, where its sandbox cannot start."""
     chromium = shutil.which("chromium")
@@ -148,6 +158,30 @@ def watch(product: Product) -> Iterator[Watch]:
     watching = Watch(product.url)
     yield watching
     assert watching.complaints == []
+
+
+@pytest.fixture
+def demo(product: Product, browser: Browser, watch: Watch) -> Iterator[Callable[..., Page]]:
+    """Opens the terminal as a new guest with a demo account of its own, and waits for its prices."""
+    contexts: list[BrowserContext] = []
+
+    def open_terminal(symbol: str = "BTCUSDT", **options: Any) -> Page:
+        context = browser.new_context(base_url=product.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        watch.attach(page)
+        page.goto("/")
+        page.get_by_role("button", name="Start with a demo").first.click()
+        page.wait_for_url("**/trade/*")
+        if symbol not in page.url:
+            page.goto(f"/trade/{symbol}")
+        expect(page.locator("#instrument .headline")).to_have_text(re.compile(r"\d"))
+        expect(page.locator("[data-figure=balance] dd")).to_contain_text("10,000.00")
+        return page
+
+    yield open_terminal
+    for context in contexts:
+        context.close()
 
 
 @pytest.fixture

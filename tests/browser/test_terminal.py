@@ -1,33 +1,32 @@
-"""Journeys of a trader on the page: sign in, watch prices move, trade, be refused, and do it by keyboard."""
+"""Journeys of a trader on the page: sign in, watch prices move, trade in every way, be refused, and do it by keyboard."""
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.journeys import (
+    HEADLINE,
+    PNL,
+    ROWS,
+    changes,
+    field,
+    figure,
+    fill,
+    order,
+    price_now,
+    send,
+    toast,
+)
+
 pytestmark = pytest.mark.browser
 
-BID = "#watchlist [aria-current=page] .flash"
-PNL = "#tables [data-pnl]"
 Visit = Callable[..., Page]
-
-
-def figure(page: Page, name: str) -> str:
-    """Return the text of one figure of the account bar."""
-    return page.locator(f"[data-figure={name}] dd").inner_text().removesuffix(" USD")
-
-
-def changes(page: Page, selector: str) -> None:
-    """Wait until the text of an element is another one."""
-    before = page.locator(selector).first.inner_text()
-    expect(page.locator(selector).first).not_to_have_text(before)
-
-
-def order(page: Page, *, quantity: str, leverage: str) -> None:
-    page.get_by_label("Quantity").fill(quantity)
-    page.get_by_label("Leverage", exact=True).fill(leverage)
-    page.locator(".submit").click()
+# A robot's time from the landing page to a position; the promise is a minute.
+FIRST_TRADE_SECONDS = 60
+FIRST_TRADE_CLICKS = 6
 
 
 def sign_in(page: Page, link: str) -> None:
@@ -43,39 +42,64 @@ def balance_of(page: Page) -> str:
     return f"{int(whole):,}.{cents}"
 
 
+def test_a_visitor_trades_within_a_minute_and_six_clicks(product, browser, watch):
+    page = browser.new_page(base_url=product.url)
+    watch.attach(page)
+    page.goto("/")
+    began = time.monotonic()
+
+    clicks = [
+        page.get_by_role("button", name="Start with a demo").first,
+        page.get_by_role("button", name="10%"),
+        page.locator(".ticket .submit"),
+        page.locator("dialog .submit"),
+    ]
+    for click in clicks:
+        click.click()
+
+    expect(page.locator(ROWS)).to_have_count(1)
+    expect(page.locator("#switcher summary .badge")).to_have_text(re.compile("demo", re.IGNORECASE))
+    assert time.monotonic() - began < FIRST_TRADE_SECONDS
+    assert len(clicks) <= FIRST_TRADE_CLICKS
+    page.context.close()
+
+
 def test_a_trader_signs_in_buys_sees_the_result_move_and_closes(product, browser, watch):
     page = browser.new_page(base_url=product.url)
     watch.attach(page)
     sign_in(page, product.link_print())
-    changes(page, BID)
+    changes(page, HEADLINE)
     before = figure(page, "balance")
 
-    order(page, quantity="0.1", leverage="10")
+    order(page, quantity="0.1")
 
-    expect(page.locator(".toast.good")).to_contain_text("Bought 0.1 BTCUSDT at")
-    row = page.locator("#tables tbody tr")
+    expect(toast(page, "Bought 0.1 BTCUSDT at")).to_be_visible()
+    row = page.locator(ROWS)
     expect(row).to_have_count(1)
     expect(row).to_contain_text("BTCUSDT")
     expect(row).to_contain_text("Long")
     changes(page, PNL)
 
-    row.get_by_role("button", name="Close").click()
+    row.get_by_role("button", name="Close BTCUSDT").click()
 
-    expect(page.locator(".toast", has_text="Closed 0.1 BTCUSDT")).to_contain_text("Result")
+    expect(toast(page, "Closed 0.1 BTCUSDT")).to_contain_text("Result")
     expect(page.locator("#tables")).to_contain_text("No open position")
     expect(page.locator("[data-figure=balance] dd")).not_to_contain_text(before)
     assert figure(page, "balance") == balance_of(page)
     assert figure(page, "equity") == figure(page, "balance")
     page.get_by_role("button", name="History").click()
-    expect(page.locator("#tables tbody tr").first).to_contain_text("you")
-    page.close()
+    expect(page.locator(ROWS).first).to_contain_text("you")
+    page.get_by_role("button", name="Ledger").click()
+    expect(page.locator(ROWS).first).to_contain_text("Closed")
+    page.context.close()
 
 
-def test_a_refusal_says_why_in_words(visit: Visit):
-    page = visit("/trade/BTCUSDT")
-    changes(page, BID)
+def test_a_refusal_says_why_in_words(demo):
+    page = demo()
+    fill(page, quantity="5", leverage="1")
 
-    order(page, quantity="5", leverage="1")
+    expect(page.locator("#obstacle")).to_have_text(re.compile(r"margin .* \d", re.IGNORECASE))
+    send(page)
 
     refusal = page.locator(".toast.bad")
     expect(refusal).to_contain_text("Order refused")
@@ -83,24 +107,170 @@ def test_a_refusal_says_why_in_words(visit: Visit):
     expect(page.locator("#tables")).to_contain_text("No open position")
 
 
-def test_the_ticket_names_what_is_missing(visit: Visit):
-    page = visit("/trade/BTCUSDT")
-    changes(page, BID)
+def test_the_ticket_names_what_is_missing(demo):
+    page = demo()
     obstacle = page.locator("#obstacle")
 
     expect(obstacle).to_have_text("Enter a quantity")
-    page.get_by_label("Quantity").fill("0.0000001")
+    field(page, "Quantity").fill("0.0000001")
     expect(obstacle).to_have_text("Quantity is a number with at most 5 decimals")
-    page.get_by_label("Quantity").fill("0.1")
-    page.get_by_label("Leverage", exact=True).fill("1000")
+    field(page, "Quantity").fill("0.1")
+    field(page, "Leverage").fill("1000")
     expect(obstacle).to_contain_text("Leverage is a whole number from 1 to")
-    page.get_by_label("Leverage", exact=True).fill("5")
+    field(page, "Leverage").fill("10")
+    field(page, "Stop loss").fill("999999")
+    expect(obstacle).to_have_text("Stop loss must lie below the market")
+    field(page, "Stop loss").fill("")
     expect(obstacle).to_have_text("")
 
 
-def test_the_keyboard_is_enough(visit: Visit):
-    page = visit("/trade/BTCUSDT")
-    changes(page, BID)
+def test_the_server_previews_what_the_order_costs(demo):
+    page = demo()
+    estimate = page.get_by_label("What the order would cost")
+
+    fill(page, quantity="0.1")
+
+    expect(estimate).to_contain_text(re.compile(r"Free margin after\s*[\d,]+\.\d\d"))
+    expect(estimate).to_contain_text(re.compile(r"Commission\s*\d+\.\d\d"))
+    expect(estimate).to_contain_text(re.compile(r"Swap per night\s*[\u2212+]?\d+\.\d\d"))
+
+
+def test_stops_by_distance_and_by_money_become_prices(demo):
+    page = demo()
+    fill(page, quantity="0.1")
+    page.get_by_label("Stop loss by").select_option("distance")
+    field(page, "Stop loss").fill("1000")
+    page.get_by_label("Take profit by").select_option("money")
+    field(page, "Take profit").fill("150")
+
+    expect(page.locator(".ticket .stops")).to_contain_text("\u2212100.00 USD")
+    expect(page.locator(".ticket .stops")).to_contain_text("+150.00 USD")
+    send(page)
+
+    row = page.locator(ROWS)
+    entry, stop, profit = (
+        float(row.locator(f"[data-label='{name}']").inner_text().replace(",", ""))
+        for name in ("Entry", "Stop loss", "Take profit")
+    )
+    # Prices may have moved between the last look and the fill.
+    assert stop == pytest.approx(entry - 1000, abs=100)
+    assert profit == pytest.approx(entry + 1500, abs=100)
+
+
+def test_a_limit_order_waits_is_changed_and_cancelled(demo):
+    page = demo()
+    page.get_by_role("button", name="Limit", exact=True).click()
+    limit = round(price_now(page) * 0.9)
+    field(page, "Limit price").fill(str(limit))
+    fill(page, quantity="0.05")
+    send(page)
+
+    expect(toast(page, "waits for its price")).to_be_visible()
+    page.get_by_role("button", name="Orders").click()
+    expect(page.locator(ROWS)).to_contain_text(f"{limit:,}.0")
+    page.get_by_role("button", name="Edit buy limit").click()
+    page.locator("dialog").get_by_label("Limit price").fill(str(limit + 10))
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator(ROWS)).to_contain_text(f"{limit + 10:,}.0")
+    page.locator(ROWS).get_by_role("button", name="Cancel buy limit").click()
+
+    expect(page.locator("#tables")).to_contain_text("No order is waiting")
+
+
+def test_a_stop_order_fills_by_itself_and_says_so(demo):
+    page = demo("DOGEUSDT")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    # One tick above the ask: the next move upwards fills it.
+    ask = page.locator("#instrument dd").first.inner_text()
+    decimals = len(ask.split(".")[1])
+    field(page, "Stop price").fill(f"{float(ask) + 10**-decimals:.{decimals}f}")
+    fill(page, quantity="1000", leverage="5")
+    page.get_by_label("How orders are sent").select_option("single")
+    page.locator(".ticket .submit").click()
+
+    expect(page.locator(ROWS).filter(has_text="DOGEUSDT")).to_have_count(1, timeout=60_000)
+    expect(page.locator(ROWS)).to_contain_text("Long", timeout=60_000)
+
+
+def test_a_stop_is_drawn_from_the_entry_moved_and_rolled_back(demo):
+    page = demo()
+    order(page, quantity="0.05")
+    expect(page.locator(ROWS)).to_have_count(1)
+    entry = page.locator(".line-chip", has_text="Long 0.05")
+    stop = page.locator(".line-chip", has_text="SL")
+
+    def drag(pixels: int) -> None:
+        box = entry.bounding_box()
+        x, y = box["x"] + 10, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x - 60, y + pixels, steps=4)
+
+    drag(60)
+    expect(page.locator(".line-row.held")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(stop).to_have_count(0)
+
+    drag(60)
+    page.mouse.up()
+    expect(toast(page, "SL moved to")).to_be_visible()
+    expect(stop).to_have_text(re.compile(r"SL \u2212\d+\.\d\d"))
+    before = page.locator(f"{ROWS} [data-label='Stop loss']").inner_text()
+    stop.focus()
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{ROWS} [data-label='Stop loss']")).not_to_have_text(before)
+
+    # Above the market it is no stop loss of a long: refused, and the line is where it was.
+    after = page.locator(f"{ROWS} [data-label='Stop loss']").inner_text()
+    page.get_by_role("button", name="Edit stops of BTCUSDT").click()
+    page.locator("dialog").get_by_label("Stop loss").fill("999999")
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator("dialog [role=alert]")).to_have_text(re.compile(r"stop", re.IGNORECASE))
+    page.keyboard.press("Escape")
+    expect(page.locator(f"{ROWS} [data-label='Stop loss']")).to_have_text(after)
+
+
+def test_a_part_is_closed_and_the_rest_is_reversed(demo):
+    page = demo()
+    order(page, quantity="0.1")
+    expect(page.locator(ROWS)).to_have_count(1)
+
+    page.get_by_role("button", name="Close a part of BTCUSDT").click()
+    page.locator("dialog").get_by_role("button", name="25%").click()
+    page.locator("dialog").get_by_role("button", name="Close this part").click()
+
+    expect(toast(page, "Closed 0.025 BTCUSDT")).to_be_visible()
+    expect(page.locator(f"{ROWS} [data-label=Quantity]")).to_have_text("0.075")
+    page.get_by_role("button", name="Reverse BTCUSDT").click()
+    page.locator("dialog").get_by_role("button", name="Reverse", exact=True).click()
+    expect(page.locator(ROWS)).to_contain_text("Short")
+    expect(page.locator(f"{ROWS} [data-label=Quantity]")).to_have_text("0.075")
+
+
+def test_all_losers_are_closed_at_once_and_a_receipt_tells_why(demo):
+    page = demo()
+    for side in ("buy", "sell"):
+        order(page, quantity="0.05", side=side)
+        expect(page.locator(ROWS)).to_have_count(1 if side == "buy" else 2)
+
+    # Against each other both sides have paid the spread: at least one of them loses.
+    page.locator(".many summary").click()
+    page.locator(".many").get_by_role("button", name="All shown").click()
+    page.locator("dialog").get_by_role("button", name="Close them").click()
+    expect(toast(page, "Closed 2 positions")).to_be_visible()
+
+    page.get_by_role("button", name="History").click()
+    page.get_by_role("button", name=re.compile("^Why was BTCUSDT long closed")).first.click()
+    receipt = page.locator("dialog .steps")
+    expect(receipt).to_contain_text("Bought 0.05 at")
+    expect(receipt).to_contain_text("Decided on")
+    expect(receipt).to_contain_text("closed at")
+
+
+def test_the_keyboard_is_enough(demo):
+    page = demo()
 
     page.keyboard.press("/")
     page.keyboard.type("ethereum")
@@ -108,14 +278,98 @@ def test_the_keyboard_is_enough(visit: Visit):
     page.keyboard.press("Enter")
     page.wait_for_url("**/trade/ETHUSDT")
     page.keyboard.press("s")
+    page.keyboard.press("3")
+    expect(page.get_by_role("button", name="15m")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("n")
     page.keyboard.type("0.2")
+    expect(page.locator("#obstacle")).to_have_text("")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog[open] .submit")).to_be_focused()
     page.keyboard.press("Enter")
 
-    expect(page.locator(".toast.good")).to_contain_text("Sold 0.2 ETHUSDT at")
-    expect(page.locator("#tables tbody tr")).to_contain_text("Short")
+    expect(toast(page, "Sold 0.2 ETHUSDT at")).to_be_visible()
+    expect(page.locator(ROWS)).to_contain_text("Short")
     page.get_by_role("button", name="Close ETHUSDT").press("Enter")
     expect(page.locator("#tables")).to_contain_text("No open position")
+    page.locator("#tables .table-scroll").focus()
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_contain_text("Search markets")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+def test_one_click_trades_from_the_price_itself(demo):
+    page = demo()
+    page.get_by_label("How orders are sent").select_option("single")
+    expect(page.locator(".badge.armed")).to_be_visible()
+    fill(page, quantity="0.02")
+
+    page.locator(".ticket .side.sell").click()
+
+    expect(toast(page, "Sold 0.02 BTCUSDT at")).to_be_visible()
+    expect(page.locator(ROWS)).to_contain_text("Short")
+
+
+def test_a_double_click_sends_and_a_single_one_does_not(demo):
+    page = demo()
+    page.get_by_label("How orders are sent").select_option("double")
+    fill(page, quantity="0.02")
+    button = page.locator(".ticket .submit")
+
+    button.click()
+    expect(button).to_have_text("Click again to send")
+    expect(button).to_have_text("Buy 0.02 BTC", timeout=5_000)
+    expect(page.locator(ROWS)).to_have_count(0)
+    button.dblclick()
+
+    expect(toast(page, "Bought 0.02 BTCUSDT at")).to_be_visible()
+
+
+def test_accounts_are_opened_and_changed(demo):
+    page = demo()
+    order(page, quantity="0.02")
+    expect(page.locator(ROWS)).to_have_count(1)
+    first = page.locator(".switcher-id").inner_text()
+
+    page.locator(".switcher summary").click()
+    page.get_by_role("button", name="Open another demo account").click()
+    expect(toast(page, "Demo account")).to_be_visible()
+    expect(page.locator(".switcher-id")).not_to_have_text(first)
+    expect(page.locator("#tables")).to_contain_text("No open position")
+    page.locator(".switcher summary").click()
+    page.locator(".switcher").get_by_role("button", name=first).click()
+
+    expect(page.locator(".switcher-id")).to_have_text(first)
+    expect(page.locator(ROWS)).to_have_count(1)
+
+
+def test_favourites_narrow_the_list_and_are_remembered(demo):
+    page = demo()
+    shown = page.locator("#watchlist li:not([hidden])")
+
+    page.get_by_label("Favourite SOLUSDT").click()
+    page.get_by_label("Show favourites only").click()
+    expect(shown).to_have_count(1)
+    page.reload()
+
+    expect(shown).to_have_count(1)
+    expect(shown).to_contain_text("Solana")
+
+
+def test_the_chart_has_history_intervals_and_indicators(demo):
+    page = demo()
+    body = page.locator("#chart-body")
+
+    expect(body).to_have_attribute("data-bars", re.compile(r"^[1-9]\d*$"))
+    page.get_by_role("button", name="5m", exact=True).click()
+    expect(body).to_have_attribute("aria-label", "Candles of BTCUSDT, 5m")
+    expect(body).to_have_attribute("data-bars", re.compile(r"^[1-9]\d*$"))
+    page.get_by_text("Indicators").click()
+    for name in ("MA 20", "EMA 50", "Bollinger 20, 2", "RSI 14"):
+        page.get_by_label(name).check()
+    expect(page.locator("#chart-head .count")).to_have_text("4")
+    page.reload()
+    expect(page.locator("#chart-head .count")).to_have_text("4")
 
 
 def test_two_tabs_stay_equal_and_end_together(product, browser, watch):
@@ -125,11 +379,11 @@ def test_two_tabs_stay_equal_and_end_together(product, browser, watch):
     watch.attach(second)
     sign_in(first, product.link_print())
     second.goto("/trade/SOLUSDT")
-    changes(second, BID)
+    changes(second, HEADLINE)
 
     order(second, quantity="2", leverage="5")
 
-    expect(first.locator("#tables tbody tr")).to_contain_text("SOLUSDT")
+    expect(first.locator(ROWS)).to_contain_text("SOLUSDT")
     first.get_by_role("button", name="Close SOLUSDT").click()
     expect(second.locator("#tables")).to_contain_text("No open position")
 
