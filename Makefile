@@ -121,6 +121,11 @@ replay: $(VENV)/.run ## Proves the whole history in the journal, and decides the
 verify: $(VENV)/.run ## Proves that the ledger adds up.
 	@$(BIN)/python manage.py verify_ledger
 
+# A browser, a trader and every instrument on the move.
+.PHONY: bench-terminal
+bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every instrument moves ten times a second (70 s).
+	@$(BIN)/python -m bench.bench_terminal $(ARGS)
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 .PHONY: check format-check ruff imports tidy types migrations openapi fix

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
@@ -132,13 +132,22 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield product
 
 
+# Tests run as root in containers, where Chromium's sandbox cannot start.
+CHROMIUM_ARGUMENTS: Final = ("--no-sandbox",)
+
+
+def chromium_path() -> str | None:
+    """Return where the system's Chromium is."""
+    return shutil.which("chromium")
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
-    """Debian's Chromium; tests run as root in containers, where its sandbox cannot start."""
-    chromium = shutil.which("chromium")
+    """The system's Chromium."""
+    chromium = chromium_path()
     if chromium is None:
         pytest.skip("Chromium is not installed")
-    return {"executable_path": chromium, "args": ["--no-sandbox"]}
+    return {"executable_path": chromium, "args": list(CHROMIUM_ARGUMENTS)}
 
 
 @pytest.fixture(scope="session")

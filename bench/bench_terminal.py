@@ -1,0 +1,133 @@
+"""Measures the terminal in headless Chromium while every instrument moves ten times a second: long tasks, heap, frames.
+
+The product runs as a process of its own with the simulator, so history, socket and account are real. The simulator quotes a
+calm coin less often than ten times a second; therefore a full frame of prices for every instrument is handed to the page's own
+socket each 100 ms, besides what the server sends. What it measures is the page: parsing, store, watch list, chart, ticket,
+account bar.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+
+from bench.measuring import Bench
+from tests.browser.conftest import CHROMIUM_ARGUMENTS, Product, chromium_path, running
+
+_LIMITS: Final = {"long_tasks": 1, "heap_growth_mib": 10, "frames_per_s": 50}
+_SETTLE_MS: Final = 8_000
+_LONG_TASK_MS: Final = 50
+_MIB: Final = 1024 * 1024
+
+# Keeps the page's socket within reach.
+_CATCH_SOCKET: Final = """
+window.WebSocket = class extends WebSocket {
+  constructor(...given) { super(...given); window.benchSocket = this; }
+};
+"""
+
+# Moves every instrument by a few ticks each 100 ms, as one frame of prices, and counts what the browser does meanwhile.
+_MEASURE: Final = """
+async ([rows, milliseconds, longMs]) => {
+  const prices = rows.map(([symbol, bid, decimals]) => ({ symbol, ticks: Math.round(bid * 10 ** decimals), decimals }));
+  const text = (ticks, decimals) => (ticks / 10 ** decimals).toFixed(decimals);
+  const long = [];
+  const observer = new PerformanceObserver((list) => list.getEntries().forEach((entry) => long.push(entry.duration)));
+  observer.observe({ entryTypes: ["longtask"] });
+  let frames = 0, quotes = 0, isRunning = true, number = 1e9;
+  const draw = () => { frames += 1; if (isRunning) requestAnimationFrame(draw); };
+  requestAnimationFrame(draw);
+  const timer = setInterval(() => {
+    const now = Date.now();
+    const d = prices.map((one) => {
+      one.ticks = Math.max(10, one.ticks + Math.floor(Math.random() * 7) - 3);
+      return [one.symbol, text(one.ticks, one.decimals), text(one.ticks + 2, one.decimals), now];
+    });
+    quotes += d.length;
+    const data = JSON.stringify({ ch: "prices", n: number, d });
+    window.benchSocket.onmessage(new MessageEvent("message", { data }));
+  }, 100);
+  const began = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  const seconds = (performance.now() - began) / 1000;
+  isRunning = false;
+  clearInterval(timer);
+  observer.disconnect();
+  return { seconds, frames, quotes, long: long.filter((one) => one > longMs) };
+}
+"""
+
+
+def main() -> int:
+    """Run the bench; return 0, since judging the figures is the reader's."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60)
+    seconds = parser.parse_args().seconds
+    bench = Bench(_LIMITS, is_profiling=False)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-terminal-") as home,
+        running(Path(home), "simulator:seed=7") as product,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path(), args=list(CHROMIUM_ARGUMENTS)
+        )
+        with browser:
+            _measure(browser, product, bench, seconds)
+    return 0
+
+
+def _measure(browser: Browser, product: Product, bench: Bench, seconds: int) -> None:
+    page = browser.new_page(base_url=product.url, viewport={"width": 1440, "height": 900})
+    page.add_init_script(_CATCH_SOCKET)
+    _trade(page)
+    rows = _rows(page)
+    page.wait_for_timeout(_SETTLE_MS)
+    session = page.context.new_cdp_session(page)
+    before = _heap_bytes(session)
+    found = page.evaluate(_MEASURE, [rows, seconds * 1000, _LONG_TASK_MS])
+    after = _heap_bytes(session)
+
+    bench.note(
+        f"{len(rows)} symbols, {found['quotes'] / found['seconds']:.0f} quotes/s for {found['seconds']:.0f} s"
+    )
+    longest = max(found["long"], default=0)
+    bench.show(
+        "long_tasks", len(found["long"]), f"over {_LONG_TASK_MS} ms, the longest {longest:.0f} ms"
+    )
+    bench.show("heap_growth_mib", (after - before) / _MIB, "MiB")
+    bench.show("frames_per_s", found["frames"] / found["seconds"], "frames/s")
+
+
+def _trade(page: Page) -> None:
+    """Come as a guest and open a position, so that everything that can move does."""
+    page.goto("/")
+    page.get_by_role("button", name="Start with a demo").first.click()
+    page.wait_for_url("**/trade/*")
+    page.get_by_label("Quantity", exact=True).fill("0.05")
+    page.locator(".ticket .submit[aria-disabled=false]").click()
+    page.locator("dialog .submit").click()
+    page.locator("#tables tbody tr").first.wait_for()
+    page.get_by_label("Quantity", exact=True).fill("0.05")
+
+
+def _rows(page: Page) -> list[list[Any]]:
+    """Return symbol, bid and decimals of every instrument."""
+    data = page.request.get("/api/v1/prices/latest").json()["data"]
+    return [[row["asset"], row["bid"], row["decimal"]] for row in data]
+
+
+def _heap_bytes(session: CDPSession) -> int:
+    """Return the bytes of living objects."""
+    session.send("HeapProfiler.enable")
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return int(next(one["value"] for one in metrics if one["name"] == "JSHeapUsedSize"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
