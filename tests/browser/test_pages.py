@@ -156,6 +156,27 @@ def test_the_portfolio_agrees_with_the_ledger_and_hands_it_out(demo):
     assert sum(float(row.split(",")[-2]) for row in rows[1:]) == pytest.approx(balance)
 
 
+def test_the_figures_are_those_of_what_was_traded(demo):
+    page = demo()
+    api_post(
+        page, "/trade/create", {"symbol": "BTC", "type": "buy", "quantity": "0.1", "leverage": 10}
+    )
+
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        measured = page.request.get("/figures").json()["data"]
+        if measured["orders1h"] and measured["turnover24h"]:
+            break
+        page.wait_for_timeout(200)
+
+    assert measured["pairs"] == 123
+    assert measured["orders1h"] >= 1
+    assert 0 < measured["orderMedianUs1h"] <= measured["orderP99Us1h"]
+    assert measured["turnover24h"] > 1000
+    assert measured["activeAccounts24h"] <= measured["accounts"]
+    assert measured["uptimeSeconds"] >= 0
+
+
 def test_a_visitor_sees_live_prices_and_is_sent_a_link(visit: Visit):
     page = visit("/", is_signed_in=False)
 
