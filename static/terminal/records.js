@@ -102,6 +102,7 @@ export function History({ does }) {
 // --- ledger ----------------------------------------------------------------------------------------------------------
 
 export function Ledger() {
+  if (ledger.value === null) return html`<${Empty}>Reading the ledger…<//>`;
   const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", LEDGER_KINDS[row.kind] ?? row.kind, row.orderId ?? ""]);
   if (rows.length === 0) return html`<${Empty}>No money has moved yet.<//>`;
   return html`<table class="rows">

@@ -23,7 +23,8 @@ export const account = computed(() => accounts.value.find(({ id }) => id === acc
 export const positions = signal([]);
 export const orders = signal([]);
 export const closed = signal([]);
-export const ledger = signal([]);
+/** Entries of the ledger, newest first; null before somebody has asked for them. */
+export const ledger = signal(null);
 /** Settled money, micro-USD; null until the first answer. */
 export const balance = signal(null);
 /** Per cent: where the margin call comes, and where positions are closed. */
@@ -158,7 +159,8 @@ export function accountApply({ balanceText, openRows, orderRows }) {
 export function accountClear() {
   batch(() => {
     balance.value = null;
-    positions.value = orders.value = closed.value = ledger.value = [];
+    positions.value = orders.value = closed.value = [];
+    ledger.value = null;
   });
 }
 

@@ -40,7 +40,15 @@ export class Studies {
     const series = tones.map((tone) =>
       this.chart.addSeries(
         LineSeries,
-        { color: this.colour(tone), lineWidth: 1, priceLineVisible: false, lastValueVisible: pane !== 0, crosshairMarkerVisible: false },
+        {
+          color: this.colour(tone),
+          lineWidth: 1,
+          priceLineVisible: false,
+          lastValueVisible: pane !== 0,
+          crosshairMarkerVisible: false,
+          // An index from 0 to 100 keeps its whole scale.
+          ...(pane ? { autoscaleInfoProvider: () => ({ priceRange: { minValue: 0, maxValue: 100 } }), priceFormat: { type: "price", precision: 0, minMove: 1 } } : {}),
+        },
         pane,
       ),
     );
