@@ -58,21 +58,22 @@ const RANGE_SHARE_MIN = 0.0006;
 const SIGHT_SHARE = 0.005;
 
 /** Return the prices of positions and their stops that should be in sight, as the chart counts. */
-function pricesInSight(middle) {
+function pricesInSight() {
+  const now = Number(quoteOf(symbol.peek()).bid.peek());
   return positions
     .peek()
     .filter((row) => row.symbol === symbol.peek())
     .flatMap((row) => [row.entry, row.stopLoss, row.takeProfit])
     .filter(Boolean)
     .map(Number)
-    .filter((price) => Math.abs(price - middle) <= middle * SIGHT_SHARE);
+    .filter((price) => Math.abs(price - now) <= now * SIGHT_SHARE);
 }
 
 /** Widen the price range that the library would choose: for lines in sight, and if it is too narrow to mean anything. */
 function calmRange(original) {
   const info = original();
   if (!info?.priceRange) return info;
-  const prices = pricesInSight((info.priceRange.minValue + info.priceRange.maxValue) / 2);
+  const prices = pricesInSight();
   const minValue = Math.min(info.priceRange.minValue, ...prices);
   const maxValue = Math.max(info.priceRange.maxValue, ...prices);
   const missing = ((minValue + maxValue) / 2) * RANGE_SHARE_MIN - (maxValue - minValue);

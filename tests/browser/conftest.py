@@ -25,7 +25,8 @@ START_SECONDS = 90
 STOP_SECONDS = 20
 READY = "CryptoCFD is running"
 
-expect.set_options(timeout=10_000)
+# Generous: a busy machine is no fault of the page.
+expect.set_options(timeout=20_000)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.journeys import (
     HEADLINE,
@@ -177,59 +177,68 @@ def test_a_limit_order_waits_is_changed_and_cancelled(demo):
     expect(page.locator("#tables")).to_contain_text("No order is waiting")
 
 
-def test_a_stop_order_fills_by_itself_and_says_so(demo):
-    page = demo("DOGEUSDT")
-    page.get_by_role("button", name="Stop", exact=True).click()
-    # One tick above the ask: the next move upwards fills it.
-    ask = page.locator("#instrument dd").first.inner_text()
-    decimals = len(ask.split(".")[1])
-    field(page, "Stop price").fill(f"{float(ask) + 10**-decimals:.{decimals}f}")
-    fill(page, quantity="1000", leverage="5")
-    page.get_by_label("How orders are sent").select_option("single")
-    page.locator(".ticket .submit").click()
-
-    expect(page.locator(ROWS).filter(has_text="DOGEUSDT")).to_have_count(1, timeout=60_000)
-    expect(page.locator(ROWS)).to_contain_text("Long", timeout=60_000)
+def drag(page: Page, label: Locator, y: float) -> None:
+    """Take a line by its label and hold it at a height of the window."""
+    box = label.bounding_box()
+    x = box["x"] + 10
+    page.mouse.move(x, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=4)
+    expect(page.locator(".line-row.held")).to_have_count(1)
 
 
-def test_a_stop_is_drawn_from_the_entry_moved_and_rolled_back(demo):
+def height_of(label: Locator) -> float:
+    return label.bounding_box()["y"]
+
+
+def test_stops_are_dragged_drawn_from_the_entry_and_rolled_back(demo):
     page = demo()
+    price = price_now(page)
+    # Far enough that the market does not reach them, near enough to be in sight.
+    field(page, "Stop loss").fill(f"{price * 0.9955:.1f}")
+    field(page, "Take profit").fill(f"{price * 1.0045:.1f}")
     order(page, quantity="0.05")
-    expect(page.locator(ROWS)).to_have_count(1)
     entry = page.locator(".line-chip", has_text="Long 0.05")
     stop = page.locator(".line-chip", has_text="SL")
+    cell = page.locator(f"{ROWS} [data-label='Stop loss']")
+    expect(stop).to_have_text(re.compile(r"SL \u2212\d+\.\d\d"))
+    expect(stop).to_be_visible()
+    first = cell.inner_text()
 
-    def drag(pixels: int) -> None:
-        box = entry.bounding_box()
-        x, y = box["x"] + 10, box["y"] + box["height"] / 2
-        page.mouse.move(x, y)
-        page.mouse.down()
-        page.mouse.move(x - 60, y + pixels, steps=4)
-
-    drag(60)
-    expect(page.locator(".line-row.held")).to_have_count(1)
+    # The label tells the result at the price under the pointer, and Esc drops the line.
+    told = stop.inner_text()
+    drag(page, stop, height_of(stop) - 12)
+    expect(stop).not_to_have_text(told)
     page.keyboard.press("Escape")
     page.mouse.up()
-    expect(stop).to_have_count(0)
+    expect(stop).to_have_text(told)
+    expect(cell).to_have_text(first)
 
-    drag(60)
+    drag(page, stop, height_of(stop) - 12)
     page.mouse.up()
     expect(toast(page, "SL moved to")).to_be_visible()
-    expect(stop).to_have_text(re.compile(r"SL \u2212\d+\.\d\d"))
-    before = page.locator(f"{ROWS} [data-label='Stop loss']").inner_text()
+    expect(cell).not_to_have_text(first)
+
+    second = cell.inner_text()
     stop.focus()
     page.keyboard.press("Shift+ArrowDown")
     page.keyboard.press("Enter")
-    expect(page.locator(f"{ROWS} [data-label='Stop loss']")).not_to_have_text(before)
+    expect(cell).not_to_have_text(second)
 
     # Above the market it is no stop loss of a long: refused, and the line is where it was.
-    after = page.locator(f"{ROWS} [data-label='Stop loss']").inner_text()
-    page.get_by_role("button", name="Edit stops of BTCUSDT").click()
-    page.locator("dialog").get_by_label("Stop loss").fill("999999")
-    page.locator("dialog").get_by_role("button", name="Save").click()
-    expect(page.locator("dialog [role=alert]")).to_have_text(re.compile(r"stop", re.IGNORECASE))
-    page.keyboard.press("Escape")
-    expect(page.locator(f"{ROWS} [data-label='Stop loss']")).to_have_text(after)
+    third = cell.inner_text()
+    drag(page, stop, (height_of(entry) + height_of(page.locator(".line-chip", has_text="TP"))) / 2)
+    page.mouse.up()
+    expect(toast(page, "SL was not moved")).to_contain_text(re.compile("stop", re.IGNORECASE))
+    expect(cell).to_have_text(third)
+    expect(stop).to_have_text(re.compile(r"SL \u2212"))
+
+    # From the entry a new stop is drawn; upwards it takes the profit.
+    page.get_by_role("button", name="Remove TP").click()
+    expect(toast(page, "TP removed")).to_be_visible()
+    drag(page, entry, height_of(entry) - 50)
+    page.mouse.up()
+    expect(toast(page, "TP moved to")).to_be_visible()
 
 
 def test_a_part_is_closed_and_the_rest_is_reversed(demo):
