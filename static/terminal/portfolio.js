@@ -103,7 +103,7 @@ async function curvesOf(all, sinceMs) {
     }),
   );
   const first = Math.ceil(fromMs / stepMs) * stepMs;
-  const instants = [];
+  const instants = [fromMs];
   for (let ms = first; ms <= Date.now(); ms += stepMs) instants.push(ms);
   instants.push(Date.now());
   // A candle that began a step ago has closed at this instant.
