@@ -85,6 +85,10 @@ class Environment:
     login_limits_per_ip: list[str]
     # How many demos without an address one network address may start, of the same form.
     guest_limits_per_ip: list[str]
+    # Ways to pay in and out of live accounts: bank, test.
+    payment_providers: list[str]
+    # What people are told to transfer to.
+    payment_bank_account: str
     # How often a user may sign in devices, and one network address may refresh tokens, of the same form.
     session_token_limits: list[str]
     refresh_limits_per_ip: list[str]
@@ -237,6 +241,9 @@ def environment_load() -> Environment:
             "LOGIN_LIMITS_PER_ADDRESS", default=["1/m", "5/h", "15/d"]
         ),
         login_limits_per_ip=env.list("LOGIN_LIMITS_PER_IP", default=["20/h"]),
+        payment_providers=env.list("PAYMENT_PROVIDERS", default=["bank"]),
+        payment_bank_account=env.str("PAYMENT_BANK_ACCOUNT", default="")
+        or "the account that the support tells you",
         session_token_limits=env.list("SESSION_TOKEN_LIMITS", default=["20/h"]),
         refresh_limits_per_ip=env.list("REFRESH_LIMITS_PER_IP", default=["60/m"]),
         guest_limits_per_ip=env.list("GUEST_LIMITS_PER_IP", default=["10/h", "30/d"]),

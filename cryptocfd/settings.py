@@ -258,6 +258,10 @@ else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = DATA_DIR / "mail"
 
+# Ways to pay (apps/profile/services/payments.py), and the account that bank transfers go to.
+PAYMENT_PROVIDERS = ENVIRONMENT.payment_providers
+PAYMENT_BANK_ACCOUNT = ENVIRONMENT.payment_bank_account
+
 UNFOLD = {
     "SITE_TITLE": "CryptoCFD",
     "SITE_HEADER": "CryptoCFD",
@@ -313,6 +317,10 @@ SPECTACULAR_SETTINGS = {
         "OrderStateEnum": "apps.trade.choices.OrderState",
         "PlacedStateEnum": ["filled", "pending"],
         "RequestStateEnum": ["pending", "accepted", "rejected"],
+        "CashStateEnum": "apps.profile.choices.CashState",
+        "KycStateEnum": "apps.profile.choices.KycState",
+        "AccountKindEnum": ["demo", "live"],
+        "CashKindEnum": ["deposit", "withdrawal"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

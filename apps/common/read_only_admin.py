@@ -3,7 +3,7 @@
 Money, prices and quantities are shown as exact decimals, from the integers that are stored.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class ReadOnlyAdmin(ModelAdmin):
     """Lists and shows rows; adds, changes and deletes none, whoever asks."""
 
-    actions = ()
+    actions: Sequence[str] = ()
     # Counting a ledger of millions for each page would cost more than the page.
     paginator = InfinitePaginator
     show_full_result_count = False

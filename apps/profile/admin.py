@@ -1,9 +1,16 @@
 """Trading accounts and cash requests in the admin, to look at: money moves by commands only."""
 
-from django.contrib import admin
+from collections.abc import Callable
 
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.common.errors import ServiceError
 from apps.common.read_only_admin import ReadOnlyAdmin, exact_column
-from apps.profile.models import CashOutbox, CashRequest, TradingAccount
+from apps.profile.models import CashOutbox, CashRequest, KycFile, TradingAccount
+from apps.profile.services.kyc import kyc_decide
+from apps.profile.services.requests import request_approve, request_return
 
 _AMOUNT = exact_column("amount_micros", title="amount, USD")
 
@@ -21,7 +28,36 @@ class TradingAccountAdmin(ReadOnlyAdmin):
 
 @admin.register(CashRequest)
 class CashRequestAdmin(ReadOnlyAdmin):
-    """Wishes to move money and what became of them."""
+    """Wishes to move money and what became of them; two people approve, and no row is edited."""
+
+    actions = ("approve", "give_back")
+
+    def has_approve_permission(self, request: HttpRequest) -> bool:
+        """Return whether this member of the staff may decide on money."""
+        return request.user.has_perm("profile.approve_cashrequest")
+
+    @admin.action(description="Approve (two people)", permissions=["approve"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[CashRequest]) -> None:
+        self._each(request, queryset, request_approve)
+
+    @admin.action(description="Cancel or return the money", permissions=["approve"])
+    def give_back(self, request: HttpRequest, queryset: QuerySet[CashRequest]) -> None:
+        self._each(request, queryset, request_return)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[CashRequest],
+        step: Callable[..., CashRequest],
+    ) -> None:
+        for row in queryset.order_by("id"):
+            try:
+                done = step(cash_id=row.pk, staff_id=request.user.pk)
+            except ServiceError as error:
+                self.message_user(request, f"{row}: {error.message}.", messages.ERROR)
+            else:
+                self.log_change(request, done, f"{step.__name__}: now {done.state}")
+                self.message_user(request, f"{row}: {done.get_state_display()}.")
 
     list_display = ("id", "account", "kind", _AMOUNT, "method", "state", "code", "created_at")
     list_filter = ("kind", "state", "method", "created_at")
@@ -35,11 +71,56 @@ class CashRequestAdmin(ReadOnlyAdmin):
         _AMOUNT,
         "method",
         "reference",
+        "destination",
         "state",
         "code",
+        "approved_by",
+        "settled_by",
         "created_at",
         "decided_at",
     )
+
+
+@admin.register(KycFile)
+class KycFileAdmin(ReadOnlyAdmin):
+    """Who people say they are; approved or rejected here, never edited."""
+
+    list_display = ("id", "user", "state", "country", "submitted_at", "decided_at", "decided_by")
+    list_filter = ("state", "submitted_at")
+    list_select_related = ("user", "decided_by")
+    search_fields = ("user__email", "full_name")
+    ordering = ("-submitted_at", "-id")
+    actions = ("approve", "reject")
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Return whether this member of the staff may decide on files."""
+        return request.user.has_perm("profile.decide_kycfile")
+
+    @admin.action(description="Approve", permissions=["decide"])
+    def approve(self, request: HttpRequest, queryset: QuerySet[KycFile]) -> None:
+        self._decide(request, queryset, is_approved=True)
+
+    @admin.action(description="Reject", permissions=["decide"])
+    def reject(self, request: HttpRequest, queryset: QuerySet[KycFile]) -> None:
+        self._decide(request, queryset, is_approved=False)
+
+    def _decide(
+        self, request: HttpRequest, queryset: QuerySet[KycFile], *, is_approved: bool
+    ) -> None:
+        reason = "" if is_approved else "The document does not confirm what was told."
+        for row in queryset.order_by("id"):
+            try:
+                done = kyc_decide(
+                    file_id=row.pk,
+                    staff_id=request.user.pk or 0,
+                    is_approved=is_approved,
+                    reason=reason,
+                )
+            except ServiceError as error:
+                self.message_user(request, f"File {row}: {error.message}.", messages.ERROR)
+            else:
+                self.log_change(request, done, f"now {done.state}")
+                self.message_user(request, f"File {row}: {done.get_state_display()}.")
 
 
 @admin.register(CashOutbox)

@@ -25,9 +25,28 @@ class CashKind(models.TextChoices):
 
 
 class CashState(models.TextChoices):
-    """What became of a cash request."""
+    """What became of a cash request; docs/ACCOUNTS.md draws how one leads to the next."""
 
+    # A deposit that staff has not confirmed; nothing was sent to the engine.
+    REQUESTED = "requested", "Requested"
+    # On its way to the engine.
     PENDING = "pending", "Pending"
+    # A withdrawal whose money the engine has set aside; it waits for staff.
+    RESERVED = "reserved", "Waits for approval"
+    # Approved or rejected by staff, on its way to the engine.
+    SETTLING = "settling", "Being paid out"
+    RETURNING = "returning", "Being returned"
     REFUSED = "refused", "Refused"
+    CANCELLED = "cancelled", "Cancelled"
     SETTLED = "settled", "Settled"
     RETURNED = "returned", "Returned"
+
+
+class KycState(models.TextChoices):
+    """How far the platform knows who a person is."""
+
+    NONE = "none", "Not submitted"
+    SUBMITTED = "submitted", "Submitted"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"

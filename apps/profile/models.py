@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from typing_extensions import override
 
-from apps.profile.choices import AccountKind, CashKind, CashState
+from apps.profile.choices import AccountKind, CashKind, CashState, KycState
 
 
 class TradingAccount(models.Model):
@@ -22,6 +22,8 @@ class TradingAccount(models.Model):
     is_default = models.BooleanField(default=False)
     # What its owner calls it; may be empty.
     name = models.CharField(max_length=40, blank=True)
+    # Whether it may be opened: demos at once, live accounts once their owner's KYC is approved.
+    is_approved = models.BooleanField(default=True)
     # Whether the engine has confirmed that the account exists.
     is_open = models.BooleanField(default=False)
     # Last cash_seq that was given to an outbox row.
@@ -56,6 +58,17 @@ class CashRequest(models.Model):
     # The provider's reference; with the method it is credited once.
     reference = models.CharField(max_length=128, blank=True)
     state = models.CharField(max_length=10, choices=CashState.choices, default=CashState.PENDING)
+    # The client's id of the request; empty for what the system asks for.
+    request_id = models.CharField(max_length=64, blank=True)
+    # Where a withdrawal goes, as its provider writes it.
+    destination = models.CharField(max_length=140, blank=True)
+    # The two people who have approved it; never the same, and never the owner.
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
     # Code of the refusal.
     code = models.CharField(max_length=48, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -63,7 +76,18 @@ class CashRequest(models.Model):
 
     class Meta:
         ordering = ("-id",)
+        permissions = (("approve_cashrequest", "Can approve and return cash requests"),)
         constraints = (
+            models.UniqueConstraint(
+                name="profile_cash_request_id_once",
+                fields=("account", "request_id"),
+                condition=~Q(request_id=""),
+            ),
+            models.CheckConstraint(
+                name="profile_cash_request_four_eyes",
+                condition=Q(settled_by=None)
+                | (Q(approved_by__isnull=False) & ~Q(settled_by=models.F("approved_by"))),
+            ),
             models.UniqueConstraint(
                 name="profile_cash_request_reference_once",
                 fields=("method", "reference"),
@@ -93,6 +117,8 @@ class CashOutbox(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     # When the engine's answer was heard; empty while the row is to be sent.
     answered_at = models.DateTimeField(null=True)
+    # Code of the engine's refusal, for whoever waits for the answer; the projector's word is the request's state.
+    answer_code = models.CharField(max_length=48, blank=True)
 
     class Meta:
         ordering = ("account", "cash_seq")
@@ -110,3 +136,37 @@ class CashOutbox(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.account_id}/{self.cash_seq}"
+
+
+class KycFile(models.Model):
+    """What a person has told about who they are, and what staff made of it."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    state = models.CharField(max_length=10, choices=KycState.choices, default=KycState.SUBMITTED)
+    full_name = models.CharField(max_length=120)
+    birth_date = models.DateField()
+    # ISO 3166-1 alpha-2.
+    country = models.CharField(max_length=2)
+    address = models.CharField(max_length=240)
+    document_kind = models.CharField(max_length=20)
+    document_number = models.CharField(max_length=40)
+    submitted_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    # What the person is told when it is rejected.
+    reason = models.CharField(max_length=200, blank=True)
+    # An approval ends then.
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-submitted_at", "-id")
+        verbose_name = "KYC file"
+        permissions = (("decide_kycfile", "Can approve and reject KYC files"),)
+
+    @override
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -102,6 +102,12 @@ def accounts_with_cash_to_send() -> list[int]:
     return list(waiting.order_by("account_id").values_list("account_id", flat=True).distinct())
 
 
+def accounts_to_open() -> list[TradingAccount]:
+    """Return approved live accounts that the engine does not know yet."""
+    waiting = TradingAccount.objects.filter(kind=AccountKind.LIVE, is_approved=True, is_open=False)
+    return list(waiting.order_by("id")[:100])
+
+
 def outbox_next(*, account_id: int) -> CashOutbox | None:
     """Return the account's oldest row without an answer: the only one that may be in flight."""
     waiting = CashOutbox.objects.filter(account_id=account_id, answered_at__isnull=True)

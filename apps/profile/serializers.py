@@ -5,6 +5,7 @@
 from rest_framework import serializers
 
 from apps.common.serializers import NumberField, StrictSerializer
+from apps.profile.choices import CashState, KycState
 
 
 class AccountQuerySerializer(StrictSerializer):
@@ -80,3 +81,69 @@ class BalanceSerializer(StrictSerializer):
     unrealisedPnl = serializers.DecimalField(max_digits=22, decimal_places=6)
     withdrawable = serializers.DecimalField(max_digits=22, decimal_places=6)
     asOf = serializers.CharField(help_text="Log entry that the figures include.")
+
+
+class LiveWishSerializer(StrictSerializer):
+    """A live account."""
+
+    name = serializers.CharField(max_length=40, required=False, default="", allow_blank=True)
+
+
+class KycWishSerializer(StrictSerializer):
+    """Who the user is."""
+
+    fullName = serializers.CharField(max_length=120)
+    birthDate = serializers.DateField()
+    country = serializers.RegexField(
+        r"\A[A-Za-z]{2}\Z", help_text="ISO 3166-1, two letters, such as DE."
+    )
+    address = serializers.CharField(max_length=240)
+    documentKind = serializers.ChoiceField(choices=["passport", "identityCard", "drivingLicence"])
+    documentNumber = serializers.CharField(max_length=40)
+
+
+class KycStateSerializer(StrictSerializer):
+    """What is known about the user, and what may move with it within 24 hours."""
+
+    state = serializers.ChoiceField(choices=KycState.choices)
+    reason = serializers.CharField(allow_blank=True)
+    submittedAt = serializers.DateTimeField(allow_null=True)
+    expiresAt = serializers.DateTimeField(allow_null=True)
+    depositPerDay = serializers.DecimalField(max_digits=22, decimal_places=6)
+    withdrawalPerDay = serializers.DecimalField(max_digits=22, decimal_places=6)
+
+
+class DepositWishSerializer(StrictSerializer):
+    """Money to pay in."""
+
+    amount = NumberField(help_text="USD, whole cents.")
+    method = serializers.CharField(max_length=32)
+
+
+class WithdrawalWishSerializer(DepositWishSerializer):
+    """Money to be paid out."""
+
+    destination = serializers.CharField(max_length=140, help_text="An IBAN for the method bank.")
+    pin = serializers.CharField(max_length=6, required=False, default="", allow_blank=True)
+
+
+class CashRequestSerializer(StrictSerializer):
+    """A deposit or a withdrawal and what became of it."""
+
+    id = serializers.IntegerField()
+    accountId = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=["deposit", "withdrawal"])
+    amount = serializers.DecimalField(max_digits=22, decimal_places=6)
+    method = serializers.CharField()
+    reference = serializers.CharField(allow_blank=True)
+    destination = serializers.CharField(allow_blank=True)
+    state = serializers.ChoiceField(choices=CashState.choices)
+    code = serializers.CharField(allow_blank=True, help_text="Why it was refused.")
+    createdAt = serializers.DateTimeField()
+    decidedAt = serializers.DateTimeField(allow_null=True)
+
+
+class DepositMadeSerializer(CashRequestSerializer):
+    """A new deposit, and what to do for it."""
+
+    instructions = serializers.DictField(child=serializers.CharField())

@@ -49,6 +49,9 @@ class CashRelay:
         """
         answered = 0
         failure: ServiceError | None = None
+        for waiting in selectors.accounts_to_open():
+            account_open(account=waiting)
+            selectors.accounts_forget(user_id=waiting.user_id)
         for account_id in selectors.accounts_with_cash_to_send():
             account = selectors.account_row_by_id(account_id=account_id)
             if account is None:

@@ -74,6 +74,12 @@ def account_open(*, account: TradingAccount) -> None:
     """
     if account.is_open:
         return
+    if not account.is_approved:
+        raise ServiceError(
+            "ACCOUNT_NOT_OPEN",
+            "this live account waits for the approval of its owner's KYC",
+            http_status=409,
+        )
     output = engine_gateway().send_sync(
         OpenAccount(
             request_id=attempt_id("open"),

@@ -34,7 +34,7 @@ _STATE_BY_KIND: Final = {
     EngineCashKind.SETTLE: CashState.SETTLED,
     EngineCashKind.RETURN: CashState.RETURNED,
     # The money is set aside; the request ends with its settlement or return.
-    EngineCashKind.WITHDRAWAL: CashState.PENDING,
+    EngineCashKind.WITHDRAWAL: CashState.RESERVED,
 }
 
 
@@ -47,7 +47,13 @@ def attempt_id(name: str) -> str:
 
 @transaction.atomic
 def cash_request_create(
-    *, account_id: int, kind: CashKind, amount_micros: int, method: str, reference: str
+    *,
+    account_id: int,
+    kind: CashKind,
+    amount_micros: int,
+    method: str,
+    reference: str,
+    **more: str,
 ) -> CashRequest:
     """Write a cash request and its outbox row under the account's next cash_seq.
 
@@ -62,15 +68,29 @@ def cash_request_create(
         amount_micros=amount_micros,
         method=method,
         reference=reference,
+        **more,
     )
+    _outbox_add(account, request, kind)
+    return request
+
+
+@transaction.atomic
+def cash_request_send(*, request: CashRequest, kind: CashKind) -> None:
+    """Write the outbox row of a further step of a request: its settlement, its return, or a confirmed deposit."""
+    account = TradingAccount.objects.select_for_update().get(pk=request.account_id)
+    account.cash_seq_last += 1
+    account.save(update_fields=["cash_seq_last"])
+    _outbox_add(account, request, kind)
+
+
+def _outbox_add(account: TradingAccount, request: CashRequest, kind: CashKind) -> None:
     CashOutbox.objects.create(
         account=account,
         cash_seq=account.cash_seq_last,
         request=request,
         kind=kind,
-        amount_micros=amount_micros,
+        amount_micros=request.amount_micros,
     )
-    return request
 
 
 def cash_send_next(*, account_id: int) -> bool:
@@ -105,6 +125,9 @@ def cash_send_next(*, account_id: int) -> bool:
             extra={"account": row.account_id, "cash_seq": row.cash_seq, "reply": repr(reply)},
         )
         return False
+    if isinstance(reply, Rejected) and reply.code is not RejectCode.CASH_ALREADY_DECIDED:
+        row.answer_code = reply.code.value
+        row.save(update_fields=["answer_code"])
     row.answered_at = timezone.now()
     row.save(update_fields=["answered_at"])
     return True

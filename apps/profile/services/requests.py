@@ -1,0 +1,313 @@
+"""Deposits and withdrawals of live accounts as requests: asked for by the owner, settled or returned after four eyes.
+
+    deposit      requested -> (two approvals) -> pending -> settled
+                 requested -> cancelled
+    withdrawal   pending -> reserved (cash:pending holds it) -> (two approvals) -> settling -> settled
+                 pending -> refused;  reserved -> returning -> returned
+
+Each step is taken under a lock of the request's row, so no step is taken twice. What the engine decides, the projector
+writes (cash.cash_decided).
+"""
+
+import itertools
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from apps.common.engine_gateway import engine_gateway
+from apps.common.errors import ServiceError
+from apps.common.money import number_from_micros
+from apps.common.refusals import refusal_error
+from apps.profile import selectors
+from apps.profile.choices import AccountKind, CashKind, CashState
+from apps.profile.models import CashOutbox, CashRequest, TradingAccount
+from apps.profile.selectors import account_info
+from apps.profile.services.accounts import AccountUnknownError, account_view
+from apps.profile.services.cash import cash_request_create, cash_request_send, cash_send_all
+from apps.profile.services.kyc import LIMITS, kyc_state
+from apps.profile.services.payments import provider_for
+from engine.messages.rejects import RejectCode
+from engine.messages.replies import Rejected
+
+# Ends of a request: nothing moves it any more.
+_OVER: Final = (CashState.REFUSED, CashState.RETURNED, CashState.CANCELLED)
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CashWish:
+    """What the owner of an account asks for."""
+
+    user_id: int
+    account_id: int
+    # Positive micro-USD.
+    amount_micros: int
+    method: str
+    # Where a withdrawal goes; empty for deposits.
+    destination: str
+    # The client's id; the same id and content is one request.
+    request_id: str
+
+
+def deposit_request(*, wish: CashWish) -> CashRequest:
+    """Ask to pay in; nothing is sent to the engine before staff has seen the money.
+
+    Errors: AccountUnknownError; ServiceError ACCOUNT_NOT_LIVE, ACCOUNT_NOT_OPEN, METHOD_UNKNOWN, AMOUNT_INVALID,
+    KYC_LIMIT, EXISTS_WITH_DIFFERENT_CONTENT.
+    """
+    account = _own_live(user_id=wish.user_id, account_id=wish.account_id)
+    provider_for(wish.method)
+    _amount_require(wish)
+    with transaction.atomic():
+        TradingAccount.objects.select_for_update().get(pk=account.pk)
+        known = _known(wish, CashKind.DEPOSIT)
+        if known is not None:
+            return known
+        _limit_require(wish, CashKind.DEPOSIT)
+        request = CashRequest.objects.create(
+            account=account,
+            kind=CashKind.DEPOSIT,
+            amount_micros=wish.amount_micros,
+            method=wish.method,
+            request_id=wish.request_id,
+            state=CashState.REQUESTED,
+        )
+        request.reference = f"D{request.pk}"
+        request.save(update_fields=["reference"])
+    return request
+
+
+def withdrawal_request(*, wish: CashWish) -> CashRequest:
+    """Ask for a payment out; the engine sets the money aside at once, or refuses.
+
+    Errors: as deposit_request; ServiceError DESTINATION_INVALID, the engine's WITHDRAWABLE_INSUFFICIENT; EngineTimeoutError and
+    EngineBusyError, after which the request stands and goes on by itself.
+    """
+    account = _own_live(user_id=wish.user_id, account_id=wish.account_id)
+    destination = provider_for(wish.method).destination_checked(wish.destination)
+    _amount_require(wish)
+    request = _known(wish, CashKind.WITHDRAWAL, destination=destination)
+    if request is None:
+        _withdrawable_require(account, wish.amount_micros)
+        try:
+            request = _withdrawal_write(account, wish, destination)
+        except IntegrityError:
+            request = _known(wish, CashKind.WITHDRAWAL, destination=destination)
+            if request is None:
+                raise
+    cash_send_all(account_id=account.pk)
+    refused = CashOutbox.objects.filter(request=request, kind=CashKind.WITHDRAWAL).exclude(
+        answer_code=""
+    )
+    code = refused.values_list("answer_code", flat=True).first()
+    if code is not None:
+        raise _withdrawable_error(wish.amount_micros, None, RejectCode(code))
+    request.refresh_from_db()
+    return request
+
+
+def _withdrawal_write(account: TradingAccount, wish: CashWish, destination: str) -> CashRequest:
+    with transaction.atomic():
+        TradingAccount.objects.select_for_update().get(pk=account.pk)
+        _limit_require(wish, CashKind.WITHDRAWAL)
+        return cash_request_create(
+            account_id=account.pk,
+            kind=CashKind.WITHDRAWAL,
+            amount_micros=wish.amount_micros,
+            method=wish.method,
+            reference="",
+            request_id=wish.request_id,
+            destination=destination,
+        )
+
+
+def request_cancel(*, user_id: int, account_id: int, cash_id: int, kind: CashKind) -> CashRequest:
+    """Take a request back: a deposit that was not confirmed, or a withdrawal that nobody has approved yet.
+
+    Errors: AccountUnknownError; ServiceError CASH_REQUEST_UNKNOWN, CASH_REQUEST_STATE.
+    """
+    account = _own_live(user_id=user_id, account_id=account_id)
+    with transaction.atomic():
+        request = (
+            CashRequest.objects.select_for_update()
+            .filter(pk=cash_id, account=account, kind=kind)
+            .first()
+        )
+        if request is None:
+            raise ServiceError(
+                "CASH_REQUEST_UNKNOWN",
+                f"there is no such request of account {account_id}",
+                http_status=404,
+            )
+        if request.approved_by_id is not None:
+            raise _state_error(request)
+        _give_up(request)
+    cash_send_all(account_id=account.pk)
+    return request
+
+
+def request_approve(*, cash_id: int, staff_id: int) -> CashRequest:
+    """Approve a request as the first or the second of two people; the second approval carries it out.
+
+    Errors: ServiceError FOUR_EYES, CASH_REQUEST_STATE.
+    """
+    with transaction.atomic():
+        request = _locked_for_staff(cash_id, staff_id)
+        if request.approved_by_id is None:
+            request.approved_by_id = staff_id
+            request.save(update_fields=["approved_by"])
+            return request
+        if request.approved_by_id == staff_id:
+            raise ServiceError("FOUR_EYES", "a second person has to approve it", http_status=403)
+        is_deposit = request.kind == CashKind.DEPOSIT
+        request.settled_by_id = staff_id
+        request.state = CashState.PENDING if is_deposit else CashState.SETTLING
+        request.save(update_fields=["settled_by", "state"])
+        cash_request_send(request=request, kind=CashKind.DEPOSIT if is_deposit else CashKind.SETTLE)
+    return request
+
+
+def request_return(*, cash_id: int, staff_id: int) -> CashRequest:
+    """Give a request up for staff: a withdrawal's money goes back to the account.
+
+    Errors: ServiceError FOUR_EYES, CASH_REQUEST_STATE.
+    """
+    with transaction.atomic():
+        request = _locked_for_staff(cash_id, staff_id)
+        _give_up(request)
+    return request
+
+
+def _locked_for_staff(cash_id: int, staff_id: int) -> CashRequest:
+    request = (
+        CashRequest.objects.select_for_update(of=("self",))
+        .select_related("account")
+        .get(pk=cash_id)
+    )
+    if request.account.user_id == staff_id:
+        raise ServiceError("FOUR_EYES", "nobody decides on an own request", http_status=403)
+    if request.state not in {CashState.REQUESTED, CashState.RESERVED}:
+        raise _state_error(request)
+    return request
+
+
+def _give_up(request: CashRequest) -> None:
+    if request.state == CashState.REQUESTED:
+        request.state = CashState.CANCELLED
+        request.decided_at = timezone.now()
+        request.save(update_fields=["state", "decided_at"])
+    elif request.state == CashState.RESERVED:
+        request.state = CashState.RETURNING
+        request.save(update_fields=["state"])
+        cash_request_send(request=request, kind=CashKind.RETURN)
+    else:
+        raise _state_error(request)
+
+
+def _state_error(request: CashRequest) -> ServiceError:
+    return ServiceError(
+        "CASH_REQUEST_STATE",
+        f"expected a request that waits for approval, found one that is {request.get_state_display().lower()}"
+        + (" and half approved" if request.approved_by_id and not request.settled_by_id else ""),
+        http_status=409,
+        data={"state": request.state},
+    )
+
+
+def _own_live(*, user_id: int, account_id: int) -> TradingAccount:
+    account = selectors.account_row_by_id(account_id=account_id)
+    if account is None or account.user_id != user_id:
+        raise AccountUnknownError(account_id)
+    if account.kind != AccountKind.LIVE:
+        raise ServiceError(
+            "ACCOUNT_NOT_LIVE",
+            f"account {account_id} holds play money: top it up instead",
+            http_status=409,
+        )
+    if not account.is_open:
+        raise ServiceError("ACCOUNT_NOT_OPEN", "this account is not open yet", http_status=409)
+    return account
+
+
+def _amount_require(wish: CashWish) -> None:
+    # Whole cents: no bank pays less.
+    if wish.amount_micros <= 0 or wish.amount_micros % 10_000:
+        raise ServiceError(
+            "AMOUNT_INVALID",
+            f"amount: expected more than 0 in whole cents, found {number_from_micros(wish.amount_micros)}",
+            data={"field": "amount"},
+        )
+
+
+def _known(wish: CashWish, kind: CashKind, *, destination: str = "") -> CashRequest | None:
+    known = CashRequest.objects.filter(
+        account_id=wish.account_id, request_id=wish.request_id
+    ).first()
+    if known is None:
+        return None
+    found = (known.kind, known.amount_micros, known.method, known.destination)
+    if found != (kind, wish.amount_micros, wish.method, destination):
+        raise ServiceError(
+            "EXISTS_WITH_DIFFERENT_CONTENT",
+            "this Idempotency-Key was used for another request: choose another",
+            http_status=409,
+        )
+    return known
+
+
+def _limit_require(wish: CashWish, kind: CashKind) -> None:
+    state = kyc_state(user_id=wish.user_id)
+    limits = LIMITS[state]
+    limit = limits.deposit_micros if kind == CashKind.DEPOSIT else limits.withdrawal_micros
+    recent = CashRequest.objects.filter(
+        account__user_id=wish.user_id,
+        account__kind=AccountKind.LIVE,
+        kind=kind,
+        created_at__gt=timezone.now() - _DAY,
+    ).exclude(state__in=_OVER)
+    used = recent.aggregate(sum=Sum("amount_micros"))["sum"] or 0
+    if used + wish.amount_micros > limit:
+        raise ServiceError(
+            "KYC_LIMIT",
+            f"with a KYC state of {state} at most {number_from_micros(limit)} USD may move within 24 hours, "
+            f"of which {number_from_micros(used)} are used",
+            http_status=403,
+            data={
+                "state": state.value,
+                "limit": number_from_micros(limit),
+                "used": number_from_micros(used),
+            },
+        )
+
+
+def _withdrawable_require(account: TradingAccount, amount_micros: int) -> None:
+    view = engine_gateway().run(account_view(account=account_info(account)))
+    if amount_micros > view.withdrawable_micros:
+        raise _withdrawable_error(amount_micros, view.withdrawable_micros)
+
+
+def _withdrawable_error(
+    amount_micros: int,
+    withdrawable_micros: int | None,
+    code: RejectCode = RejectCode.WITHDRAWABLE_INSUFFICIENT,
+) -> ServiceError:
+    data: dict[str, int | str] = {"amount_micros": amount_micros}
+    if withdrawable_micros is not None:
+        data["withdrawable_micros"] = withdrawable_micros
+    return refusal_error(Rejected(code=code, data=data), request_id="")
+
+
+def requests_of_account(*, user_id: int, account_id: int, kind: CashKind) -> list[CashRequest]:
+    """Return an account's last hundred requests, newest first.
+
+    Errors: AccountUnknownError.
+    """
+    account = selectors.account_row_by_id(account_id=account_id)
+    if account is None or account.user_id != user_id:
+        raise AccountUnknownError(account_id)
+    rows = CashRequest.objects.filter(account=account, kind=kind).order_by("-id")
+    return list(itertools.islice(rows.iterator(), 100))
