@@ -212,3 +212,8 @@ def text_from_entry_id(entry_id: int) -> str:
 def entry_time_us(entry_id: int) -> int:
     """Return the time that an entry id carries, in microseconds."""
     return (entry_id >> _SEQUENCE_BITS) * 1000
+
+
+def entry_id_before(entry_id: int, age_us: int) -> int:
+    """Return the first id of the millisecond that lies whole milliseconds of an age before an entry's."""
+    return (entry_id >> _SEQUENCE_BITS) - age_us // 1000 << _SEQUENCE_BITS

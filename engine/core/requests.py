@@ -4,7 +4,7 @@ from engine.core.state import REQUEST_AGE_US_MAX, REQUESTS_MAX, RequestRecord, S
 from engine.messages.commands import AccountCommand, AnyCommand, PostCash
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import AnyReply, Duplicate, Rejected
-from engine.values import entry_time_us, text_from_entry_id
+from engine.values import entry_id_before, text_from_entry_id
 
 
 def request_key(command: AnyCommand) -> str:
@@ -49,6 +49,6 @@ def remember(state: State, key: str, digest: bytes, entry_id: int, reply: AnyRep
     # A dict that loses its first entry again and again scans its own holes; the queue does not.
     queue = state.request_queue
     queue.append(record)
-    oldest_us = entry_time_us(entry_id) - REQUEST_AGE_US_MAX
-    while len(queue) > REQUESTS_MAX or entry_time_us(queue[0].entry_id) < oldest_us:
+    oldest_id = entry_id_before(entry_id, REQUEST_AGE_US_MAX)
+    while len(queue) > REQUESTS_MAX or queue[0].entry_id < oldest_id:
         del state.requests[queue.popleft().key]

@@ -44,6 +44,9 @@ def _check_margin(
     terms = account.terms
     sums = figures(work.state, account)
     is_called = is_at_or_below(sums.cross_equity, sums.used_margin, terms.margin_call_level_bps)
+    if not (is_called or account.is_margin_call or account.is_stop_out_pending):
+        # Above the call level it is above stop-out too (rule D3), and nothing is to be cleared.
+        return _cover_negative_balance(work, account, sums)
     if is_called and not account.is_margin_call:
         _raise_call(work, account, sums, cause)
     is_out = is_at_or_below(sums.cross_equity, sums.used_margin, terms.stop_out_level_bps)

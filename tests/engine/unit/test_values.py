@@ -101,6 +101,13 @@ def test_entry_ids_that_do_not_fit_are_refused(text: str) -> None:
         values.entry_id_from_text(text)
 
 
+def test_an_age_goes_back_to_the_first_entry_of_its_millisecond() -> None:
+    before = values.entry_id_before(values.entry_id_from_text("5000-7"), 2_000_000)
+
+    assert values.text_from_entry_id(before) == "3000-0"
+    assert values.entry_id_from_text("2999-99") < before
+
+
 def test_check_raises_with_its_sentence() -> None:
     check(True, "holds")
 
