@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.books import EFFECTIVE_LEVERAGES_PERCENT, USD, Market, cross_book, crowd, symbol_name
-from bench.measuring import Bench, settled
+from bench.measuring import Bench, machine_us, settled
 from engine.adapters.forked_snapshots import ForkedSnapshots
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.config import EngineConfig, SnapshotKey
@@ -427,6 +427,7 @@ def main() -> None:
     options = parser.parse_args()
     bench = Bench(LIMITS, is_profiling=options.profile)
     began = perf_counter()
+    bench.show("machine_us", machine_us(), "us")
     for name, part in (("restore", bench_restore), ("crowd", bench_crowd), ("cross", bench_cross)):
         if options.only in (None, name):
             part(bench, options.scale)

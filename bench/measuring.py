@@ -16,6 +16,7 @@ from typing import TypeVar
 
 ROUNDS = 7
 _PROFILE_ROWS = 22
+_PIECE = 10_000
 
 Item = TypeVar("Item")
 
@@ -80,6 +81,24 @@ class Bench:
         yield
         profile.disable()
         pstats.Stats(profile, stream=sys.stdout).sort_stats("tottime").print_stats(_PROFILE_ROWS)
+
+
+def machine_us() -> float:
+    """Return what a fixed piece of Python takes here, microseconds: it tells one machine, or one hour of it, from another."""
+
+    def piece(table: dict[int, int]) -> None:
+        total = 0
+        for number in range(_PIECE):
+            table[number & 1023] = total
+            total = (total + table[number & 511]) & 0xFFFFFF
+
+    taken = []
+    for _ in range(ROUNDS):
+        table = dict.fromkeys(range(1024), 1)
+        began = thread_time()
+        piece(table)
+        taken.append((thread_time() - began) * 1e6)
+    return min(taken)
 
 
 @contextmanager
