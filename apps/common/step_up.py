@@ -5,10 +5,11 @@ The accounts app installs how (apps/auth/apps.py); other apps ask here, so that 
 
 from collections.abc import Callable
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 
 # Raises ServiceError unless the proof is good; the second argument is the PIN that was sent, empty without one.
-StepUp = Callable[[Request, str], None]
+StepUp = Callable[[Request | HttpRequest, str], None]
 
 _installed: list[StepUp] = []
 
@@ -18,7 +19,7 @@ def step_up_install(check: StepUp) -> None:
     _installed[:] = [check]
 
 
-def step_up_require(request: Request, *, pin: str = "") -> None:
+def step_up_require(request: Request | HttpRequest, *, pin: str = "") -> None:
     """Return if the sender has proved to be the owner: a device by its PIN, a browser by a sign-in of the last five minutes.
 
     Errors: ServiceError STEP_UP_REQUIRED, PIN_NOT_SET, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, GUEST_FORBIDDEN.

@@ -18,6 +18,7 @@ from apps.profile.views.cash import (
     WithdrawalsView,
     WithdrawalView,
 )
+from apps.profile.views.pages import GoLivePage
 
 urlpatterns = [
     path("auth/ensure-user", EnsureUserView.as_view(), name="ensure-user"),
@@ -37,3 +38,5 @@ urlpatterns = [
     path("accounts/<int:account_id>/reset", ResetView.as_view(), name="account-reset"),
     path("balance", BalanceView.as_view(), name="balance"),
 ]
+
+page_urlpatterns = [path("go-live", GoLivePage.as_view(), name="go-live")]

@@ -86,7 +86,9 @@ class SignInPage(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         next_path = next_path_of(request.GET.get("next"))
-        if request.user.is_authenticated and not is_guest(request):
+        is_known = request.user.is_authenticated and not is_guest(request)
+        # Who is signed in may prove it again, for what needs a fresh proof.
+        if is_known and "again" not in request.GET:
             return HttpResponseRedirect(next_path or settings.LOGIN_REDIRECT_URL)
         return render(request, "auth/sign_in.html", {"form": SignInForm(), "next_path": next_path})
 

@@ -82,6 +82,11 @@ class TestProvider:
 _PROVIDERS: Final[tuple[PaymentProvider, ...]] = (BankTransfer(), TestProvider())
 
 
+def offered_methods() -> list[str]:
+    """Return the names of the ways to pay that this installation offers."""
+    return [provider.name for provider in _PROVIDERS if provider.name in settings.PAYMENT_PROVIDERS]
+
+
 def provider_for(method: str) -> PaymentProvider:
     """Return the provider of a method that this installation offers.
 
