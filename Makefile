@@ -98,6 +98,7 @@ history: $(VENV)/.dev ## Tells January 2022 to ten thousand accounts and reports
 	$(PYTEST) -q -s tests/engine/history $(ARGS)
 
 .PHONY: coverage mutate mutate-check
+# Counting branches is slow, so a test may take longer here than elsewhere.
 coverage: $(VENV)/.dev ## Holds that the engine's own tests take every branch of its core, values and rounding.
 	$(PYTEST) -q -n $(WORKERS) --dist loadfile tests/engine/unit tests/engine/scenarios tests/engine/properties \
 	  --deselect tests/engine/properties/test_random_histories.py --deselect tests/engine/properties/test_engine_machine.py \
