@@ -76,7 +76,7 @@ test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
 test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
 	$(PYTEST) -m browser $(ARGS)
 
-.PHONY: history bench-engine bench-bus fuzz
+.PHONY: history bench-engine bench-bus bench-http fuzz
 bench-engine: $(VENV)/.run ## Measures the engine beside its limits and a naive one: five minutes at most.
 	@$(BIN)/python -m bench.bench_engine $(ARGS)
 
@@ -90,6 +90,9 @@ chaos: $(VENV)/.dev ## Kills everything at random under load for half an hour (S
 
 bench-recovery: $(VENV)/.run ## Measures an engine's way from its start, or a standby's from a kill, to its first answer.
 	@$(BIN)/python -m bench.bench_recovery $(ARGS)
+
+bench-http: $(VENV)/.run ## Measures orders over REST and the socket, through real processes, beside their limits.
+	@$(BIN)/python -m bench.bench_http $(ARGS)
 
 fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or one by SEED=).
 	$(PYTEST) -q tests/engine/properties/test_random_histories.py $(ARGS)

@@ -18,6 +18,7 @@ from channels.routing import URLRouter  # noqa: E402 - Django's models can be im
 from apps.market.facade import candles_app, candles_are_asked  # noqa: E402 - as above.
 from cryptocfd.engine_host import EngineHost  # noqa: E402 - as above.
 from cryptocfd.island import Island, Receive, Scope, Send  # noqa: E402 - as above.
+from cryptocfd.lean import Lean  # noqa: E402 - as above.
 from cryptocfd.routing import websocket_urlpatterns  # noqa: E402 - as above.
 
 
@@ -26,7 +27,8 @@ class Application:
 
     def __init__(self, host: EngineHost) -> None:
         self.host = host
-        self._http = Island()
+        self._island = Island()
+        self._http = Lean(self._island)
         # Origin and identity are the consumer's to check: a cookie counts from our own pages only, a token from anywhere.
         self._websocket: Any = URLRouter(websocket_urlpatterns)
         self._starting: asyncio.Task[None] | None = None
@@ -57,7 +59,7 @@ class Application:
         if self._starting is not None:
             await asyncio.gather(self._starting, return_exceptions=True)
             await self.host.web_stop()
-        self._http.close()
+        self._island.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -15,6 +15,7 @@ from django.conf import settings
 
 from apps.common.engine_gateway import EngineGateway, gateway_install
 from apps.common.outbox import OutboxRelay
+from apps.common.rate_limits import rate_limits_close
 from apps.market.facade import CandleWriter, FeedService, price_stream_start, price_stream_stop
 from apps.profile.tasks import CashRelay
 from apps.trade.projector import Projector, output_from_journal
@@ -100,6 +101,7 @@ class EngineHost:
     async def web_stop(self) -> None:
         """Stop everything, prices and questions first, so that nobody asks a part that is gone."""
         await price_stream_stop()
+        await rate_limits_close()
         await asyncio.to_thread(self._parts_stop)
         if self._gateway is not None:
             gateway_install(None)

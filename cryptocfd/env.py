@@ -92,6 +92,10 @@ class Environment:
     # How often a user may sign in devices, and one network address may refresh tokens, of the same form.
     session_token_limits: list[str]
     refresh_limits_per_ip: list[str]
+    # How often REST may be asked: changes and reads of one user or key, and everybody of one address who is nobody yet.
+    api_limits_write: list[str]
+    api_limits_read: list[str]
+    api_limits_public: list[str]
 
 
 def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
@@ -247,4 +251,7 @@ def environment_load() -> Environment:
         session_token_limits=env.list("SESSION_TOKEN_LIMITS", default=["20/h"]),
         refresh_limits_per_ip=env.list("REFRESH_LIMITS_PER_IP", default=["60/m"]),
         guest_limits_per_ip=env.list("GUEST_LIMITS_PER_IP", default=["10/h", "30/d"]),
+        api_limits_write=env.list("API_LIMITS_WRITE", default=["50/s", "1200/m"]),
+        api_limits_read=env.list("API_LIMITS_READ", default=["100/s"]),
+        api_limits_public=env.list("API_LIMITS_PUBLIC", default=["100/s"]),
     )

@@ -63,7 +63,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     if isinstance(
         error, OperationalError | PoolTimeout | ValkeyConnectionError | ValkeyTimeoutError
     ):
-        logger.warning("a store cannot be reached", exc_info=error)
+        logger.warning("a store cannot be reached", extra={"error": repr(error)})
         message = "a part of the platform cannot be reached: try again in a few seconds"
         body = failure(status=503, message=message, code="UNAVAILABLE")
         return Response(body, status=503, headers={"Retry-After": "2"})

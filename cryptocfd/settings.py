@@ -92,6 +92,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    # ETags: who has an answer already is told so instead of being sent it again.
+    "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -251,6 +253,9 @@ LOGIN_LIMITS_PER_IP = ENVIRONMENT.login_limits_per_ip
 SESSION_TOKEN_LIMITS = ENVIRONMENT.session_token_limits
 REFRESH_LIMITS_PER_IP = ENVIRONMENT.refresh_limits_per_ip
 GUEST_LIMITS_PER_IP = ENVIRONMENT.guest_limits_per_ip
+API_LIMITS_WRITE = ENVIRONMENT.api_limits_write
+API_LIMITS_READ = ENVIRONMENT.api_limits_read
+API_LIMITS_PUBLIC = ENVIRONMENT.api_limits_public
 DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
 if ENVIRONMENT.email_url:
     globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
@@ -295,6 +300,7 @@ REST_FRAMEWORK = {
         "apps.common.exact_json.ExactJSONParser",
         "rest_framework.parsers.FormParser",
     ],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.common.throttles.ApiThrottle"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "cryptocfd.exception_handler.exception_handler",

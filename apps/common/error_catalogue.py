@@ -118,6 +118,7 @@ _EDGE: Final = (
         "The engine has not answered in time. Send the same request with the same id again, or ask for it by its id.",
         is_retryable=True,
     ),
+    _edge("NOT_READY", 409, "What was asked for is still being made.", is_retryable=True),
     _edge("TOO_LARGE", 413, "The body is larger than anything that is taken here."),
     _edge("UNSUPPORTED_MEDIA_TYPE", 415, "The body must be application/json."),
     _edge(

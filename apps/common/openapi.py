@@ -23,6 +23,11 @@ def _failure() -> serializers.Serializer[Any]:
     )
 
 
+def failures(*statuses: int) -> dict[Any, Any]:
+    """Return the responses of failures, for operations whose success is no JSON."""
+    return dict.fromkeys(statuses, _failure())
+
+
 def enveloped(
     shape: serializers.Field[Any, Any, Any, Any] | type[serializers.Serializer[Any]],
     *,

@@ -3,13 +3,16 @@
 Which limits hold for what is decided by the caller; the counts live on REDIS_URL, never on the log.
 """
 
+import asyncio
 import functools
 from dataclasses import dataclass
 
 import redis
 from django.conf import settings
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.commands.core import Script
+from redis.commands.core import AsyncScript, Script
 from redis.retry import Retry
 
 from apps.common.errors import ServiceError
@@ -73,6 +76,39 @@ def _script() -> Script:
     return client.register_script(_SCRIPT)
 
 
+# Clients of event loops; each belongs to its loop and is closed with it.
+_clients: dict[asyncio.AbstractEventLoop, AsyncScript] = {}
+
+
+async def rate_limit_wait_us_async(*, key: str, limits: tuple[RateLimit, ...]) -> int:
+    """Do the same as rate_limit_wait_us on an event loop, which calls rate_limits_close at its end."""
+    if not limits:
+        return 0
+    loop = asyncio.get_running_loop()
+    script = _clients.get(loop)
+    if script is None:
+        client = AsyncRedis.from_url(
+            settings.REDIS_URL, socket_timeout=2, retry=AsyncRetry(NoBackoff(), 0)
+        )
+        script = _clients[loop] = client.register_script(_SCRIPT)
+    return int(await script(keys=[_key(key)], args=_arguments(limits)))
+
+
+async def rate_limits_close() -> None:
+    """Close what rate_limit_wait_us_async has opened on this loop."""
+    script = _clients.pop(asyncio.get_running_loop(), None)
+    if script is not None:
+        await script.registered_client.aclose()
+
+
+def _key(key: str) -> str:
+    return f"{settings.STREAM_PREFIX}rate:{key}"
+
+
+def _arguments(limits: tuple[RateLimit, ...]) -> list[int]:
+    return [number for limit in limits for number in (limit.count, limit.window_s * 1_000_000)]
+
+
 def rate_limit_wait_us(*, key: str, limits: tuple[RateLimit, ...]) -> int:
     """Count one request of `key`; return 0 if it passes, else how long to wait.
 
@@ -81,9 +117,7 @@ def rate_limit_wait_us(*, key: str, limits: tuple[RateLimit, ...]) -> int:
     """
     if not limits:
         return 0
-    arguments = [number for limit in limits for number in (limit.count, limit.window_s * 1_000_000)]
-    answer = _script()(keys=[f"{settings.STREAM_PREFIX}rate:{key}"], args=arguments)
-    return int(answer)
+    return int(_script()(keys=[_key(key)], args=_arguments(limits)))
 
 
 def rate_limit_require(*, key: str, limits: tuple[RateLimit, ...], what: str) -> None:

@@ -18,7 +18,7 @@ _OF_THE_FRAMEWORK = frozenset({"format", "csrfmiddlewaretoken"})
 _ANY_SCALE = 18
 _DIGITS = re.compile(r"\A[0-9]{1,13}\Z", re.ASCII)
 # The end of the year 9999, which is as far as a datetime reaches.
-_EPOCH_MS_MAX = 253_402_300_799_999
+EPOCH_MS_MAX = 253_402_300_799_999
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -81,7 +81,7 @@ class InstantField(serializers.Field[int, Any, Any, Any]):
         if isinstance(data, str) and _DIGITS.fullmatch(data):
             data = int(data)
         if isinstance(data, int) and not isinstance(data, bool):
-            if not 0 <= data <= _EPOCH_MS_MAX:
+            if not 0 <= data <= EPOCH_MS_MAX:
                 raise serializers.ValidationError("expected milliseconds since 1970")
             return data * 1000
         try:

@@ -19,6 +19,7 @@ from apps.market.prices import (
     FeedUnavailableError,
     LatestQuote,
     SourceStatus,
+    latest_prices,
     price_book,
 )
 from apps.market.selectors import InstrumentInfo, SymbolUnknownError
@@ -45,6 +46,7 @@ __all__ = [
     "instrument_get",
     "instruments",
     "instruments_by_symbol",
+    "latest_prices",
     "price_source_class",
     "price_stream_start",
     "price_stream_stop",

@@ -16,9 +16,15 @@ from django.conf import settings
 from redis.asyncio import Redis
 
 from apps.common.errors import ServiceError
+from apps.common.money import number_from_scaled
 from apps.market.channel import ChannelReader
 from apps.market.clock import WallClock
-from apps.market.selectors import instruments_refresh
+from apps.market.selectors import (
+    InstrumentInfo,
+    instrument_resolve,
+    instruments,
+    instruments_refresh,
+)
 from engine.messages.streams import PriceBatch, feed_status_key, prices_channel
 from engine.values import SourceClass
 
@@ -26,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Without a word of the feed for this long there is no feed.
 FEED_SILENCE_US: Final = 5_000_000
+# More names than instruments can be meant by nobody.
+_SYMBOLS_CHARACTERS_MAX: Final = 4000
 
 
 class FeedUnavailableError(ServiceError):
@@ -183,3 +191,38 @@ def price_book() -> PriceBook:
     return PriceBook(
         redis_url=settings.REDIS_URL, prefix=settings.STREAM_PREFIX, now_us=WallClock().now_us
     )
+
+
+def latest_prices(symbols: str) -> list[dict[str, object]]:
+    """Return the newest prices in the contract's shape: of symbols separated by commas, or of all.
+
+    From memory alone, so that it may be asked on an event loop.
+    Errors: SymbolUnknownError; FeedUnavailableError while no feed speaks.
+    """
+    book = price_book()
+    asked = symbols[:_SYMBOLS_CHARACTERS_MAX]
+    infos = [instrument_resolve(text) for text in asked.split(",")] if asked else instruments()
+    if not book.is_fed():
+        raise FeedUnavailableError
+    now_us = WallClock().now_us()
+    quotes = ((info, book.latest(info.symbol)) for info in dict.fromkeys(infos))
+    return [_price(info, quote, now_us) for info, quote in quotes if quote is not None]
+
+
+def _price(info: InstrumentInfo, quote: LatestQuote, now_us: int) -> dict[str, object]:
+    age_us = max(0, now_us - quote.ts_us)
+    # The middle, rounded down to a tick: nobody trades at it.
+    mid_ticks = (quote.bid_ticks + quote.ask_ticks) // 2
+    return {
+        "asset": info.symbol,
+        "price": number_from_scaled(mid_ticks, info.price_decimals),
+        "bid": number_from_scaled(quote.bid_ticks, info.price_decimals),
+        "ask": number_from_scaled(quote.ask_ticks, info.price_decimals),
+        "decimal": info.price_decimals,
+        "time": quote.ts_us // 1000,
+        "source": quote.source,
+        "sourceClass": quote.source_class.value,
+        "simulated": quote.source_class is not SourceClass.LIVE,
+        "ageMs": age_us // 1000,
+        "stale": age_us > info.quote_age_us_max,
+    }

@@ -26,25 +26,20 @@ from apps.market.candles.answers import (
 )
 from apps.market.candles.intervals import INTERVALS
 from apps.market.candles.reader import on_reader_loop
-from apps.market.clock import WallClock
 from apps.market.icons import icon_svg
-from apps.market.prices import FeedUnavailableError, LatestQuote, price_book
+from apps.market.prices import latest_prices
 from apps.market.selectors import (
     QUOTE_CURRENCY,
     InstrumentInfo,
     bids_since,
-    instrument_resolve,
     instruments,
     instruments_by_symbol,
 )
 from apps.market.serializers import CANDLES, DAY_AGO_PRICES, LATEST_PRICES, SUPPORTED_ASSETS
 from engine.messages.definitions import Tier
-from engine.values import SourceClass
 
 _RATE_DECIMALS_OF_PPM = 6
 _PERCENT_DECIMALS_OF_PPM = 4
-# More names than instruments can be meant by nobody.
-_SYMBOLS_CHARACTERS_MAX = 4000
 _DAY_AGO_KEY = "market:day-ago"
 # Five-minute candles do not change faster.
 _DAY_AGO_SECONDS = 30
@@ -76,14 +71,7 @@ class LatestPricesView(APIView):
     )
     def get(self, request: Request) -> Response:
         """List the newest prices; 503 while no feed speaks."""
-        book = price_book()
-        asked = request.query_params.get("symbols", "")[:_SYMBOLS_CHARACTERS_MAX]
-        infos = [instrument_resolve(text) for text in asked.split(",")] if asked else instruments()
-        if not book.is_fed():
-            raise FeedUnavailableError
-        now_us = WallClock().now_us()
-        quotes = ((info, book.latest(info.symbol)) for info in dict.fromkeys(infos))
-        return Response(success([_price(info, q, now_us) for info, q in quotes if q is not None]))
+        return Response(success(latest_prices(request.query_params.get("symbols", ""))))
 
 
 class CandlesView(APIView):
@@ -188,23 +176,4 @@ def _tier(tier: Tier) -> dict[str, object]:
         "maxLeverage": tier.leverage_max,
         "maintenanceRate": number_from_scaled(tier.maintenance_ppm, _RATE_DECIMALS_OF_PPM),
         "maintenanceAmount": number_from_micros(tier.maintenance_amount_micros),
-    }
-
-
-def _price(info: InstrumentInfo, quote: LatestQuote, now_us: int) -> dict[str, object]:
-    age_us = max(0, now_us - quote.ts_us)
-    # The middle, rounded down to a tick: nobody trades at it.
-    mid_ticks = (quote.bid_ticks + quote.ask_ticks) // 2
-    return {
-        "asset": info.symbol,
-        "price": number_from_scaled(mid_ticks, info.price_decimals),
-        "bid": number_from_scaled(quote.bid_ticks, info.price_decimals),
-        "ask": number_from_scaled(quote.ask_ticks, info.price_decimals),
-        "decimal": info.price_decimals,
-        "time": quote.ts_us // 1000,
-        "source": quote.source,
-        "sourceClass": quote.source_class.value,
-        "simulated": quote.source_class is not SourceClass.LIVE,
-        "ageMs": age_us // 1000,
-        "stale": age_us > info.quote_age_us_max,
     }

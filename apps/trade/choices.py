@@ -11,3 +11,20 @@ class OrderState(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
     EXPIRED = "expired", "Expired"
     REJECTED = "rejected", "Rejected"
+
+
+class StatementFormat(models.TextChoices):
+    """What kind of file a statement is."""
+
+    JSON = "json", "JSON"
+    CSV = "csv", "CSV"
+    XLSX = "xlsx", "XLSX"
+    PDF = "pdf", "PDF"
+
+
+class StatementState(models.TextChoices):
+    """How far the making of a statement is."""
+
+    WAITING = "waiting", "Waiting"
+    READY = "ready", "Ready"
+    FAILED = "failed", "Failed"

@@ -6,9 +6,12 @@ REST views, the lean paths and the socket all read this table, so none of them c
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from msgspec import UNSET
 
+from apps.common.errors import ServiceError
+from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS
 from apps.common.serializers import StrictSerializer
 from apps.profile.facade import account_for_async
 from apps.trade.serializers import inputs
@@ -42,8 +45,9 @@ class Asked:
 class Operation:
     """One operation."""
 
-    # Name on the socket.
+    # Name on the socket, and method and route over REST; braces stand for a part of the address.
     op: str
+    rest: str
     shape: type[StrictSerializer]
     run: Callable[[Asked], Awaitable[Shape]]
     # Whether it may change something.
@@ -239,46 +243,98 @@ async def _events(asked: Asked) -> Shape:
     )
 
 
+def request_id_choose(*, header: str | None, body: str | None) -> str:
+    """Return the id of a REST request: that of the header or of the body, which must not differ, or a new one.
+
+    Errors: ServiceError INVALID.
+    """
+    if header is not None and not REQUEST_ID.fullmatch(header):
+        raise ServiceError(
+            "INVALID",
+            f"Idempotency-Key: expected {REQUEST_ID_WORDS}",
+            data={"field": "Idempotency-Key"},
+        )
+    if header and body and header != body:
+        raise ServiceError(
+            "INVALID",
+            "Idempotency-Key and clientOrderId are both given and differ: send one of them",
+        )
+    # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
+    return header or body or uuid4().hex
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 ORDER_CREATE: Final = Operation(
-    "order.create", inputs.OrderCreateSerializer, _create, is_write=True
+    "order.create", "POST trade/create", inputs.OrderCreateSerializer, _create, is_write=True
 )
-ORDER_CLOSE: Final = Operation("order.close", inputs.OrderCloseSerializer, _close, is_write=True)
+ORDER_CLOSE: Final = Operation(
+    "order.close", "POST trade/close", inputs.OrderCloseSerializer, _close, is_write=True
+)
 ORDER_MODIFY: Final = Operation(
-    "order.modify", inputs.OrderModifySerializer, _modify, is_write=True
+    "order.modify", "POST trade/modify", inputs.OrderModifySerializer, _modify, is_write=True
 )
 ORDER_CANCEL: Final = Operation(
-    "order.cancel", inputs.OrderCancelSerializer, _cancel, is_write=True
+    "order.cancel", "POST trade/cancel", inputs.OrderCancelSerializer, _cancel, is_write=True
 )
 ORDER_CANCEL_ALL: Final = Operation(
-    "order.cancelAll", inputs.CancelAllSerializer, _cancel_all, is_write=True
+    "order.cancelAll",
+    "POST trade/cancelAll",
+    inputs.CancelAllSerializer,
+    _cancel_all,
+    is_write=True,
 )
 ORDER_CLOSE_ALL: Final = Operation(
-    "order.closeAll", inputs.CloseAllSerializer, _close_all, is_write=True
+    "order.closeAll", "POST trade/closeAll", inputs.CloseAllSerializer, _close_all, is_write=True
 )
 ORDER_CLOSE_BY: Final = Operation(
-    "order.closeBy", inputs.CloseBySerializer, _close_by, is_write=True
+    "order.closeBy", "POST trade/closeBy", inputs.CloseBySerializer, _close_by, is_write=True
 )
 ORDER_REVERSE: Final = Operation(
-    "order.reverse", inputs.OrderReverseSerializer, _reverse, is_write=True
+    "order.reverse", "POST trade/reverse", inputs.OrderReverseSerializer, _reverse, is_write=True
 )
-ORDER_MARGIN: Final = Operation("order.margin", inputs.MarginSerializer, _margin, is_write=True)
-PREVIEW: Final = Operation("preview", inputs.OrderPreviewSerializer, _preview, is_write=False)
-ORDERS_OPEN: Final = Operation("orders.open", inputs.OpenPageSerializer, _open, is_write=False)
+ORDER_MARGIN: Final = Operation(
+    "order.margin", "POST trade/margin", inputs.MarginSerializer, _margin, is_write=True
+)
+PREVIEW: Final = Operation(
+    "preview", "POST trade/preview", inputs.OrderPreviewSerializer, _preview, is_write=False
+)
+ORDERS_OPEN: Final = Operation(
+    "orders.open", "GET trade/open", inputs.OpenPageSerializer, _open, is_write=False
+)
 ORDERS_PENDING: Final = Operation(
-    "orders.pending", inputs.PendingPageSerializer, _pending, is_write=False
+    "orders.pending", "GET trade/pending", inputs.PendingPageSerializer, _pending, is_write=False
 )
 ORDERS_CLOSED: Final = Operation(
-    "orders.closed", inputs.ClosedPageSerializer, _closed, is_write=False
+    "orders.closed", "GET trade/close", inputs.ClosedPageSerializer, _closed, is_write=False
 )
-ORDERS: Final = Operation("orders.list", inputs.OrderPageSerializer, _orders, is_write=False)
-ORDER_DETAIL: Final = Operation("order.get", inputs.OrderDetailSerializer, _order, is_write=False)
+ORDERS: Final = Operation(
+    "orders.list", "GET trade/orders", inputs.OrderPageSerializer, _orders, is_write=False
+)
+ORDER_DETAIL: Final = Operation(
+    "order.get", "GET trade/orders/{orderId}", inputs.OrderDetailSerializer, _order, is_write=False
+)
 REQUEST_DETAIL: Final = Operation(
-    "request.get", inputs.RequestDetailSerializer, _request, is_write=False
+    "request.get",
+    "GET trade/requests/{requestId}",
+    inputs.RequestDetailSerializer,
+    _request,
+    is_write=False,
 )
-LEDGER: Final = Operation("account.ledger", inputs.LedgerPageSerializer, _ledger, is_write=False)
-EVENTS: Final = Operation("account.events", inputs.EventsSerializer, _events, is_write=False)
+LEDGER: Final = Operation(
+    "account.ledger",
+    "GET accounts/{accountId}/ledger",
+    inputs.LedgerPageSerializer,
+    _ledger,
+    is_write=False,
+)
+EVENTS: Final = Operation(
+    "account.events",
+    "GET accounts/{accountId}/events",
+    inputs.EventsSerializer,
+    _events,
+    is_write=False,
+)
 
 OPERATIONS: Final = (
     ORDER_CREATE,

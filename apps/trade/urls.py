@@ -3,8 +3,9 @@
 from django.urls import path, register_converter
 
 from apps.common.requests import REQUEST_ID
-from apps.trade import views
 from apps.trade.serializers.inputs import ORDER_ID
+from apps.trade.views import files
+from apps.trade.views import operations as views
 
 
 class OrderIdConverter:
@@ -48,6 +49,31 @@ urlpatterns = [
         "trade/requests/<request:request_id>",
         views.RequestDetailView.as_view(),
         name="trade-request",
+    ),
+    path(
+        "trade/orders/<order:order_id>/receipt.pdf",
+        files.ReceiptView.as_view(),
+        name="trade-order-receipt",
+    ),
+    path(
+        "accounts/<int:account_id>/statement",
+        files.StatementView.as_view(),
+        name="account-statement",
+    ),
+    path(
+        "accounts/<int:account_id>/statements",
+        files.StatementsView.as_view(),
+        name="account-statements",
+    ),
+    path(
+        "accounts/<int:account_id>/statements/<uuid:statement_id>",
+        files.StatementStateView.as_view(),
+        name="account-statement-state",
+    ),
+    path(
+        "accounts/<int:account_id>/statements/<uuid:statement_id>/file",
+        files.StatementFileView.as_view(),
+        name="account-statement-file",
     ),
     path("accounts/<int:account_id>/ledger", views.LedgerView.as_view(), name="account-ledger"),
     path("accounts/<int:account_id>/events", views.EventsView.as_view(), name="account-events"),

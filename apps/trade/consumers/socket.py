@@ -12,12 +12,13 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import DatabaseError
 from rest_framework.exceptions import ValidationError
-from rest_framework.serializers import Serializer
 
 from apps.auth.facade import AuthenticatedUser, session_user, token_user
 from apps.common.envelope import service_failure, success
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode, json_encode
+from apps.common.quick_validation import validated
+from apps.common.serializers import StrictSerializer
 from apps.market.facade import Subscription, candle_key, instrument_get, prices_subscribe
 from apps.profile.facade import account_for_async
 from apps.trade.consumers import limits
@@ -370,12 +371,9 @@ def _after(request: Message) -> dict[str, int]:
     return dict(after)
 
 
-def _validated(shape: type[Serializer[Any]], request: Message) -> dict[str, Any]:
+def _validated(shape: type[StrictSerializer], request: Message) -> dict[str, Any]:
     data = {name: value for name, value in request.items() if name not in ("op", "id")}
-    serializer = shape(data=data)
-    serializer.is_valid(raise_exception=True)
-    validated: dict[str, Any] = serializer.validated_data
-    return validated
+    return validated(shape, data)
 
 
 def _invalid(error: ValidationError) -> ServiceError:

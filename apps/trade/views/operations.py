@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from uuid import uuid4
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -13,12 +12,11 @@ from rest_framework.views import APIView
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
-from apps.common.errors import ServiceError
 from apps.common.key_access import READ_AND_TRADE, Scope, account_require
 from apps.common.openapi import enveloped
-from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS, user_id_of
+from apps.common.requests import user_id_of
 from apps.trade import operations
-from apps.trade.operations import Asked, Operation
+from apps.trade.operations import Asked, Operation, request_id_choose
 from apps.trade.serializers import answers, records
 
 _READ_FAILURES = (400, 401, 404, 503)
@@ -58,7 +56,11 @@ class OperationView(APIView):
         data = _bound(request, serializer.validated_data)
         asked = Asked(
             user_id=user_id_of(request),
-            request_id=_request_id(request, data) if operation.is_write else "",
+            request_id=request_id_choose(
+                header=request.headers.get("Idempotency-Key"), body=data.get("clientOrderId")
+            )
+            if operation.is_write
+            else "",
             data=data,
         )
         return Response(success(gateway.run(_coroutine(operation, asked))))
@@ -90,24 +92,6 @@ def _bound(request: Request, data: Mapping[str, Any]) -> dict[str, Any]:
         if name in data:
             account_require(request, int(data[name].partition("-")[0]))
     return {**data, "accountId": account_id}
-
-
-def _request_id(request: Request, data: Mapping[str, Any]) -> str:
-    header = request.headers.get("Idempotency-Key")
-    if header is not None and not REQUEST_ID.fullmatch(header):
-        raise ServiceError(
-            "INVALID",
-            f"Idempotency-Key: expected {REQUEST_ID_WORDS}",
-            data={"field": "Idempotency-Key"},
-        )
-    body = data.get("clientOrderId")
-    if header and body and header != body:
-        raise ServiceError(
-            "INVALID",
-            "Idempotency-Key and clientOrderId are both given and differ: send one of them",
-        )
-    # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
-    return header or body or uuid4().hex
 
 
 def _write(

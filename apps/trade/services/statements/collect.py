@@ -1,0 +1,221 @@
+"""Collects a statement: opening balance, every event that moved money, closing balance, and what each day brought.
+
+It is proved on making: opening balance + entries = closing balance, entry by entry and over all, else nothing is made.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+from apps.common.clock import datetime_from_us, us_from_datetime
+from apps.common.errors import ServiceError
+from apps.common.money import number_from_micros
+from apps.trade import selectors
+from apps.trade.models import ClosedTrade, HistoryEvent
+from apps.trade.selectors import DAY_US
+from apps.trade.services.shapes import Shape
+from engine.values import check
+
+_BATCH: Final = 1_000
+_DAYS_MAX: Final = 3_660
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A span of time: from the first instant on, before the second; microseconds UTC."""
+
+    start_us: int
+    end_us: int
+
+    @property
+    def text(self) -> str:
+        """Return the period as people write it: its first and its last day."""
+        first, last = datetime_from_us(self.start_us), datetime_from_us(self.end_us - 1)
+        return (
+            f"{first:%Y-%m-%d}"
+            if first.date() == last.date()
+            else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
+
+
+def period_of_days(first: str, last: str) -> Period:
+    """Return the period of whole days in UTC, both included.
+
+    Errors: ServiceError INVALID for days that are none, in the wrong order, or too many.
+    """
+    start, end = _day(first), _day(last) + timedelta(days=1)
+    if not timedelta() < end - start <= timedelta(days=_DAYS_MAX):
+        raise ServiceError(
+            "INVALID", f"a statement covers 1 to {_DAYS_MAX} days, from {first} to {last} does not"
+        )
+    return Period(us_from_datetime(start), us_from_datetime(end))
+
+
+def period_of_month(month: str) -> Period:
+    """Return the period of one month in UTC, such as 2026-11.
+
+    Errors: ServiceError INVALID.
+    """
+    start = _day(f"{month}-01")
+    following = (start + timedelta(days=31)).replace(day=1)
+    return Period(us_from_datetime(start), us_from_datetime(following))
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ServiceError(
+            "INVALID", f"expected a day such as 2026-11-26, was {text[:20]!r}"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What one day brought; micro-USD."""
+
+    date: str
+    opening_micros: int
+    closing_micros: int
+    # Realised P&L before commission, commission paid, swap, and everything else (cash, insurance).
+    pnl_micros: int
+    commission_micros: int
+    swap_micros: int
+    other_micros: int
+    trades: int
+
+
+@dataclass(slots=True)
+class Statement:
+    """A statement whose sums hold."""
+
+    account_id: int
+    period: Period
+    opening_micros: int
+    closing_micros: int = 0
+    entries: list[HistoryEvent] = field(default_factory=list)
+    days: list[Day] = field(default_factory=list)
+    # By kind of event; micro-USD.
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+def statement_collect(
+    *, account_id: int, period: Period, on_progress: Callable[[int], None] = lambda _done: None
+) -> Statement:
+    """Return an account's statement; `on_progress` is told how many entries have been read.
+
+    Errors: InvariantError when the history does not add up.
+    """
+    statement = Statement(
+        account_id=account_id,
+        period=period,
+        opening_micros=selectors.balance_before(account_id=account_id, at_us=period.start_us),
+    )
+    balance = statement.opening_micros
+    for event in _money(account_id, period):
+        balance += event.amount_micros
+        check(
+            balance == event.balance_micros,
+            f"the history of account {account_id} does not add up at event {event.seq}",
+        )
+        statement.entries.append(event)
+        statement.totals[event.kind] = statement.totals.get(event.kind, 0) + event.amount_micros
+        if len(statement.entries) % _BATCH == 0:
+            on_progress(len(statement.entries))
+    statement.closing_micros = selectors.balance_before(account_id=account_id, at_us=period.end_us)
+    check(
+        statement.opening_micros + sum(statement.totals.values()) == statement.closing_micros,
+        f"the statement of account {account_id} does not end at its closing balance",
+    )
+    statement.days = list(_days(statement))
+    return statement
+
+
+def _money(account_id: int, period: Period) -> Iterator[HistoryEvent]:
+    after = 0
+    while batch := selectors.money_between(
+        account_id=account_id,
+        start_us=period.start_us,
+        end_us=period.end_us,
+        after_seq=after,
+        limit=_BATCH,
+    ):
+        yield from batch
+        after = batch[-1].seq
+
+
+def _days(statement: Statement) -> Iterator[Day]:
+    fees = selectors.fees_by_day(
+        account_id=statement.account_id,
+        start_us=statement.period.start_us,
+        end_us=statement.period.end_us,
+    )
+    closings = selectors.closings_between(
+        account_id=statement.account_id,
+        start_us=statement.period.start_us,
+        end_us=statement.period.end_us,
+    )
+    closed: dict[int, list[ClosedTrade]] = {}
+    for row in closings:
+        closed.setdefault(row.closed_at_us // DAY_US, []).append(row)
+    opening = statement.opening_micros
+    for day, group in groupby(statement.entries, key=lambda event: event.at_us // DAY_US):
+        entries = list(group)
+        pnl = sum(row.pnl_micros for row in closed.get(day, ()))
+        swap = sum(e.amount_micros for e in entries if e.kind == "SwapCharged")
+        commission = fees.get(day, 0)
+        closing = entries[-1].balance_micros
+        yield Day(
+            date=f"{datetime_from_us(day * DAY_US):%Y-%m-%d}",
+            opening_micros=opening,
+            closing_micros=closing,
+            pnl_micros=pnl,
+            commission_micros=commission,
+            swap_micros=swap,
+            other_micros=closing - opening - pnl + commission - swap,
+            trades=len(closed.get(day, ())),
+        )
+        opening = closing
+
+
+def statement_shape(statement: Statement) -> Shape:
+    """Return a statement as JSON has it."""
+    return {
+        "accountId": statement.account_id,
+        "from": datetime_from_us(statement.period.start_us),
+        "to": datetime_from_us(statement.period.end_us),
+        "currency": "USD",
+        "openingBalance": number_from_micros(statement.opening_micros),
+        "closingBalance": number_from_micros(statement.closing_micros),
+        "totals": {kind: number_from_micros(sum_) for kind, sum_ in statement.totals.items()},
+        "days": [_day_shape(day) for day in statement.days],
+        "entries": [entry_shape(event) for event in statement.entries],
+    }
+
+
+def _day_shape(day: Day) -> Shape:
+    return {
+        "date": day.date,
+        "openingBalance": number_from_micros(day.opening_micros),
+        "closingBalance": number_from_micros(day.closing_micros),
+        "pnl": number_from_micros(day.pnl_micros),
+        "commission": number_from_micros(day.commission_micros),
+        "swap": number_from_micros(day.swap_micros),
+        "other": number_from_micros(day.other_micros),
+        "trades": day.trades,
+    }
+
+
+def entry_shape(event: HistoryEvent) -> Shape:
+    """Return one line of a statement."""
+    return {
+        "seq": event.seq,
+        "time": datetime_from_us(event.at_us),
+        "kind": event.kind,
+        "orderId": event.order_id or None,
+        "symbol": event.symbol or None,
+        "amount": number_from_micros(event.amount_micros),
+        "balance": number_from_micros(event.balance_micros),
+    }

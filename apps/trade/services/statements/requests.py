@@ -1,0 +1,108 @@
+"""Asks for statements as files, makes them in the worker, and hands them out to whom they belong."""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from apps.common.errors import ServiceError
+from apps.common.outbox import outbox_add, outbox_task
+from apps.profile.facade import AccountInfo
+from apps.trade.choices import StatementState
+from apps.trade.models import StatementFile
+from apps.trade.services.shapes import Shape
+from apps.trade.services.statements.collect import (
+    Period,
+    period_of_days,
+    period_of_month,
+    statement_collect,
+)
+from apps.trade.services.statements.files import statement_file
+
+logger = logging.getLogger(__name__)
+
+
+def period_of(data: dict[str, Any]) -> Period:
+    """Return the period that a validated request names: a day, a month, or a range of days.
+
+    Errors: ServiceError INVALID.
+    """
+    day, month, first, last = (data.get(name) for name in ("day", "month", "from", "to"))
+    if day and not (month or first or last):
+        return period_of_days(day, day)
+    if month and not (day or first or last):
+        return period_of_month(month)
+    if first and last and not (day or month):
+        return period_of_days(first, last)
+    raise ServiceError("INVALID", "a statement needs day, or month, or both from and to")
+
+
+@transaction.atomic
+def statement_request(*, account: AccountInfo, period: Period, file_format: str) -> Shape:
+    """Have a statement made by the worker; returns where it stands."""
+    row = StatementFile.objects.create(
+        account=account.id,
+        start_us=period.start_us,
+        end_us=period.end_us,
+        file_format=file_format,
+    )
+    outbox_add(statement_make, key=f"statement:{row.id}", statement_id=str(row.id))
+    return statement_state(row)
+
+
+@outbox_task
+def statement_make(*, statement_id: str) -> None:
+    """Make a statement's file; making it again changes nothing. For the worker.
+
+    Errors: InvariantError when the history does not add up; the statement is marked as failed then.
+    """
+    row = StatementFile.objects.filter(pk=statement_id).first()
+    if row is None or row.state == StatementState.READY:
+        return
+    rows = StatementFile.objects.filter(pk=row.pk)
+    try:
+        statement = statement_collect(
+            account_id=row.account,
+            period=Period(row.start_us, row.end_us),
+            on_progress=lambda done: _progress(rows, done),
+        )
+    except Exception:
+        rows.update(state=StatementState.FAILED)
+        raise
+    rows.update(
+        content=statement_file(statement, row.file_format),
+        progress=len(statement.entries),
+        state=StatementState.READY,
+    )
+
+
+def _progress(rows: QuerySet[StatementFile], done: int) -> None:
+    rows.update(progress=done)
+
+
+def statement_find(*, account: AccountInfo, statement_id: UUID) -> StatementFile:
+    """Return a statement of the account.
+
+    Errors: ServiceError NOT_FOUND, the same for those of others.
+    """
+    row = StatementFile.objects.filter(pk=statement_id, account=account.id).first()
+    if row is None:
+        raise ServiceError(
+            "NOT_FOUND", f"there is no statement {statement_id} of yours", http_status=404
+        )
+    return row
+
+
+def statement_state(row: StatementFile) -> Shape:
+    """Return where the making of a statement stands."""
+    return {
+        "statementId": str(row.id),
+        "accountId": row.account,
+        "period": Period(row.start_us, row.end_us).text,
+        "fileFormat": row.file_format,
+        "state": row.state,
+        "progress": row.progress,
+        "createdAt": row.created_at,
+    }

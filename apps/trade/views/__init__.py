@@ -1,0 +1,1 @@
+"""REST of trading: operations on orders, and files of what is on record."""

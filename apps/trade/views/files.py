@@ -1,0 +1,151 @@
+"""REST of statements and receipts: as JSON at once, as files at once or by a job."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.common.engine_gateway import engine_gateway
+from apps.common.envelope import success
+from apps.common.errors import ServiceError
+from apps.common.key_access import READ_ONLY, Scope, account_require
+from apps.common.openapi import enveloped, failures
+from apps.common.quick_validation import validated
+from apps.common.requests import user_id_of
+from apps.profile.facade import account_for
+from apps.trade.choices import StatementState
+from apps.trade.serializers.statements import (
+    PeriodSerializer,
+    StatementSerializer,
+    StatementStateSerializer,
+)
+from apps.trade.services.history import is_projected
+from apps.trade.services.lookup import account_of_order
+from apps.trade.services.receipts import order_detail_read
+from apps.trade.services.statements import requests
+from apps.trade.services.statements.collect import statement_collect, statement_shape
+from apps.trade.services.statements.files import CONTENT_TYPES, receipt_pdf, statement_file
+
+_READ_FAILURES = (400, 401, 404, 429, 503)
+_FILES = dict.fromkeys(
+    [(200, kind.partition(";")[0]) for kind in CONTENT_TYPES.values()][1:], OpenApiTypes.BINARY
+)
+
+
+def _file(content: bytes, name: str, file_format: str) -> HttpResponse:
+    response = HttpResponse(content, content_type=CONTENT_TYPES[file_format])
+    response["Content-Disposition"] = f'attachment; filename="{name}.{file_format}"'
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+class StatementView(APIView):
+    """A statement of a day, a month or a range, as JSON or as a file."""
+
+    key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
+
+    @extend_schema(
+        operation_id="account_statement",
+        parameters=[PeriodSerializer],
+        responses=enveloped(StatementSerializer, failures=_READ_FAILURES) | _FILES,
+        tags=["accounts"],
+    )
+    def get(self, request: Request, account_id: int) -> Response | HttpResponse:
+        data = validated(PeriodSerializer, request.query_params.dict())
+        account = account_for(user_id_of(request), account_require(request, account_id))
+        period = requests.period_of(data)
+        is_current = engine_gateway().run(is_projected(account))
+        statement = statement_collect(account_id=account.id, period=period)
+        if data["fileFormat"] == "json":
+            return Response(success(statement_shape(statement) | {"isCurrent": is_current}))
+        name = f"statement-{account.id}-{period.text.replace(' ', '-')}"
+        return _file(statement_file(statement, data["fileFormat"]), name, data["fileFormat"])
+
+
+class StatementsView(APIView):
+    """Statements that the worker makes."""
+
+    key_scopes: ClassVar[dict[str, Scope]] = {"POST": "read"}
+
+    @extend_schema(
+        operation_id="account_statement_request",
+        request=PeriodSerializer,
+        responses=enveloped(
+            StatementStateSerializer, status=202, failures=(*_READ_FAILURES, 413, 415)
+        ),
+        tags=["accounts"],
+    )
+    def post(self, request: Request, account_id: int) -> Response:
+        data = validated(PeriodSerializer, request.data)
+        account = account_for(user_id_of(request), account_require(request, account_id))
+        state = requests.statement_request(
+            account=account, period=requests.period_of(data), file_format=data["fileFormat"]
+        )
+        return Response(success(state), status=202)
+
+
+class StatementStateView(APIView):
+    """Where the making of a statement stands."""
+
+    key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
+
+    @extend_schema(
+        operation_id="account_statement_state",
+        responses=enveloped(
+            StatementStateSerializer, name="StatementProgress", failures=_READ_FAILURES
+        ),
+        tags=["accounts"],
+    )
+    def get(self, request: Request, account_id: int, statement_id: UUID) -> Response:
+        account = account_for(user_id_of(request), account_require(request, account_id))
+        row = requests.statement_find(account=account, statement_id=statement_id)
+        return Response(success(requests.statement_state(row)))
+
+
+class StatementFileView(APIView):
+    """A statement's file, once it has been made."""
+
+    key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
+
+    @extend_schema(
+        operation_id="account_statement_file",
+        responses={
+            **_FILES,
+            (200, "application/json"): OpenApiTypes.OBJECT,
+            **failures(*_READ_FAILURES, 409),
+        },
+        tags=["accounts"],
+    )
+    def get(self, request: Request, account_id: int, statement_id: UUID) -> HttpResponse:
+        account = account_for(user_id_of(request), account_require(request, account_id))
+        row = requests.statement_find(account=account, statement_id=statement_id)
+        if row.state != StatementState.READY or row.content is None:
+            raise ServiceError(
+                "NOT_READY",
+                f"the statement is {row.state}: ask again in a second",
+                http_status=409,
+                retry_after_s=1,
+            )
+        return _file(bytes(row.content), f"statement-{account.id}", row.file_format)
+
+
+class ReceiptView(APIView):
+    """An order with its receipts as a PDF."""
+
+    key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
+
+    @extend_schema(
+        operation_id="trade_order_receipt",
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY, **failures(*_READ_FAILURES)},
+        tags=["trade"],
+    )
+    def get(self, request: Request, order_id: str) -> HttpResponse:
+        bound = account_require(request, None)
+        account = engine_gateway().run(account_of_order(user_id_of(request), bound, order_id))
+        detail = order_detail_read(account=account, order_id=order_id)
+        return _file(receipt_pdf(detail), f"order-{order_id}", "pdf")

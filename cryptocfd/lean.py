@@ -1,0 +1,191 @@
+"""The short way for the hottest requests: async from the socket to the gateway and back, without middleware, threads or ORM.
+
+It serves what it can serve exactly as the island would, by the same operations, schema, codes and envelope, and hands every
+other request to the island unread: browsers, forms, sessions, signed keys, foreign hosts, unusual headers. A contract test
+runs on both ways.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+from rest_framework.exceptions import NotAuthenticated, ParseError, Throttled
+
+from apps.auth.facade import AuthenticatedUser, token_user
+from apps.common.envelope import success
+from apps.common.exact_json import BODY_BYTES_MAX, json_decode, json_encode
+from apps.common.quick_validation import validated
+from apps.common.rate_limits import rate_limit_wait_us_async
+from apps.common.throttles import address_of, limit_of
+from apps.market.facade import latest_prices
+from apps.trade.operations import OPERATIONS, Asked, Operation, request_id_choose
+from cryptocfd.exception_handler import exception_handler
+from cryptocfd.island import Receive, Scope, Send
+
+_BASE: Final = "/api/v1/"
+_JSON: Final = (b"application/json", b"application/json; charset=utf-8")
+_ACCEPTED: Final = frozenset({b"", b"*/*", b"application/json"})
+# What the island's middleware adds to every answer of the API, in its words.
+_HEADERS: Final = (
+    (b"content-type", b"application/json"),
+    (b"vary", b"Accept"),
+    (b"x-frame-options", settings.X_FRAME_OPTIONS.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", settings.SECURE_REFERRER_POLICY.encode()),
+    (b"cross-origin-opener-policy", settings.SECURE_CROSS_ORIGIN_OPENER_POLICY.encode()),
+)
+# A request of these headers is in need of what only the island can do.
+_ISLAND_HEADERS: Final = frozenset({b"cookie", b"if-none-match", b"if-modified-since", b"range"})
+
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+_Headers = dict[bytes, bytes]
+
+
+class _TokenError(NotAuthenticated):
+    """An access token that is worth nothing; in the words of BearerAuthentication."""
+
+    default_detail = "the access token is wrong or has ended: sign in again"
+    auth_header = 'Bearer realm="api"'
+
+
+class Lean:
+    """An ASGI application in front of the island."""
+
+    def __init__(self, island: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._island = island
+        self._writes: dict[str, Operation] = {}
+        for operation in OPERATIONS:
+            method, _, route = operation.rest.partition(" ")
+            if method == "POST":
+                self._writes[_BASE + route] = operation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        operation = self._writes.get(scope["path"]) if scope["method"] == "POST" else None
+        is_prices = scope["path"] == _PRICES and scope["method"] == "GET"
+        headers: _Headers = dict(scope["headers"]) if operation or is_prices else {}
+        if operation is not None and _is_plain_write(scope, headers):
+            body = await _body_read(receive)
+            if body is not None:
+                await _send(send, await _write(operation, headers, body))
+        elif is_prices and _is_plain(scope, headers):
+            await _send(send, await _prices(scope))
+        else:
+            await self._island(scope, receive, send)
+
+
+_PRICES: Final = f"{_BASE}prices/latest"
+
+
+def _is_plain(scope: Scope, headers: _Headers) -> bool:
+    """Return whether the middleware would have nothing to say about a request."""
+    if not _ISLAND_HEADERS.isdisjoint(headers) or headers.get(b"accept", b"") not in _ACCEPTED:
+        return False
+    if settings.SECURE_SSL_REDIRECT and scope.get("scheme") != "https":
+        return False
+    domain, _ = split_domain_port(headers.get(b"host", b"").decode("latin-1").lower())
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def _is_plain_write(scope: Scope, headers: _Headers) -> bool:
+    length = headers.get(b"content-length", b"")
+    return (
+        headers.get(b"content-type", b"").lower() in _JSON
+        and headers.get(b"authorization", b"")[:7].lower() == b"bearer "
+        and not scope["query_string"]
+        and length.isdigit()
+        and int(length) <= BODY_BYTES_MAX
+        and _is_plain(scope, headers)
+    )
+
+
+async def _write(operation: Operation, headers: _Headers, body: bytes) -> Answer:
+    try:
+        user = await _user(headers)
+        await _throttle(user_id=user.id, ip="", method="POST")
+        asked = _asked(operation, user, headers, body)
+        return _answer(200, success(await operation.run(asked)))
+    except Exception as error:  # noqa: BLE001 - the outermost frame of a request: the handler of all views answers and logs.
+        return _failure(error)
+
+
+def _asked(operation: Operation, user: AuthenticatedUser, headers: _Headers, body: bytes) -> Asked:
+    try:
+        data = validated(operation.shape, json_decode(body))
+    except ValueError as error:
+        raise ParseError(f"the body must be JSON: {error}") from error
+    header = headers.get(b"idempotency-key")
+    request_id = ""
+    if operation.is_write:
+        request_id = request_id_choose(
+            header=None if header is None else header.decode("latin-1"),
+            body=data.get("clientOrderId"),
+        )
+    return Asked(user_id=user.id, request_id=request_id, data=data)
+
+
+async def _user(headers: _Headers) -> AuthenticatedUser:
+    token = headers[b"authorization"][7:].decode("latin-1").strip()
+    user = await token_user(token)
+    if user is None:
+        raise _TokenError
+    return user
+
+
+async def _throttle(*, user_id: int | None, ip: str, method: str) -> None:
+    key, limits = limit_of(user_id=user_id, key_id="", ip=ip, method=method)
+    wait_us = await rate_limit_wait_us_async(key=f"api:{key}", limits=limits)
+    if wait_us:
+        raise Throttled(wait=wait_us / 1_000_000)
+
+
+async def _prices(scope: Scope) -> Answer:
+    try:
+        peer = (scope.get("client") or ("",))[0]
+        await _throttle(user_id=None, ip=address_of(peer), method="GET")
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        return _answer(200, success(latest_prices(query.get("symbols", ""))))
+    except Exception as error:  # noqa: BLE001 - as above.
+        return _failure(error)
+
+
+def _failure(error: Exception) -> Answer:
+    response = exception_handler(error, {})
+    status, headers, body = _answer(response.status_code, response.data)
+    headers += [
+        (name.lower().encode("ascii"), value.encode("latin-1"))
+        for name, value in response.items()
+        # That of a response which Django has not rendered.
+        if name.lower() != "content-type"
+    ]
+    return status, headers, body
+
+
+def _answer(status: int, data: Mapping[str, object]) -> Answer:
+    body = json_encode(data)
+    headers = [*_HEADERS, (b"content-length", str(len(body)).encode())]
+    return status, headers, body
+
+
+async def _body_read(receive: Receive) -> bytes | None:
+    """Return the body, None if the client went away before its end."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body", False):
+        # Nearly always the whole of it comes at once.
+        whole: bytes = message.get("body", b"")
+        return whole
+    parts: list[bytes] = []
+    while message["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+    return None
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

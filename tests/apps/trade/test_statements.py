@@ -1,0 +1,160 @@
+"""Statements and receipts as files: they add up, they belong to their owner, and every format says the same."""
+
+import csv
+import io
+import zipfile
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from apps.common.clock import now_us
+from apps.common.exact_json import json_decode
+from apps.common.models import OutboxEffect
+from apps.trade.models import HistoryEvent, StatementFile
+from apps.trade.services.statements.requests import statement_make
+from engine.values import InvariantError
+
+pytestmark = pytest.mark.integration
+
+BUY = {"symbol": "BTC", "type": "buy", "quantity": "0.1", "leverage": 10}
+
+
+@pytest.fixture
+def alice(live):
+    user, account = live.user()
+    live.price(100_000, 100_010)
+    client = live.client(user)
+    client.account = account.id
+    client.path = f"/api/v1/accounts/{account.id}"
+    client.order = trade(client, live)
+    live.project()
+    return client
+
+
+def trade(client, live):
+    order = json_decode(client.post("/api/v1/trade/create", BUY).content)["data"]["orderId"]
+    live.price(100_500, 100_510)
+    client.post("/api/v1/trade/close", {"orderId": order})
+    return order
+
+
+def exact(response):
+    assert response.status_code < 300, response.content
+    return json_decode(response.content)["data"]
+
+
+def month():
+    return timezone.now().strftime("%Y-%m")
+
+
+def test_a_statement_adds_up_and_tells_each_day(alice):
+    statement = exact(alice.get(f"{alice.path}/statement", {"month": month()}))
+
+    (day,) = statement["days"]
+    assert statement["openingBalance"] == 0
+    assert statement["closingBalance"] == Decimal("10004.097960")
+    assert sum(e["amount"] for e in statement["entries"]) == statement["closingBalance"]
+    assert (day["pnl"], day["commission"], day["swap"], day["other"], day["trades"]) == (
+        Decimal("4.900000"),
+        Decimal("0.802040"),
+        0,
+        Decimal("10000.000000"),
+        1,
+    )
+    assert statement["isCurrent"] is True
+
+
+def test_a_period_opens_with_the_balance_before_it(alice):
+    before = exact(alice.get(f"{alice.path}/statement", {"day": "2020-02-29"}))
+    far = exact(alice.get(f"{alice.path}/statement", {"from": "2037-01-01", "to": "2037-12-31"}))
+
+    assert (before["openingBalance"], before["closingBalance"], before["entries"]) == (0, 0, [])
+    assert far["openingBalance"] == far["closingBalance"] == Decimal("10004.097960")
+
+
+def test_every_format_has_the_same_entries(alice):
+    def file(file_format):
+        response = alice.get(
+            f"{alice.path}/statement", {"month": month(), "fileFormat": file_format}
+        )
+        assert response.status_code == 200
+        assert "attachment" in response.headers["Content-Disposition"]
+        return response.content
+
+    statement = exact(alice.get(f"{alice.path}/statement", {"month": month()}))
+    rows = list(csv.DictReader(io.StringIO(file("csv").decode())))
+    book = zipfile.ZipFile(io.BytesIO(file("xlsx")))
+    texts = book.read("xl/sharedStrings.xml").decode()
+
+    assert [row["amount"] for row in rows[1:-1]] == [str(e["amount"]) for e in statement["entries"]]
+    assert (rows[0]["balance"], rows[-1]["balance"]) == ("0.000000", "10004.097960")
+    assert all(str(e["balance"]) in texts for e in statement["entries"])
+    assert file("pdf").startswith(b"%PDF-")
+    assert file("pdf") == file("pdf")
+
+
+def test_the_worker_makes_a_file_that_only_its_owner_gets(live, alice):
+    asked = alice.post(f"{alice.path}/statements", {"month": month(), "fileFormat": "csv"})
+    state = exact(asked)
+    path = f"{alice.path}/statements/{state['statementId']}"
+    early = alice.get(f"{path}/file")
+    effect = OutboxEffect.objects.get(key=f"statement:{state['statementId']}")
+    statement_make(**effect.payload)
+    charlie = live.client(live.user()[0])
+
+    assert (asked.status_code, state["state"]) == (202, "waiting")
+    assert (early.status_code, json_decode(early.content)["code"]) == (409, "NOT_READY")
+    assert exact(alice.get(path)) | {"state": "ready", "progress": 3} == exact(alice.get(path))
+    assert b"PositionClosed" in alice.get(f"{path}/file").content
+    assert charlie.get(path).status_code == 404
+    assert charlie.get(f"{path}/file").status_code == 404
+    assert charlie.get(f"{alice.path}/statement", {"month": month()}).status_code == 404
+
+
+def test_a_history_that_does_not_add_up_makes_no_statement(alice):
+    HistoryEvent.objects.filter(account=alice.account, kind="PositionClosed").update(
+        amount_micros=1
+    )
+    row = StatementFile.objects.create(
+        account=alice.account,
+        start_us=0,
+        end_us=now_us() + 86_400_000_000,
+        file_format="csv",
+    )
+
+    with pytest.raises(InvariantError, match="does not add up"):
+        statement_make(statement_id=str(row.id))
+
+    row.refresh_from_db()
+    assert (row.state, row.content) == ("failed", None)
+
+
+BAD_PERIODS = [
+    {},
+    {"day": "2026-02-30"},
+    {"month": "2026-13"},
+    {"from": "2026-01-02", "to": "2026-01-01"},
+    {"from": "2026-01-01"},
+    {"day": "2026-01-01", "month": "2026-01"},
+    {"from": "2000-01-01", "to": "2026-01-01"},
+    {"month": "2026-01", "fileFormat": "docx"},
+]
+
+
+@pytest.mark.parametrize("query", BAD_PERIODS, ids=range(len(BAD_PERIODS)))
+def test_a_period_that_is_none_is_refused(alice, query):
+    response = alice.get(f"{alice.path}/statement", query)
+
+    assert (response.status_code, json_decode(response.content)["code"]) == (400, "INVALID")
+
+
+def test_a_receipt_is_a_pdf_of_its_owner(live, alice):
+    path = f"/api/v1/trade/orders/{alice.order}/receipt.pdf"
+    charlie = live.client(live.user()[0])
+
+    response = alice.get(path)
+
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/pdf")
+    assert response.content.startswith(b"%PDF-")
+    assert charlie.get(path).status_code == 404

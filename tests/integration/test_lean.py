@@ -1,0 +1,175 @@
+"""The lean way and the island answer alike: the same requests through both, with a real engine behind."""
+
+import json
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from apps.auth.facade import login_link_create
+from apps.auth.services.identities import session_cache
+from apps.common.exact_json import json_decode
+from apps.common.rate_limits import rate_limits_close
+from cryptocfd.island import Island
+from cryptocfd.lean import Lean
+from tests.apps.live import live_platform
+
+pytestmark = pytest.mark.integration
+
+BUY = {"symbol": "BTC", "type": "buy", "quantity": 0.1, "leverage": 10}
+COMPARED = (
+    "content-type",
+    "x-content-type-options",
+    "x-frame-options",
+    "referrer-policy",
+    "cross-origin-opener-policy",
+    "www-authenticate",
+    "retry-after",
+)
+
+
+@pytest.fixture
+def live(transactional_db, log_redis_url, redis_url, stream_prefix, tmp_path):
+    with live_platform(stream_prefix, log_redis_url, redis_url, tmp_path) as live:
+        yield live
+
+
+class Ways:
+    """One request through the lean way, or through the island alone."""
+
+    def __init__(self, live: Any, token: str) -> None:
+        self._live = live
+        self._token = token
+        self.island = Island()
+        self.taken: list[str] = []
+
+        async def island(scope: Any, receive: Any, send: Any) -> None:
+            self.taken.append("island")
+            await self.island(scope, receive, send)
+
+        self._apps = {"lean": Lean(island), "island": island}
+
+    def ask(
+        self, way: str, path: str, body: bytes | dict[str, Any], **headers: str
+    ) -> tuple[int, dict[str, str], Any]:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {
+            "host": "localhost",
+            "content-type": "application/json",
+            "content-length": str(len(raw)),
+            "authorization": f"Bearer {self._token}",
+        } | {name.replace("_", "-"): value for name, value in headers.items()}
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": f"/api/v1/{path}",
+            "raw_path": f"/api/v1/{path}".encode(),
+            "query_string": b"",
+            "root_path": "",
+            "client": ("127.0.0.1", 1),
+            "server": ("localhost", 80),
+            "headers": [(n.encode(), v.encode()) for n, v in sent.items()],
+        }
+        messages: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": raw, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            messages.append(message)
+
+        self._live.gateway.run(self._apps[way](scope, receive, send))
+        found = {n.decode(): v.decode() for n, v in messages[0]["headers"]}
+        content = b"".join(m.get("body", b"") for m in messages[1:])
+        is_json = found["content-type"].startswith("application/json")
+        return messages[0]["status"], found, json_decode(content) if is_json else content
+
+
+@pytest.fixture
+def ways(live, settings):
+    session_cache.clear()
+    user, account = live.user()
+    live.price(100_000, 100_010)
+    token = APIClient().get(login_link_create(user.email).url).json()["data"]["accessToken"]
+    ways = Ways(live, token)
+    ways.account = account.id
+    yield ways
+    live.gateway.run(rate_limits_close())
+    ways.island.close()
+    session_cache.clear()
+
+
+CASES: list[tuple[str, Any, dict[str, str]]] = [
+    ("trade/create", BUY | {"clientOrderId": "same"}, {}),
+    ("trade/create", BUY | {"clientOrderId": "same", "quantity": 1}, {}),
+    ("trade/create", BUY, {"idempotency_key": "same"}),
+    ("trade/create", BUY | {"clientOrderId": "a"}, {"idempotency_key": "b"}),
+    ("trade/create", BUY, {"idempotency_key": "no good"}),
+    ("trade/create", BUY | {"leverage": 1000, "clientOrderId": "far"}, {}),
+    ("trade/create", BUY | {"quantity": "1e5"}, {}),
+    ("trade/create", BUY | {"stoploss": 1}, {}),
+    ("trade/create", BUY | {"quantity": True}, {}),
+    ("trade/create", BUY | {"symbol": "NOPE"}, {}),
+    ("trade/create", BUY | {"accountId": 1}, {}),
+    ("trade/create", {}, {}),
+    ("trade/create", b"{", {}),
+    ("trade/create", b"[1]", {}),
+    ("trade/create", b'{"quantity": 1e5}', {}),
+    ("trade/create", b"\xff", {}),
+    ("trade/create", b"[" * 5000, {}),
+    ("trade/create", b" " * 70_000, {}),
+    ("trade/create", BUY, {"authorization": "Bearer nonsense"}),
+    ("trade/create", BUY, {"authorization": "Basic YTpi"}),
+    ("trade/create", BUY, {"content_type": "text/plain"}),
+    ("trade/create", BUY, {"host": "evil.example"}),
+    ("trade/create", BUY, {"accept": "text/csv"}),
+    ("trade/close", {"orderId": "9-9"}, {}),
+    ("trade/close", {"orderId": "x"}, {}),
+    ("trade/preview", BUY | {"quantity": "0.01", "leverage": 1000}, {}),
+    ("trade/cancelAll", {"clientOrderId": "all"}, {}),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
+def test_both_ways_answer_alike(ways, case):
+    path, body, headers = case
+
+    lean = ways.ask("lean", path, body, **headers)
+    island = ways.ask("island", path, body, **headers)
+
+    assert lean[0] == island[0]
+    assert lean[2] | {"requestId": ""} == island[2] | {"requestId": ""}
+    assert {n: lean[1].get(n) for n in COMPARED} == {n: island[1].get(n) for n in COMPARED}
+
+
+def test_an_order_takes_the_lean_way_and_a_browser_the_island(ways):
+    status, _, answer = ways.ask("lean", "trade/create", BUY)
+    taken_lean = list(ways.taken)
+    ways.ask("lean", "trade/create", BUY, cookie="session=x")
+    ways.ask("lean", "trade/create", BUY, accept="text/html")
+
+    assert (status, answer["data"]["accountId"]) == (200, ways.account)
+    assert (taken_lean, ways.taken) == ([], ["island", "island"])
+
+
+def test_the_limit_holds_over_both_ways_together(ways, settings):
+    settings.API_LIMITS_WRITE = ["2/h"]
+
+    statuses = [
+        ways.ask(way, "trade/cancelAll", {}) for way in ("lean", "island", "lean", "island")
+    ]
+
+    assert [status for status, _, _ in statuses] == [200, 200, 429, 429]
+    assert {answer["code"] for _, _, answer in statuses[2:]} == {"RATE_LIMITED"}
+    assert all(3500 < int(headers["retry-after"]) <= 3601 for _, headers, _ in statuses[2:])
+
+
+def test_without_anybody_to_count_money_waits(ways, settings):
+    settings.API_LIMITS_WRITE = ["100/s"]
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+
+    status, headers, answer = ways.ask("lean", "trade/create", BUY)
+
+    assert (status, answer["code"], headers["retry-after"]) == (503, "UNAVAILABLE", "2")
