@@ -8,7 +8,7 @@ gets into the journal.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
@@ -49,9 +49,18 @@ class Projector:
     """Projects every shard, from where the offset rows stand."""
 
     def __init__(
-        self, *, prefix: str | None = None, shards: int | None = None, only: int | None = None
+        self,
+        *,
+        prefix: str | None = None,
+        shards: int | None = None,
+        only: int | None = None,
+        probe: Callable[[str], None] = lambda _point: None,
     ) -> None:
-        """Take the number of shards of the log; ``only`` is the one to project where each has a projector of its own."""
+        """Take the number of shards of the log; ``only`` is the one to project where each has a projector of its own.
+
+        ``probe`` is told each point where a kill is tried in tests.
+        """
+        self._probe = probe
         self._prefix = settings.STREAM_PREFIX if prefix is None else prefix
         self._shards = settings.ENGINE_SHARDS if shards is None else shards
         self._streams = {
@@ -127,7 +136,9 @@ class Projector:
                 )
                 for entry_id, fields in entries
             ]
+            self._probe("after_read")
             self._project(self._offsets[shard], outputs)
+            self._probe("after_commit")
             self._report(self._offsets[shard])
             count += len(outputs)
         return count
@@ -152,9 +163,11 @@ class Projector:
             ).update(n=last.n, output_id=last.entry_id, chain=chain)
             check(moved == 1, "another projector has moved the offset")
             journal_append(offset.layout, outputs)
+            self._probe("mid_transaction")
             ledger_append(offset.layout, outputs)
             read_models_apply(offset.layout, outputs)
             _tell_other_apps(outputs)
+            self._probe("before_commit")
         offset.n, offset.output_id, offset.chain = last.n, last.entry_id, chain
 
     def _report(self, offset: ProjectorOffset) -> None:
