@@ -105,7 +105,7 @@ history: $(VENV)/.dev ## Tells January 2022 to ten thousand accounts and reports
 coverage: $(VENV)/.dev ## Holds that the engine's own tests take every branch of its core, values and rounding.
 	$(PYTEST) -q -n $(WORKERS) --dist loadfile tests/engine/unit tests/engine/scenarios tests/engine/properties \
 	  --deselect tests/engine/properties/test_random_histories.py --deselect tests/engine/properties/test_engine_machine.py \
-	  --cov=engine.core --cov=engine.values --cov=engine.rounding --cov-branch --cov-fail-under=100 \
+	  --timeout 1800 --cov=engine.core --cov=engine.values --cov=engine.rounding --cov-branch --cov-fail-under=100 \
 	  --cov-report=term-missing:skip-covered $(ARGS)
 
 # Ten minutes of both processors. The tests that judge are the fast ones: examples and stories.
