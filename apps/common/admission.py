@@ -26,6 +26,8 @@ _OTHERS_FACTOR: Final = 2
 # Share of the log's memory from which on opens are refused, and everything: a full log would refuse the engine too.
 _MEMORY_PERCENT_OPENS: Final = 80
 _MEMORY_PERCENT_ALL: Final = 90
+# A union in the call would be built anew for every command.
+_OPENS: Final = (PlaceOrder, ReversePosition)
 _POLL_S: Final = 0.5
 # An older report says nothing any more; a halt is final and stays.
 _BELIEVED_US: Final = 3_000_000
@@ -59,7 +61,7 @@ def admit(command: AnyCommand, *, pending: int, report: EngineHealth | None) -> 
 
     Errors: EngineBusyError with the reason.
     """
-    is_open = isinstance(command, PlaceOrder | ReversePosition)
+    is_open = isinstance(command, _OPENS)
     factor = 1 if is_open else _OTHERS_FACTOR
     reason = ""
     if pending >= PENDING_MAX * factor:

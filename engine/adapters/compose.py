@@ -2,7 +2,8 @@
 
 import gc
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from engine.adapters.redis_streams import RedisLog
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
+from engine.core import image
 from engine.core.machine import Machine
 from engine.runtime.heartbeat import Heartbeat
 from engine.runtime.ports import (
@@ -46,6 +48,10 @@ class CoreMachines:
     def load(self, raw: bytes) -> StateMachine:
         """Return a state from its dump; errors as Machine.load."""
         return Machine.load(raw, shard=self._shard, shards=self._shards)
+
+    def state_hash_in(self, raw: bytes) -> bytes:
+        """Return the hash of the state in a dump."""
+        return image.state_hash_in(raw)
 
 
 def build_runner(
@@ -80,7 +86,7 @@ def build_runner(
         clock=clock,
         machines=machines or CoreMachines(shard=config.shard, shards=config.shards),
         status=status,
-        settle_memory=_settle_memory(is_dedicated=config.is_dedicated),
+        loading=_loading(is_dedicated=config.is_dedicated),
         probe=probe,
     )
 
@@ -91,19 +97,27 @@ def _snapshots(config: EngineConfig, probe: Probe) -> SnapshotStore:
     return ForkedSnapshots(files) if config.is_dedicated else files
 
 
-def _settle_memory(*, is_dedicated: bool) -> Callable[[], None]:
-    """Return what keeps the garbage collector from the state: a full pass over a million positions takes 1.3 s."""
+def _loading(*, is_dedicated: bool) -> Callable[[], AbstractContextManager[None]]:
+    """Return what keeps the garbage collector from a state while and after it is loaded.
 
-    def settle() -> None:
-        gc.freeze()
-        if is_dedicated:
-            # The loop makes no cycles; reference counts free everything it makes.
-            gc.disable()
-        else:
-            young, middle, _ = gc.get_threshold()
-            gc.set_threshold(young, middle, _OLD_GENERATION_THRESHOLD)
+    While millions of objects come to life it would look at all of them again and again; a full pass over a million
+    positions takes 1.3 s afterwards.
+    """
 
-    return settle
+    @contextmanager
+    def loading() -> Iterator[None]:
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.freeze()
+            # The loop of a dedicated engine makes no cycles; reference counts free everything that it makes.
+            if not is_dedicated:
+                young, middle, _ = gc.get_threshold()
+                gc.set_threshold(young, middle, _OLD_GENERATION_THRESHOLD)
+                gc.enable()
+
+    return loading
 
 
 def source_build() -> str:

@@ -73,7 +73,17 @@ class Image(msgspec.Struct, array_like=True, gc=False):
     derived: Derived
 
 
+class _Parts(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a machine's image; what follows is not looked at."""
+
+    format: int
+    shard: int
+    shards: int
+    core: msgspec.Raw
+
+
 _encode = msgspec.msgpack.Encoder().encode
+_parts_decoder = msgspec.msgpack.Decoder(_Parts)
 _image_decoder = msgspec.msgpack.Decoder(Image)
 _core_decoder = msgspec.msgpack.Decoder(Core)
 _market_decoder = msgspec.msgpack.Decoder(Market)
@@ -115,6 +125,11 @@ def _market_bytes(state: State) -> bytes:
 def state_hash(state: State) -> bytes:
     """Return BLAKE2b over the core part (rule H1)."""
     return hashlib.blake2b(_core_bytes(state), digest_size=_DIGEST_BYTES).digest()
+
+
+def state_hash_in(raw: bytes) -> bytes:
+    """Return what state_hash() was when a dump was made, from the dump's own bytes and without loading it."""
+    return hashlib.blake2b(_parts_decoder.decode(raw).core, digest_size=_DIGEST_BYTES).digest()
 
 
 def market_hash(state: State) -> bytes:

@@ -408,6 +408,10 @@ class MachineFactory(Protocol):
         """Return a state from its dump; InvariantError, ValueError or MsgspecError when it cannot be read."""
         ...
 
+    def state_hash_in(self, raw: bytes) -> bytes:
+        """Return the hash of the state in a dump, without loading it; MsgspecError when it cannot be read."""
+        ...
+
 
 # Called with the name of each point where a crash is tried in tests; does nothing in service.
 Probe = Callable[[str], None]

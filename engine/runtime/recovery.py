@@ -178,10 +178,11 @@ def _loaded(
         if output.number != position.number or output.chain != position.chain:
             return RefusedSnapshot(snapshot.name, "it belongs to another log")
     try:
+        state_hash = machines.state_hash_in(snapshot.body)
         machine = machines.load(snapshot.body)
     except (InvariantError, ValueError, msgspec.MsgspecError) as error:
         return RefusedSnapshot(snapshot.name, f"its state cannot be read: {error}")
-    if machine.state_hash().hex() != header.state_hash or machine.entry_id != position.entry_id:
+    if state_hash.hex() != header.state_hash or machine.entry_id != position.entry_id:
         return RefusedSnapshot(snapshot.name, "its state is not the one that its header names")
     return machine
 

@@ -13,6 +13,7 @@ rules, on the next start.
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from engine.config import EngineConfig
@@ -70,7 +71,7 @@ class Runner:
         clock: Clock,
         machines: MachineFactory,
         status: Status,
-        settle_memory: Callable[[], None] = lambda: None,
+        loading: Callable[[], AbstractContextManager[None]] = nullcontext,
         probe: Probe = probe_nothing,
     ) -> None:
         self._config = config
@@ -82,7 +83,7 @@ class Runner:
         self._clock = clock
         self._machines = machines
         self._status = status
-        self._settle_memory = settle_memory
+        self._loading = loading
         self._probe = probe
         self._shard: Shard | None = None
         # Set as long as another engine is followed.
@@ -203,16 +204,17 @@ class Runner:
         self._status.state = EngineState.RECOVERING
         self._probe("after_fence")
         self._beat()
-        shard, snapshot, evolved = recover(
-            config=self._config,
-            epoch=epoch,
-            log=self._log,
-            snapshots=self._snapshots,
-            machines=self._machines,
-            committed=self._status.position,
-            probe=self._probe,
-            followed=followed,
-        )
+        with self._loading():
+            shard, snapshot, evolved = recover(
+                config=self._config,
+                epoch=epoch,
+                log=self._log,
+                snapshots=self._snapshots,
+                machines=self._machines,
+                committed=self._status.position,
+                probe=self._probe,
+                followed=followed,
+            )
         if shard is not followed:
             self._adopt(shard, snapshot)
         now_us = self._clock.monotonic_us()
@@ -239,7 +241,6 @@ class Runner:
 
     def _adopt(self, shard: Shard, snapshot: SnapshotHeader | None) -> None:
         """Go on with a state that was built from a snapshot."""
-        self._settle_memory()
         self._shard = shard
         self._keeper.begin_from(snapshot)
 
@@ -248,12 +249,13 @@ class Runner:
         self._status.epoch = 0
         self._status.state = EngineState.RECOVERING
         self._beat()
-        follower = Follower(
-            config=self._config,
-            log=self._log,
-            snapshots=self._snapshots,
-            machines=self._machines,
-        )
+        with self._loading():
+            follower = Follower(
+                config=self._config,
+                log=self._log,
+                snapshots=self._snapshots,
+                machines=self._machines,
+            )
         self._adopt(follower.shard, follower.snapshot)
         self._follower = follower
         self._status.position = follower.shard.position

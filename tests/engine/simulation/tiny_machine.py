@@ -329,3 +329,6 @@ class TinyMachines:
 
     def load(self, raw: bytes) -> TinyMachine:
         return TinyMachine.load(raw)
+
+    def state_hash_in(self, raw: bytes) -> bytes:
+        return TinyMachine.load(raw).state_hash()
