@@ -8,6 +8,7 @@ from rest_framework.serializers import (
     BooleanField,
     CharField,
     DecimalField,
+    DictField,
     IntegerField,
     ListField,
     URLField,
@@ -109,3 +110,29 @@ CANDLES = enveloped(
     name="Candles",
     failures=(400, 503),
 )
+
+CANDLE_DIAGNOSTICS = enveloped(
+    inline_serializer(
+        "CandleDiagnostics",
+        {
+            "storage": CharField(),
+            "writer": DictField(),
+            "aggregates": DictField(),
+            "series": ListField(child=DictField()),
+            "gaps": ListField(child=DictField()),
+        },
+    ),
+    name="CandleDiagnostics",
+    failures=(400, 503),
+)
+
+_REFRESH = inline_serializer(
+    "CandleRefresh",
+    {
+        "jobId": CharField(),
+        "status": CharField(),
+        "progress": DictField(allow_null=True),
+        "result": DictField(allow_null=True),
+    },
+)
+CANDLE_REFRESH = enveloped(_REFRESH, name="CandleRefresh", failures=(400, 401, 403, 404))

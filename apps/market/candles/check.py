@@ -20,12 +20,17 @@ class Difference:
     expected: Candle | None
 
 
-def higher_differ(store: CandleStore, since_ms: int, until_ms: int) -> Iterator[Difference]:
-    """Yield every difference among the candles whose beginnings lie in the span, which is widened to whole candles."""
-    for symbol in store.symbols():
+def higher_differ(
+    store: CandleStore, since_ms: int, until_ms: int, *, symbol: str | None = None
+) -> Iterator[Difference]:
+    """Yield every difference among the candles whose beginnings lie in the span, which is widened to whole candles.
+
+    Of one symbol, or of all that have candles.
+    """
+    for one in [symbol] if symbol else store.symbols():
         for interval in INTERVALS.values():
             if interval is not MINUTES:
-                yield from _differ(store, symbol, interval, since_ms, until_ms)
+                yield from _differ(store, one, interval, since_ms, until_ms)
 
 
 def _differ(

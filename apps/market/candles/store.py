@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryLoader
 
 from apps.market.candles.candle import Candle
-from apps.market.candles.intervals import INTERVALS, MINUTES, Interval
+from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES, Interval
 
 # A row of minutes, to be written: symbol, candle, and where a backfilled one was taken from.
 Row = tuple[str, Candle, str | None]
@@ -99,6 +99,11 @@ def earliest_sql(interval: Interval) -> str:
         f"SELECT {SELECTED} FROM {interval.relation} WHERE symbol = %s AND open_time >= %s"
         " AND open_time < %s ORDER BY open_time LIMIT %s"
     )
+
+
+def milliseconds(since_2000_us: int) -> int:
+    """Return a time that was read in binary form, ms."""
+    return since_2000_us // 1000 + _EPOCH_MS
 
 
 class CandleStore:
@@ -239,6 +244,42 @@ class CandleStore:
             prepare=True,
         )
         return [candle_of(row) for row in rows]
+
+    def aggregate_again(self, symbol: str, interval: str, open_ms: int) -> None:
+        """Make one longer candle, and what lies above it, anew from its lower ones."""
+        one = INTERVALS[interval]
+        end_ms = one.bucket_after(open_ms)
+        if self.is_timescale:
+            call = sql.SQL("CALL refresh_continuous_aggregate({}, {}, {}, force => true)")
+            span = (sql.Literal(moment(open_ms)), sql.Literal(moment(end_ms)))
+            self.connection.execute(call.format(sql.Literal(one.relation), *span))
+            return
+        with self.connection.transaction():
+            # What has no lower ones must go; the triggers make the rest from any row that is touched.
+            self.connection.execute(
+                f"DELETE FROM {one.relation} WHERE symbol = %s AND open_time = %s",
+                [symbol, moment(open_ms)],
+            )
+            self.connection.execute(
+                f"UPDATE {INTERVALS[one.lower].relation} SET quote_count = quote_count"
+                " WHERE symbol = %s AND open_time >= %s AND open_time < %s",
+                [symbol, moment(open_ms), moment(end_ms)],
+            )
+
+    def gaps(self, symbol: str, since_ms: int, until_ms: int) -> list[tuple[int, int]]:
+        """Return the spans without minutes from one time to before another: first missing, first present after it, ms."""
+        rows = self.connection.execute(
+            "SELECT before, open_time FROM (SELECT open_time, lag(open_time, 1, %s::timestamptz - INTERVAL '1 minute')"
+            " OVER (ORDER BY open_time) AS before FROM (SELECT open_time FROM candles_1m WHERE symbol = %s"
+            " AND open_time >= %s AND open_time < %s UNION ALL SELECT %s::timestamptz) AS present) AS pairs"
+            " WHERE open_time - before > INTERVAL '1 minute' ORDER BY open_time",
+            [moment(since_ms), symbol, moment(since_ms), moment(until_ms), moment(until_ms)],
+            binary=True,
+        )
+        return [
+            (before // 1000 + _EPOCH_MS + MINUTE_MS, after // 1000 + _EPOCH_MS)
+            for before, after in rows
+        ]
 
     def _prepare(self, rows: Sequence[Row]) -> None:
         """Make the partitions that these rows need."""

@@ -11,7 +11,6 @@ import random
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 from websockets.asyncio.client import connect
@@ -26,6 +25,7 @@ from apps.market.feed.base import (
     instruments_for,
     ticks_from_text,
 )
+from apps.market.feed.rest import ask_well
 from apps.market.selectors import InstrumentInfo
 from engine.values import SourceClass
 
@@ -34,12 +34,10 @@ logger = logging.getLogger(__name__)
 STREAM_URL: Final = "wss://data-stream.binance.vision"
 REST_URL: Final = "https://data-api.binance.vision"
 _BOOKS_PATH: Final = "/api/v3/ticker/bookTicker"
-_BOOKS_BYTES_MAX: Final = 8_000_000
 _FRAME_BYTES_MAX: Final = 64 * 1024
 _STREAMS_PER_CONNECTION: Final = 200
 # Frames are gathered for this long before they are passed on; the last quote of a symbol wins.
 _GATHER_SECONDS: Final = 0.02
-_HTTP_OK: Final = 200
 _HTTP_SERVER_ERROR: Final = 500
 # The venue quotes a thousand of the cheapest coins under the coin's own name.
 _THOUSAND: Final = "1000"
@@ -149,7 +147,9 @@ class BinanceSource:
         """
         try:
             raw = await asyncio.wait_for(
-                asyncio.to_thread(_fetch, self._rest_url, self._patience.connect),
+                asyncio.to_thread(
+                    ask_well, self._rest_url, _BOOKS_PATH, timeout=self._patience.connect
+                ),
                 self._patience.answer,
             )
             books = {book.symbol: book for book in _books_decoder.decode(raw)}
@@ -300,25 +300,3 @@ def _listing_of(info: InstrumentInfo, books: Mapping[str, _Book]) -> tuple[str, 
     if info.symbol not in books and info.base.startswith(_THOUSAND):
         return info.symbol.removeprefix(_THOUSAND), _Listing(info, shift=3)
     return info.symbol, _Listing(info, shift=0)
-
-
-def _fetch(rest_url: str, timeout: float) -> bytes:
-    """Read all books; no redirect is followed, and an answer that is too long is refused."""
-    parts = urlsplit(rest_url)
-    connection_class = (
-        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    )
-    connection = connection_class(parts.netloc, timeout=timeout)
-    try:
-        connection.request("GET", _BOOKS_PATH)
-        with connection.getresponse() as response:
-            if response.status != _HTTP_OK:
-                message = f"status {response.status}"
-                raise http.client.HTTPException(message)
-            raw = response.read(_BOOKS_BYTES_MAX + 1)
-    finally:
-        connection.close()
-    if len(raw) > _BOOKS_BYTES_MAX:
-        message = "the answer is too long"
-        raise http.client.HTTPException(message)
-    return raw

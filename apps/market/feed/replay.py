@@ -4,14 +4,14 @@ A candle says where the price was, not when; inside the minute the price walks o
 straight lines, one quote per second of tape time. A rising minute visits its low first, a falling one its high. Missing minutes of the
 tape are passed over without a pause.
 
-Looping: each round is scaled by the ratio of the price reached to the tape's first open, so the round begins where the last
-one ended. The ratio is kept as two integers; prices are rounded to ticks once, from the tape's own price.
+Looping: a tape that has ended is played backwards, and forwards again from its beginning. So a loop has no jump, and however
+fast it is played, prices stay those of the tape; scaling each round to go on from the last would drift by the tape's whole return.
 """
 
 import asyncio
-import csv
 import hashlib
 from array import array
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,11 +27,11 @@ from apps.market.feed.base import (
     ticks_from_text,
 )
 from apps.market.feed.positions import PositionFile
+from apps.market.feed.tapes import TapeRow, tape_rows
 from apps.market.selectors import InstrumentInfo
 from engine.values import SourceClass
 
 QUOTES_PER_CANDLE: Final = 60
-_COLUMNS: Final = ("open", "high", "low", "close")
 # Seconds of the minute at which the price has reached the extremes and the close.
 _FIRST_EXTREME: Final = 20
 _SECOND_EXTREME: Final = 40
@@ -75,26 +75,34 @@ class Tape:
     """All candles of one file, as four integer columns: a month of minutes is 1.4 MB."""
 
     def __init__(self, path: Path, decimals: int) -> None:
-        self._columns = tuple(array("q") for _ in _COLUMNS)
+        self._columns = tuple(array("q") for _ in range(4))
+        # Beginnings, ms; empty when the tape has none.
+        self._times = array("q")
         # Prices repeat all the time, and reading one exactly takes longer than looking it up.
         known: dict[str, int] = {}
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = csv.reader(file)
-                places = _places(next(rows, []))
-                for line, row in enumerate(rows, start=2):
-                    candle = _candle_from_row(row, places, known, decimals, line)
-                    for column, value in zip(self._columns, candle, strict=True):
-                        column.append(value)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            message = f"the tape cannot be read: {error}"
-            raise SourceUnavailableError(message) from error
+        for row in tape_rows(path):
+            candle = _candle_from_row(row, known, decimals)
+            for column, value in zip(self._columns, candle, strict=True):
+                column.append(value)
+            if row.time_ms is not None:
+                self._times.append(row.time_ms)
         if not len(self):
             message = "the tape holds no candles"
             raise SourceUnavailableError(message)
         # Stands for the content, so that a position is never applied to another tape.
         content = b"".join(column.tobytes() for column in self._columns)
         self.digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+
+    def index_at(self, at_ms: int) -> int:
+        """Return the first candle that begins at this time or later.
+
+        Errors: SourceUnavailableError when the tape has no times, or ends before.
+        """
+        index = bisect_left(self._times, at_ms)
+        if len(self._times) != len(self) or index == len(self):
+            message = "the tape has no candle at the time from which it is to play"
+            raise SourceUnavailableError(message)
+        return index
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -106,12 +114,11 @@ class Tape:
 
 @dataclass(slots=True)
 class _Position:
-    """Where the tape stands, and the ratio of this round's prices to the tape's own."""
+    """Where the tape stands: a candle, a second of its minute, and whether it is played backwards."""
 
     candle: int = 0
     second: int = 0
-    ratio_above: int = 1
-    ratio_below: int = 1
+    is_backwards: bool = False
 
 
 class ReplaySource:
@@ -129,13 +136,20 @@ class ReplaySource:
         speed: float,
         position_file: PositionFile,
         clock: Clock,
+        is_looping: bool = True,
+        from_ms: int | None = None,
     ) -> None:
-        """Take a tape for an instrument; speed 60 plays an hour of tape in a minute."""
+        """Take a tape for an instrument; speed 60 plays an hour of tape in a minute.
+
+        With `from_ms` every start plays from the candle of that time, without it from where the last run stopped.
+        """
         self._path = path
         self._instrument = instrument
         self._seconds_per_quote = 1 / speed
         self._position_file = position_file
         self._clock = clock
+        self._is_looping = is_looping
+        self._from_ms = from_ms
         self._tape: Tape | None = None
         self._position = _Position()
         self._is_playing = False
@@ -144,12 +158,16 @@ class ReplaySource:
         """Read the tape and the position where an earlier run stopped."""
         if self._tape is None:
             # Some tenths of a second for a month of minutes: too long for an event loop.
-            self._tape = await asyncio.to_thread(Tape, self._path, self._instrument.price_decimals)
-            self._position = _position_from(self._position_file.read(), self._tape)
+            tape = await asyncio.to_thread(Tape, self._path, self._instrument.price_decimals)
+            if self._from_ms is None:
+                self._position = _position_from(self._position_file.read(), tape)
+            else:
+                self._position = _Position(candle=tape.index_at(self._from_ms))
+            self._tape = tape
         return (self._instrument.symbol,)
 
     async def quotes(self, symbols: Collection[str]) -> AsyncIterator[list[RawQuote]]:
-        """Yield the tape's quotes at its speed, for ever."""
+        """Yield the tape's quotes at its speed; for ever, if it loops."""
         if self._instrument.symbol not in symbols:
             return
         self._is_playing = True
@@ -186,8 +204,7 @@ class ReplaySource:
                     "tape": self._tape.digest,
                     "candle": position.candle,
                     "second": position.second,
-                    "ratio_above": position.ratio_above,
-                    "ratio_below": position.ratio_below,
+                    "is_backwards": position.is_backwards,
                 }
             )
 
@@ -195,26 +212,29 @@ class ReplaySource:
         tape, position = self._tape, self._position
         if tape is None:
             return
-        while True:
-            price_ticks = _scaled(tape[position.candle].price_at(position.second), position)
+        while 0 <= position.candle < len(tape):
+            price_ticks = tape[position.candle].price_at(position.second)
             # Moved on before the yield: a position written meanwhile names the quote that comes next.
-            self._advance(tape, price_ticks)
+            self._advance(len(tape))
             yield price_ticks
+        # Whoever starts it again hears it from its beginning.
+        self._position = _Position()
 
-    def _advance(self, tape: Tape, price_ticks: int) -> None:
+    def _advance(self, length: int) -> None:
         position = self._position
-        position.second += 1
-        if position.second < QUOTES_PER_CANDLE:
+        step = -1 if position.is_backwards else 1
+        position.second += step
+        if 0 <= position.second < QUOTES_PER_CANDLE:
             return
-        position.second = 0
-        position.candle += 1
-        if position.candle == len(tape):
-            position.candle = 0
-            position.ratio_above, position.ratio_below = price_ticks, tape[0].open_ticks
-
-
-def _scaled(price_ticks: int, position: _Position) -> int:
-    return max(1, _rounded(price_ticks * position.ratio_above, position.ratio_below))
+        if 0 <= position.candle + step < length:
+            position.candle += step
+            position.second = QUOTES_PER_CANDLE - 1 if position.is_backwards else 0
+        elif self._is_looping:
+            # The price of the last second is not told twice.
+            position.second -= 2 * step
+            position.is_backwards = not position.is_backwards
+        else:
+            position.candle = length
 
 
 def _rounded(numerator: int, denominator: int) -> int:
@@ -222,28 +242,18 @@ def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _places(header: list[str]) -> list[int]:
-    """Return where the four prices stand in a row."""
-    try:
-        return [header.index(name) for name in _COLUMNS]
-    except ValueError as error:
-        message = f"the tape's first line must name {', '.join(_COLUMNS)}"
-        raise SourceUnavailableError(message) from error
-
-
 def _candle_from_row(
-    row: list[str], places: list[int], known: dict[str, int], decimals: int, line: int
+    row: TapeRow, known: dict[str, int], decimals: int
 ) -> tuple[int, int, int, int]:
     try:
         opened, high, low, close = (
-            known[text] if (text := row[place]) in known else _read(text, known, decimals)
-            for place in places
+            known[text] if text in known else _read(text, known, decimals) for text in row.prices
         )
-    except (DecimalsError, IndexError) as error:
-        message = f"line {line} of the tape: {error}"
+    except DecimalsError as error:
+        message = f"line {row.line} of the tape: {error}"
         raise SourceUnavailableError(message) from error
     if not 0 < low <= min(opened, close) <= max(opened, close) <= high:
-        message = f"line {line} of the tape: expected 0 < low <= open, close <= high"
+        message = f"line {row.line} of the tape: expected 0 < low <= open, close <= high"
         raise SourceUnavailableError(message)
     return opened, high, low, close
 
@@ -257,10 +267,9 @@ def _position_from(stored: dict[str, object], tape: Tape) -> _Position:
     """Return the stored position, or the start when it is of another tape or out of range."""
     if stored.get("tape") != tape.digest:
         return _Position()
-    numbers = [stored.get(name) for name in ("candle", "second", "ratio_above", "ratio_below")]
-    if not all(isinstance(number, int) for number in numbers):
+    candle, second = stored.get("candle"), stored.get("second")
+    is_backwards = stored.get("is_backwards")
+    if not (isinstance(candle, int) and isinstance(second, int) and isinstance(is_backwards, bool)):
         return _Position()
-    position = _Position(*(int(str(number)) for number in numbers))
-    is_in_range = 0 <= position.candle < len(tape) and 0 <= position.second < QUOTES_PER_CANDLE
-    is_ratio = position.ratio_above > 0 and position.ratio_below > 0
-    return position if is_in_range and is_ratio else _Position()
+    is_in_range = 0 <= candle < len(tape) and 0 <= second < QUOTES_PER_CANDLE
+    return _Position(candle, second, is_backwards) if is_in_range else _Position()

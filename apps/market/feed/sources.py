@@ -1,7 +1,8 @@
-"""From the FEEDS setting to sources: `binance`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1]`."""
+"""From the FEEDS setting to sources: `binance`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..]`."""
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
@@ -83,8 +84,8 @@ def _replay(
 ) -> ReplaySource:
     path_text, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if not path_text or options.keys() - {"symbol", "speed"}:
-        message = f"expected replay:<path>[?symbol=..&speed=..], found {text!r}"
+    if not path_text or options.keys() - {"symbol", "speed", "loop", "from"}:
+        message = f"expected replay:<path>[?symbol=..&speed=..&loop=..&from=..], found {text!r}"
         raise FeedSettingError(message)
     instrument = instrument_find(options.get("symbol", "BTC"), among=instruments)
     if instrument is None:
@@ -95,10 +96,27 @@ def _replay(
     if not 0 < speed <= _SPEED_MAX:
         message = f"the tape's speed must be above 0 and at most {_SPEED_MAX:g}, found {text!r}"
         raise FeedSettingError(message)
+    loop_text = options.get("loop", "1")
+    if loop_text not in ("0", "1"):
+        message = f"the tape's loop must be 0 or 1, found {text!r}"
+        raise FeedSettingError(message)
     return ReplaySource(
         path=base_dir / Path(path_text).expanduser(),
         instrument=instrument,
         speed=speed,
         position_file=PositionFile(folder / f"replay-{instrument.symbol}.json"),
         clock=clock,
+        is_looping=loop_text == "1",
+        from_ms=_from_ms(options.get("from"), text),
     )
+
+
+def _from_ms(value: str | None, text: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        stated = datetime.fromisoformat(value)
+    except ValueError as error:
+        message = f"the tape's from must be a time such as 2022-01-10T12:00, found {text!r}"
+        raise FeedSettingError(message) from error
+    return int((stated if stated.tzinfo else stated.replace(tzinfo=UTC)).timestamp()) * 1000

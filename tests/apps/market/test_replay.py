@@ -1,17 +1,16 @@
 """A tape plays as if it happened now: every second a quote inside its candle, no jump at the loop, and on from where it stopped."""
 
-import itertools
-
+import pandas as pd
 import pytest
 
 from apps.market.feed.base import SourceUnavailableError
 from apps.market.feed.positions import PositionFile
 from apps.market.feed.replay import Candle, ReplaySource, Tape
+from apps.market.feed.sources import FeedSettingError, sources_from
 from engine.values import SourceClass
 from tests.apps.market.support import SHARED, FakeClock, batches_take
 
 HEADER = "timestamp,open,high,low,close,volume\n"
-# Opens at 100.0, closes at 130.0: the second round is dearer by three tenths.
 SMALL = HEADER + (
     "2022-01-01 00:00:00.000000,100.0,120.0,90.0,110.0,1\n"
     "2022-01-01 00:01:00.000000,110.0,115.0,80.0,85.5,1\n"
@@ -86,13 +85,89 @@ async def test_speed_shortens_the_time_between_quotes(tape_path, instruments, cl
 
 
 @pytest.mark.asyncio
-async def test_loop_goes_on_at_the_price_that_was_reached(tape_path, instruments, clock):
-    quotes = await play(replay(tape_path, instruments, clock), 180 * 3 + 1)
+async def test_loop_turns_round_at_both_ends_without_a_jump(tape_path, instruments, clock):
+    quotes = await play(replay(tape_path, instruments, clock), 180 * 3)
 
-    # Round two starts at 130.0 and is scaled by 1.3, round three at 169.0.
-    assert [mid(quotes[k]) for k in (179, 180, 220, 359, 360)] == [1300, 1300, 1560, 1690, 1690]
-    steps = [abs(mid(b) - mid(a)) for a, b in itertools.pairwise(quotes)]
-    assert max(steps) <= 60
+    forwards = [mid(quote) for quote in quotes[:180]]
+    assert [mid(quote) for quote in quotes[180:359]] == forwards[-2::-1]
+    assert [mid(quote) for quote in quotes[358:538]] == forwards
+
+
+@pytest.mark.asyncio
+async def test_hundred_rounds_stay_within_the_tape(tape_path, instruments, clock):
+    quotes = await play(replay(tape_path, instruments, clock, speed=3600.0), 180 * 100)
+
+    assert (min(map(mid, quotes)), max(map(mid, quotes))) == (800, 1400)
+
+
+@pytest.mark.asyncio
+async def test_tape_that_does_not_loop_ends_and_begins_anew(tape_path, instruments, clock):
+    source = ReplaySource(
+        path=tape_path,
+        instrument=instruments["BTCUSDT"],
+        speed=1.0,
+        position_file=PositionFile(tape_path.with_name("position.json")),
+        clock=clock,
+        is_looping=False,
+    )
+
+    assert len(await play(source, 1_000)) == 180
+    assert mid((await play(source, 1))[0]) == 1000
+
+
+@pytest.mark.parametrize(
+    ("at", "first"), [("00:00:00", 1000), ("00:01:00", 1100), ("00:02:00", 855)]
+)
+@pytest.mark.asyncio
+async def test_tape_plays_from_a_time(tape_path, instruments, clock, at, first):
+    (source,) = sources_from(
+        [f"replay:{tape_path}?from=2022-01-01T{at}"],
+        instruments=instruments,
+        data_dir=tape_path.parent,
+        base_dir=tape_path.parent,
+        clock=clock,
+    )
+
+    assert mid((await play(source, 1))[0]) == first
+
+
+@pytest.mark.parametrize("options", ["loop=2", "from=yesterday", "speed=0", "symbol=NOPE", "x=1"])
+def test_setting_that_means_nothing_is_refused(tape_path, instruments, clock, options):
+    with pytest.raises(FeedSettingError):
+        sources_from(
+            [f"replay:{tape_path}?{options}"],
+            instruments=instruments,
+            data_dir=tape_path.parent,
+            base_dir=tape_path.parent,
+            clock=clock,
+        )
+
+
+@pytest.mark.asyncio
+async def test_time_after_the_tape_is_an_unavailable_source(tape_path, instruments, clock):
+    (source,) = sources_from(
+        [f"replay:{tape_path}?from=2023-01-01"],
+        instruments=instruments,
+        data_dir=tape_path.parent,
+        base_dir=tape_path.parent,
+        clock=clock,
+    )
+
+    with pytest.raises(SourceUnavailableError):
+        await source.open()
+
+
+@pytest.mark.asyncio
+async def test_parquet_tape_plays_like_the_same_csv(tape_path, instruments):
+    other = tape_path.with_suffix(".parquet")
+    pd.read_csv(tape_path, parse_dates=["timestamp"]).to_parquet(other)
+
+    by_csv = await play(replay(tape_path, instruments, FakeClock()), 180)
+    by_parquet = await play(
+        replay(other, instruments, FakeClock(), position=tape_path.with_name("p.json")), 180
+    )
+
+    assert by_parquet == by_csv
 
 
 @pytest.mark.asyncio
@@ -126,7 +201,7 @@ async def test_killed_process_goes_back_a_second_at_most(tape_path, instruments,
         "",
         "not json",
         "[]",
-        '{"tape": "of another", "candle": 1, "second": 5, "ratio_above": 1, "ratio_below": 1}',
+        '{"tape": "of another", "candle": 1, "second": 5, "is_backwards": false}',
         '{"candle": 99}',
     ],
 )
