@@ -76,7 +76,7 @@ test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
 test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
 	$(PYTEST) -m browser $(ARGS)
 
-.PHONY: history bench-engine bench-bus bench-http fuzz
+.PHONY: history bench-engine bench-bus bench-candles bench-fanout fuzz
 bench-engine: $(VENV)/.run ## Measures the engine beside its limits and a naive one: five minutes at most.
 	@$(BIN)/python -m bench.bench_engine $(ARGS)
 
@@ -91,8 +91,11 @@ chaos: $(VENV)/.dev ## Kills everything at random under load for half an hour (S
 bench-recovery: $(VENV)/.run ## Measures an engine's way from its start, or a standby's from a kill, to its first answer.
 	@$(BIN)/python -m bench.bench_recovery $(ARGS)
 
-bench-http: $(VENV)/.run ## Measures orders over REST and the socket, through real processes, beside their limits.
-	@$(BIN)/python -m bench.bench_http $(ARGS)
+bench-candles: $(VENV)/.run ## Measures five million candles: in the server, at the driver, in memory, over HTTP.
+	@$(BIN)/python -m bench.bench_candles $(ARGS)
+
+bench-fanout: $(VENV)/.run ## Measures prices on their way to a thousand sockets, slow ones among them.
+	@$(BIN)/python -m bench.bench_fanout $(ARGS)
 
 fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or one by SEED=).
 	$(PYTEST) -q tests/engine/properties/test_random_histories.py $(ARGS)

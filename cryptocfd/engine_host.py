@@ -92,7 +92,7 @@ class EngineHost:
         Errors: SetupError when the engine cannot go live.
         """
         await asyncio.to_thread(layout_check)
-        self._gateway = _gateway_build()
+        self._gateway = gateway_build()
         await self._gateway.start()
         gateway_install(self._gateway)
         await asyncio.to_thread(self._parts_start)
@@ -115,7 +115,7 @@ class EngineHost:
         Errors: SetupError when the engine cannot go live.
         """
         if self._part_names & {"projector", "worker"}:
-            self._gateway = _gateway_build()
+            self._gateway = gateway_build()
             self._gateway.start_in_thread()
             gateway_install(self._gateway)
         self._parts_start()
@@ -208,7 +208,8 @@ class EngineHost:
         self._parts.clear()
 
 
-def _gateway_build() -> EngineGateway:
+def gateway_build() -> EngineGateway:
+    """Return a gateway to the engine of the settings; nothing is connected before it is started."""
     return MeasuredGateway(
         log_url=settings.LOG_REDIS_URL,
         redis_url=settings.REDIS_URL,

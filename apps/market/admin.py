@@ -81,6 +81,7 @@ class InstrumentAdmin(ReadOnlyAdmin):
         *_EXACT,
         "spread_ppm_max",
         "jump_ppm_max",
+        "markup_ppm",
         "quote_age_us_max",
         "swap_long_ppm",
         "swap_short_ppm",

@@ -13,7 +13,8 @@ from apps.market.candles.live import CandleKey, candle_live
 from apps.market.candles.memory import candle_memory
 from apps.market.candles.reader import candle_reader
 from apps.market.candles.writer import CandleWriter
-from apps.market.feed.service import FeedService, source_classes_decide
+from apps.market.feed.classes import source_classes_decide
+from apps.market.feed.service import FeedService
 from apps.market.prices import (
     FeedStatus,
     FeedUnavailableError,
@@ -48,6 +49,7 @@ __all__ = [
     "instruments_by_symbol",
     "latest_prices",
     "price_source_class",
+    "price_source_record",
     "price_stream_start",
     "price_stream_stop",
     "prices_subscribe",
@@ -165,3 +167,8 @@ def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:
 def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> None:
     """Record the trading mode that the engine has set for one instrument, or for all of them (None)."""
     services.trading_mode_record(symbol=symbol, trading_mode=trading_mode)
+
+
+def price_source_record(*, symbol: str, source_class: SourceClass) -> None:
+    """Record the class of prices that the engine takes for an instrument; the feed follows within seconds."""
+    services.price_source_record(symbol=symbol, source_class=source_class)

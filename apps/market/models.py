@@ -39,6 +39,8 @@ class Instrument(models.Model):
     # Widest spread and largest unconfirmed move that the feed accepts, ppm of the price.
     spread_ppm_max = models.PositiveIntegerField()
     jump_ppm_max = models.PositiveIntegerField()
+    # What the feed adds to each side of the spread, ppm of the mid.
+    markup_ppm = models.PositiveIntegerField(default=0, db_default=0)
     # Least distance of stop loss and take profit from the closing price, ticks.
     stop_distance_ticks = models.BigIntegerField()
     # [[notional cap micro-USD, highest leverage, maintenance rate ppm, maintenance amount micro-USD], ...] by rising cap.

@@ -75,6 +75,8 @@ class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
     # Whether the log took the last entry.
     is_log_reachable: bool = True
     sources: tuple[SourceStatus, ...] = ()
+    # How far the log's clock is ahead of the feed's, by the last entry; beyond two seconds somebody's clock is wrong.
+    clock_skew_us: int = 0
     # Instruments that no source of their class serves.
     unserved: tuple[str, ...] = ()
     # Instruments whose last quote is too old to fill on.

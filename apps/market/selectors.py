@@ -53,6 +53,7 @@ class InstrumentInfo:
     spread_ticks: int
     spread_ppm_max: int
     jump_ppm_max: int
+    markup_ppm: int
     stop_distance_ticks: int
     tiers: tuple[Tier, ...]
     swap_long_ppm: int
@@ -153,6 +154,7 @@ def _info(row: Instrument) -> InstrumentInfo:
         spread_ticks=row.spread_ticks,
         spread_ppm_max=row.spread_ppm_max,
         jump_ppm_max=row.jump_ppm_max,
+        markup_ppm=row.markup_ppm,
         stop_distance_ticks=row.stop_distance_ticks,
         tiers=tuple(Tier(*tier) for tier in row.tiers),
         swap_long_ppm=row.swap_long_ppm,

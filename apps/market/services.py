@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from django.db import transaction
+from django.db.models import F
 
 from apps.market.choices import Liquidity
 from apps.market.models import Instrument
@@ -46,7 +47,9 @@ _SPEC_FIELDS: Final = frozenset(
     }
 )
 # What only the feed and the lists use.
-_FEED_FIELDS: Final = frozenset({"name", "rank", "spread_ticks", "spread_ppm_max", "jump_ppm_max"})
+_FEED_FIELDS: Final = frozenset(
+    {"name", "rank", "spread_ticks", "spread_ppm_max", "jump_ppm_max", "markup_ppm"}
+)
 
 
 def catalogue_install() -> int:
@@ -99,6 +102,17 @@ def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> Non
     """Record the trading mode that the engine has set for one instrument, or for all of them (None)."""
     rows = Instrument.objects.all() if symbol is None else Instrument.objects.filter(symbol=symbol)
     rows.update(trading_mode=trading_mode.value)
+    instruments_forget()
+
+
+def price_source_record(*, symbol: str, source_class: SourceClass) -> None:
+    """Record the class that the engine takes for an instrument, as an operator has decided.
+
+    The version grows, since a definition under the old one names another class: the same id with other content.
+    """
+    Instrument.objects.filter(symbol=symbol).exclude(source_class=source_class.value).update(
+        source_class=source_class.value, spec_version=F("spec_version") + 1
+    )
     instruments_forget()
 
 

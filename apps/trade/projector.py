@@ -27,7 +27,7 @@ from apps.trade.services.projection.journal import journal_append, output_from_j
 from apps.trade.services.projection.ledger import ledger_append
 from apps.trade.services.projection.read_models import read_models_apply
 from engine.messages.chain import CHAIN_GENESIS
-from engine.messages.events import CashPosted, CashRefused, TradingModeSet
+from engine.messages.events import CashPosted, CashRefused, PriceSourceSet, TradingModeSet
 from engine.messages.streams import consumers_key, output_stream
 from engine.values import check, text_from_entry_id
 
@@ -222,3 +222,5 @@ def _tell_other_apps(outputs: Sequence[Output]) -> None:
                 )
             elif isinstance(event, TradingModeSet):
                 market.trading_mode_record(symbol=event.symbol, trading_mode=event.trading_mode)
+            elif isinstance(event, PriceSourceSet):
+                market.price_source_record(symbol=event.symbol, source_class=event.source_class)

@@ -15,7 +15,7 @@ import msgspec
 from apps.market.candles.candle import Candle, Sources
 from apps.market.candles.intervals import MINUTE_MS
 from apps.market.feed.base import DecimalsError, quote_around, ticks_from_text
-from apps.market.feed.binance import REST_URL
+from apps.market.feed.binance_wire import REST_URL
 from apps.market.feed.rest import HTTP_OK, Answer, ask
 from apps.market.feed.tapes import tape_rows
 from apps.market.selectors import InstrumentInfo

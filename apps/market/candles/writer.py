@@ -75,14 +75,14 @@ class CandleWriter:
         try:
             while not self._stopped.is_set():
                 try:
-                    if self._begin():
+                    if self.begin():
                         while not self._stopped.is_set():
-                            self._step(_BLOCK_MS)
+                            self.step(_BLOCK_MS)
                         self._store_now()
                 except (psycopg.Error, RedisError, OSError) as error:
                     logger.warning("the candle writer waits", extra={"error": repr(error)})
                 finally:
-                    self._end()
+                    self.end()
                 self._stopped.wait(_PAUSE_SECONDS)
         finally:
             self._log.close()
@@ -94,10 +94,10 @@ class CandleWriter:
 
     def write_available(self) -> int:
         """Write all that is in the log now, without waiting, and return how many entries; for tests and drains."""
-        if self._store is None and not self._begin():
+        if self._store is None and not self.begin():
             return 0
         count = 0
-        while read := self._step(None):
+        while read := self.step(None):
             count += read
         self._store_now()
         self._tell()
@@ -105,7 +105,7 @@ class CandleWriter:
 
     # --- one connection's life -----------------------------------------------------------------------------------
 
-    def _begin(self) -> bool:
+    def begin(self) -> bool:
         """Connect, and go on from where the stored candles end; False while another writer is at work."""
         store = self._store = self._store_connect()
         locked = store.connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
@@ -116,7 +116,7 @@ class CandleWriter:
         self._position = self._position_checked(store.position() or _BEGINNING)
         return True
 
-    def _end(self) -> None:
+    def end(self) -> None:
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -140,7 +140,7 @@ class CandleWriter:
 
     # --- the loop --------------------------------------------------------------------------------------------------
 
-    def _step(self, block_ms: int | None) -> int:
+    def step(self, block_ms: int | None) -> int:
         """Read, build, and when it is time, tell and store. Return how many entries were read."""
         answer: Any = self._log.xread({self._stream: self._position}, _READ_MAX, block_ms)
         entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]] = answer[0][1] if answer else ()

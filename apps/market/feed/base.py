@@ -3,7 +3,7 @@
 No source knows the log, Redis or the database; service.py puts them together.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -53,7 +53,7 @@ class Source(Protocol):
         Errors: SourceUnavailableError when it cannot be reached or refuses.
         """
 
-    def quotes(self, symbols: Collection[str]) -> AsyncIterator[list[RawQuote]]:
+    def quotes(self, symbols: Collection[str]) -> AsyncGenerator[list[RawQuote], None]:
         """Yield batches of quotes of these symbols until cancelled; an empty batch is a sign of life.
 
         A transient loss of contact is the source's own affair. Errors: SourceUnavailableError when it is lost for good.

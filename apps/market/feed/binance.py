@@ -1,14 +1,17 @@
-"""Best bid and ask of Binance's spot market, from its hosts for public data (no key, no geo-block of the trading hosts).
+"""Best bid and ask of Binance: its spot market, from the hosts for public data (no key, no geo-block), or its USD-M futures.
 
 `open` reads all books once by REST: that tells which instruments the venue has, and gives quiet ones their first quote. Then one
-WebSocket per 200 streams. The spot stream carries no time of the venue, so a quote has the time of its arrival.
+WebSocket per 200 streams. A quote has the time of its arrival, since the spot stream carries none of the venue.
+
+A coin that is no longer traded falls silent on a living connection, which otherwise means "unchanged". So the venue is asked every
+five minutes what it trades, and the silence of anything else is not confirmed.
 """
 
 import asyncio
 import http.client
 import logging
 import random
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,15 +28,21 @@ from apps.market.feed.base import (
     instruments_for,
     ticks_from_text,
 )
+from apps.market.feed.binance_wire import (
+    SPOT,
+    Book,
+    Venue,
+    books_decoder,
+    frame_decoder,
+    symbols_decoder,
+)
 from apps.market.feed.rest import ask_well
 from apps.market.selectors import InstrumentInfo
 from engine.values import SourceClass
 
 logger = logging.getLogger(__name__)
 
-STREAM_URL: Final = "wss://data-stream.binance.vision"
-REST_URL: Final = "https://data-api.binance.vision"
-_BOOKS_PATH: Final = "/api/v3/ticker/bookTicker"
+_TRADING: Final = "TRADING"
 _FRAME_BYTES_MAX: Final = 64 * 1024
 _STREAMS_PER_CONNECTION: Final = 200
 # Frames are gathered for this long before they are passed on; the last quote of a symbol wins.
@@ -58,33 +67,10 @@ class Patience:
     # First and longest pause before a new connection, drawn between half and all of it.
     pause: float = 0.5
     pause_max: float = 10.0
-
-
-class _Book(msgspec.Struct, frozen=True, gc=False):
-    """Best prices of one symbol by REST."""
-
-    symbol: str
-    bid: str = msgspec.field(name="bidPrice")
-    ask: str = msgspec.field(name="askPrice")
-
-
-class _BookTicker(msgspec.Struct, frozen=True, gc=False):
-    """Best prices of one symbol by stream: update number, symbol, bid, ask."""
-
-    u: int
-    s: str
-    b: str
-    a: str
-
-
-class _Frame(msgspec.Struct, frozen=True, gc=False):
-    """What the combined stream wraps around every message."""
-
-    data: _BookTicker
-
-
-_books_decoder = msgspec.json.Decoder(list[_Book])
-_frame_decoder = msgspec.json.Decoder(_Frame)
+    # The venue cuts a connection after 24 hours: before that, a new one takes over while the old one still speaks.
+    rotation: float = 23 * 3600.0
+    # Between two questions what the venue trades.
+    review: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +102,6 @@ class _Gathered:
 class BinanceSource:
     """The venue's best bid and ask for every instrument that it lists."""
 
-    name = "binance"
     source_class = SourceClass.LIVE
 
     def __init__(
@@ -124,21 +109,24 @@ class BinanceSource:
         *,
         instruments: Mapping[str, InstrumentInfo],
         clock: Clock,
-        stream_url: str = STREAM_URL,
-        rest_url: str = REST_URL,
+        venue: Venue = SPOT,
         patience: Patience | None = None,
     ) -> None:
-        """Take the instruments to look for; the addresses differ in tests only."""
+        """Take the instruments to look for, and where."""
+        self.name = venue.name
         self.malformed = 0
+        self._venue = venue
         self._instruments = instruments
         self._clock = clock
-        self._stream_url = stream_url
-        self._rest_url = rest_url
+        self._stream_url = venue.stream_url
+        self._rest_url = venue.rest_url
         self._patience = patience or Patience()
         self._listings: dict[str, _Listing] = {}
         self._first_quotes: dict[str, RawQuote] = {}
         self._connections: list[_Connection] = []
         self._connection_by_symbol: dict[str, _Connection] = {}
+        # Symbols that the venue does not trade now.
+        self._suspended: frozenset[str] = frozenset()
 
     async def open(self) -> Collection[str]:
         """Read all books once and return the symbols that the venue quotes.
@@ -148,11 +136,11 @@ class BinanceSource:
         try:
             raw = await asyncio.wait_for(
                 asyncio.to_thread(
-                    ask_well, self._rest_url, _BOOKS_PATH, timeout=self._patience.connect
+                    ask_well, self._rest_url, self._venue.books_path, timeout=self._patience.connect
                 ),
                 self._patience.answer,
             )
-            books = {book.symbol: book for book in _books_decoder.decode(raw)}
+            books = {book.symbol: book for book in books_decoder.decode(raw)}
         except (OSError, TimeoutError, http.client.HTTPException, msgspec.DecodeError) as error:
             message = f"no contact with {self._rest_url}: {type(error).__name__}"
             raise SourceUnavailableError(message) from error
@@ -169,7 +157,7 @@ class BinanceSource:
                 self._first_quotes[info.symbol] = quote
         return tuple(self._first_quotes)
 
-    async def quotes(self, symbols: Collection[str]) -> AsyncIterator[list[RawQuote]]:
+    async def quotes(self, symbols: Collection[str]) -> AsyncGenerator[list[RawQuote], None]:
         """Yield what the venue says, gathered over 20 ms; silence of 20 s ends it."""
         gathered = _Gathered()
         venue_name_of = {
@@ -194,6 +182,7 @@ class BinanceSource:
             for name in connection.venue_names
         }
         tasks = [asyncio.create_task(self._carry(c, gathered)) for c in self._connections]
+        tasks.append(asyncio.create_task(self._review()))
         try:
             while True:
                 arrived = asyncio.create_task(gathered.arrived.wait())
@@ -211,12 +200,33 @@ class BinanceSource:
             await cancel_all(tasks)
 
     def is_live(self, symbol: str) -> bool:
-        """Return whether the symbol's connection has spoken within the patience for silence."""
+        """Return whether the symbol is traded and its connection has spoken within the patience for silence."""
         connection = self._connection_by_symbol.get(symbol)
-        return connection is not None and connection.is_alive
+        return connection is not None and connection.is_alive and symbol not in self._suspended
 
     def close(self) -> None:
         """Nothing is kept: the venue knows its prices."""
+
+    async def _review(self) -> None:
+        """Ask again and again what the venue trades; while it does not answer, what was known holds."""
+        while True:
+            try:
+                raw = await asyncio.to_thread(
+                    ask_well,
+                    self._rest_url,
+                    self._venue.symbols_path,
+                    timeout=self._patience.answer,
+                )
+                stated = {one.symbol: one.status for one in symbols_decoder.decode(raw).symbols}
+            except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+                logger.info("the venue does not say what it trades", extra={"error": repr(error)})
+            else:
+                self._suspended = frozenset(
+                    listing.instrument.symbol
+                    for name, listing in self._listings.items()
+                    if stated.get(name) != _TRADING
+                )
+            await asyncio.sleep(self._patience.review)
 
     async def _carry(self, connection: _Connection, gathered: _Gathered) -> None:
         """Keep one connection up; return never, raise SourceUnavailableError when it is lost."""
@@ -227,7 +237,7 @@ class BinanceSource:
         while True:
             frames_since = connection.last_frame
             try:
-                await self._listen(connection, gathered)
+                await self._listen_in_turns(connection, gathered)
             except InvalidStatus as error:
                 status = error.response.status_code
                 if status < _HTTP_SERVER_ERROR:
@@ -246,8 +256,39 @@ class BinanceSource:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
             pause = min(2 * pause, patience.pause_max)
 
-    async def _listen(self, connection: _Connection, gathered: _Gathered) -> None:
-        """Read frames until the connection ends or falls silent."""
+    async def _listen_in_turns(self, connection: _Connection, gathered: _Gathered) -> None:
+        """Read frames; before the venue's limit of 24 hours, let a new socket take over as soon as it speaks."""
+        tasks = [asyncio.create_task(self._listen(connection, gathered, asyncio.Event()))]
+        try:
+            while True:
+                # Jitter, so that several sockets do not turn over in the same instant.
+                pause = self._patience.rotation * random.uniform(0.95, 1.0)  # noqa: S311 - not a secret
+                await asyncio.wait(tasks, timeout=pause)
+                if not tasks[0].done():
+                    spoke = asyncio.Event()
+                    tasks.append(asyncio.create_task(self._listen(connection, gathered, spoke)))
+                    heard = asyncio.create_task(spoke.wait())
+                    await asyncio.wait(
+                        (heard, *tasks),
+                        timeout=self._patience.lost,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    await cancel_all((heard,))
+                    # The one that does not speak goes.
+                    gone = tasks.pop(0 if spoke.is_set() else 1)
+                    if not gone.done():
+                        await cancel_all((gone,))
+                if tasks[0].done():
+                    await tasks[0]
+                    return
+                connection.is_alive = True
+        finally:
+            await cancel_all(tasks)
+
+    async def _listen(
+        self, connection: _Connection, gathered: _Gathered, spoke: asyncio.Event
+    ) -> None:
+        """Read frames until the connection ends or falls silent; `spoke` is set by the first quote."""
         loop = asyncio.get_running_loop()
         streams = "/".join(f"{name.lower()}@bookTicker" for name in connection.venue_names)
         async with connect(
@@ -265,6 +306,7 @@ class BinanceSource:
                         continue
                     connection.is_alive = True
                     connection.last_frame = loop.time()
+                    spoke.set()
                     silence.reschedule(connection.last_frame + self._patience.silence)
                     gathered.quotes[quote.symbol] = quote
                     gathered.arrived.set()
@@ -272,7 +314,7 @@ class BinanceSource:
     def _quote_from(self, frame: bytes) -> RawQuote | None:
         """Read one frame; None when it is not a quote of a symbol that was asked for."""
         try:
-            ticker = _frame_decoder.decode(frame).data
+            ticker = frame_decoder.decode(frame).data
         except msgspec.DecodeError:
             self.malformed += 1
             return None
@@ -295,7 +337,7 @@ class BinanceSource:
         return RawQuote(listing.instrument.symbol, bid_ticks, ask_ticks, now_us, sequence)
 
 
-def _listing_of(info: InstrumentInfo, books: Mapping[str, _Book]) -> tuple[str, _Listing]:
+def _listing_of(info: InstrumentInfo, books: Mapping[str, Book]) -> tuple[str, _Listing]:
     """Return the venue's name of an instrument and the listing under it."""
     if info.symbol not in books and info.base.startswith(_THOUSAND):
         return info.symbol.removeprefix(_THOUSAND), _Listing(info, shift=3)

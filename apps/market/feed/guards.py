@@ -19,6 +19,8 @@ CONFIRMATIONS: Final = 3
 CONFIRMATION_US: Final = 1_000_000
 # After this silence a venue may have begun to number its updates anew.
 SEQUENCE_FORGOTTEN_US: Final = 10_000_000
+# After an outage, prices are believed when as many quotes have agreed over this time.
+SETTLING_US: Final = 2_000_000
 # A quote from farther ahead than this is not of our time.
 AHEAD_US_MAX: Final = 2_000_000
 
@@ -33,6 +35,8 @@ class Refusal(StrEnum):
     OUT_OF_ORDER = "out_of_order"
     SPREAD_TOO_WIDE = "spread_too_wide"
     JUMP_QUARANTINED = "jump_quarantined"
+    SETTLING = "settling"
+    CONTRADICTED = "contradicted"
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class _SymbolState:
     double_mid: int = 0
     ts_us: int = 0
     venue_sequence: int = 0
+    # When the symbol was last quoted or confirmed, by the feed's clock; 0 before the first.
+    heard_us: int = 0
     candidate: _Candidate | None = None
     # Whether the venue's newest word was refused: then the old price must not be confirmed.
     is_doubted: bool = False
@@ -81,10 +87,20 @@ class Guards:
         state.double_mid = quote.bid_ticks + quote.ask_ticks
         state.ts_us = quote.ts_us
         state.venue_sequence = quote.venue_sequence
+        state.heard_us = max(state.heard_us, now_us)
         state.candidate = None
         state.is_doubted = False
         self.accepted += 1
         return True
+
+    def contradict(self, symbol: str) -> None:
+        """Count a quote that another source of the same class denies; until they agree, nothing of the symbol is believed."""
+        self.refusals[Refusal.CONTRADICTED] += 1
+        self._states.setdefault(symbol, _SymbolState()).is_doubted = True
+
+    def confirmed(self, symbol: str, now_us: int) -> None:
+        """Note that the last quote was read as unchanged, so that the silence before the next one is no outage."""
+        self._states[symbol].heard_us = now_us
 
     def is_confirmable(self, symbol: str) -> bool:
         """Return whether silence after the last accepted quote may be read as "unchanged"."""
@@ -110,11 +126,17 @@ def _refusal(
         return Refusal.SPREAD_TOO_WIDE
     if state.double_mid and not _is_near(info, state.double_mid, double_mid):
         return _quarantine(info, state, double_mid, quote.ts_us)
+    if state.heard_us and now_us - state.heard_us > info.quote_age_us_max:
+        # Back from an outage: the first prices of a venue in trouble are not the best ones.
+        return _quarantine(info, state, double_mid, quote.ts_us, after_outage=True)
     return None
 
 
 def _is_repeated(state: _SymbolState, quote: RawQuote, now_us: int) -> bool:
-    if quote.venue_sequence == 0 or quote.venue_sequence > state.venue_sequence:
+    if quote.venue_sequence == 0:
+        # Where the venue has no numbers, only its time can tell.
+        return quote.ts_us == state.ts_us
+    if quote.venue_sequence > state.venue_sequence:
         return False
     return now_us - state.ts_us < SEQUENCE_FORGOTTEN_US
 
@@ -125,17 +147,29 @@ def _is_near(info: InstrumentInfo, double_mid_before: int, double_mid: int) -> b
     return distance <= 2 or distance * _PPM <= info.jump_ppm_max * double_mid_before
 
 
+def are_near(info: InstrumentInfo, one: RawQuote, other: RawQuote) -> bool:
+    """Return whether two sources mean the same price, within what is no jump."""
+    return _is_near(info, one.bid_ticks + one.ask_ticks, other.bid_ticks + other.ask_ticks)
+
+
 def _quarantine(
-    info: InstrumentInfo, state: _SymbolState, double_mid: int, ts_us: int
+    info: InstrumentInfo,
+    state: _SymbolState,
+    double_mid: int,
+    ts_us: int,
+    *,
+    after_outage: bool = False,
 ) -> Refusal | None:
-    """Keep a jump waiting; None as soon as enough quotes agree with the one that began it."""
+    """Keep a price waiting; None as soon as enough quotes agree with the one that began it."""
+    refusal = Refusal.SETTLING if after_outage else Refusal.JUMP_QUARANTINED
+    needed_us = SETTLING_US if after_outage else CONFIRMATION_US
     candidate = state.candidate
     if candidate is None or not _is_near(info, candidate.double_mid, double_mid):
         state.candidate = _Candidate(double_mid=double_mid, count=1, first_us=ts_us)
-        return Refusal.JUMP_QUARANTINED
+        return refusal
     candidate.count += 1
     # The agreement may move on as the market does.
     candidate.double_mid = double_mid
-    if candidate.count >= CONFIRMATIONS and ts_us - candidate.first_us >= CONFIRMATION_US:
+    if candidate.count >= CONFIRMATIONS and ts_us - candidate.first_us >= needed_us:
         return None
-    return Refusal.JUMP_QUARANTINED
+    return refusal

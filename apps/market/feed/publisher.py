@@ -70,6 +70,8 @@ class Publisher:
         self._lease_until = 0.0
         self.epoch = 0
         self.sequence = 0
+        # Time of the last entry by the log's own clock, ms.
+        self.entry_ms = 0
 
     @property
     def holds_lease(self) -> bool:
@@ -119,7 +121,8 @@ class Publisher:
         async with self._log.pipeline(transaction=False) as pipeline:
             for stream in self._input_streams:
                 pipeline.xadd(stream, fields)  # type: ignore[arg-type]  # the stubs' dict is invariant
-            await pipeline.execute()
+            ids = await pipeline.execute()
+        self.entry_ms = int(ids[0].partition(b"-")[0])
 
     async def publish_prices(
         self, source: str, source_class: SourceClass, quotes: Sequence[Quote], now_us: int

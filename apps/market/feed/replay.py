@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -166,7 +166,7 @@ class ReplaySource:
             self._tape = tape
         return (self._instrument.symbol,)
 
-    async def quotes(self, symbols: Collection[str]) -> AsyncIterator[list[RawQuote]]:
+    async def quotes(self, symbols: Collection[str]) -> AsyncGenerator[list[RawQuote], None]:
         """Yield the tape's quotes at its speed; for ever, if it loops."""
         if self._instrument.symbol not in symbols:
             return

@@ -10,30 +10,32 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from apps.common.cancellation import cancel_all
 from apps.market.clock import Clock, WallClock
 from apps.market.feed.base import RawQuote, Source, SourceUnavailableError
-from apps.market.feed.guards import Guards
+from apps.market.feed.classes import (
+    classes_find,
+    in_own_connection,
+    read_instruments,
+    sources_of_settings,
+)
+from apps.market.feed.feeder import Feeder
+from apps.market.feed.guards import Guards, are_near
+from apps.market.feed.markup import with_markup
 from apps.market.feed.pins import source_classes_pin
 from apps.market.feed.publisher import Publisher
-from apps.market.feed.sources import sources_from
-from apps.market.prices import FeedStatus, SourceStatus
-from apps.market.selectors import InstrumentInfo, instruments_read
+from apps.market.prices import FeedStatus
+from apps.market.selectors import InstrumentInfo
 from engine.messages.commands import Quote
-from engine.values import SourceClass
 
 logger = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 _WEB_SECONDS: Final = 0.05
 _LEASE_SECONDS: Final = 0.5
@@ -42,20 +44,11 @@ _CONFIRM_SECONDS: Final = 0.25
 # A quote of a living connection is confirmed when it has been silent for this long.
 _QUIET_US: Final = 1_000_000
 _UNAVAILABLE_SECONDS: Final = 30.0
-
-
-@dataclass(slots=True)
-class _Feeder:
-    """One source at work."""
-
-    source: Source
-    guards: Guards
-    state: str = "idle"
-    reason: str = ""
-    covered: frozenset[str] = frozenset()
-    # Newest admitted quotes that the log, and that the web, have not got yet.
-    for_log: dict[str, Quote] = field(default_factory=dict)
-    for_web: dict[str, Quote] = field(default_factory=dict)
+# Specifications and pins that an operator has changed are read within this time.
+_INSTRUMENTS_SECONDS: Final = 5.0
+# A quote of another source of the same class denies this one's while it is this young.
+_WITNESS_US: Final = 3_000_000
+_SKEW_US_MAX: Final = 2_000_000
 
 
 class FeedService:
@@ -81,10 +74,11 @@ class FeedService:
         self._clock = clock
         self._may_write_log = may_write_log
         self._instruments: dict[str, InstrumentInfo] = {}
-        self._feeders: list[_Feeder] = []
-        self._serving: dict[str, _Feeder] = {}
+        self._feeders: list[Feeder] = []
+        self._serving: dict[str, Feeder] = {}
         self._latest: dict[str, Quote] = {}
         self._is_log_reachable = True
+        self._skew_us = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._is_stop_asked = False
@@ -94,7 +88,7 @@ class FeedService:
         """Build the feed that the settings describe."""
         clock = WallClock()
         return cls(
-            sources_build=lambda instruments: _sources_of_settings(instruments, clock),
+            sources_build=lambda instruments: sources_of_settings(instruments, clock),
             publisher=Publisher(
                 log_redis_url=settings.LOG_REDIS_URL,
                 redis_url=settings.REDIS_URL,
@@ -125,6 +119,7 @@ class FeedService:
             (self._publish_prices, _WEB_SECONDS),
             (self._confirm_quiet, _CONFIRM_SECONDS),
             (self._publish_status, _STATUS_SECONDS),
+            (self._reread_instruments, _INSTRUMENTS_SECONDS),
         ]
         tasks: list[asyncio.Task[object]] = [
             asyncio.create_task(self._repeat(step, pause)) for step, pause in loops
@@ -151,36 +146,76 @@ class FeedService:
 
     async def _prepare(self) -> None:
         """Pin what has no class yet, then read the instruments with their pins."""
-        infos = await _read_instruments()
+        infos = await read_instruments()
         self._instruments = {info.symbol: info for info in infos}
         sources = list(self._sources_build(self._instruments))
-        if found := await _classes_find(infos, sources):
-            await sync_to_async(_in_own_connection)(lambda: source_classes_pin(found))
-            infos = await _read_instruments()
+        if found := await classes_find(infos, sources):
+            await sync_to_async(in_own_connection)(lambda: source_classes_pin(found))
+            infos = await read_instruments()
             self._instruments.update((info.symbol, info) for info in infos)
-        self._feeders = [_Feeder(source, Guards(self._instruments)) for source in sources]
+        self._feeders = [Feeder(source, Guards(self._instruments)) for source in sources]
+        for feeder in self._feeders:
+            feeder.wanted = self._wanted_by(feeder)
+
+    def _wanted_by(self, feeder: Feeder) -> frozenset[str]:
+        source_class = feeder.source.source_class
+        every = self._instruments.values()
+        return frozenset(info.symbol for info in every if info.source_class is source_class)
+
+    async def _reread_instruments(self) -> None:
+        """Take over what operators have changed: specifications, and by SetPriceSource the class of an instrument."""
+        try:
+            infos = await read_instruments()
+        except DatabaseError as error:
+            logger.warning("instruments cannot be read", extra={"error": type(error).__name__})
+            return
+        for info in infos:
+            before = self._instruments.get(info.symbol)
+            self._instruments[info.symbol] = info
+            if before is not None and before.source_class is not info.source_class:
+                # A price of the former class must not be confirmed as one of the new.
+                self._latest.pop(info.symbol, None)
+                self._serving.pop(info.symbol, None)
+                for feeder in self._feeders:
+                    feeder.forget(info.symbol)
+        for feeder in self._feeders:
+            wanted = self._wanted_by(feeder)
+            if wanted != feeder.wanted:
+                feeder.wanted = wanted
+                feeder.moved.set()
 
     # --- from the sources ------------------------------------------------------------------------
 
-    async def _drive(self, feeder: _Feeder) -> None:
+    async def _drive(self, feeder: Feeder) -> None:
         """Run one source for ever; when it is lost, the next one serves, and this one is asked again later."""
-        wanted = {
-            info.symbol
-            for info in self._instruments.values()
-            if info.source_class is feeder.source.source_class
-        }
-        if not wanted:
+        while True:
+            feeder.moved.clear()
+            # What it serves is decided anew whenever an instrument came to its class or left it.
+            serving = asyncio.create_task(self._serve(feeder))
+            moved = asyncio.create_task(feeder.moved.wait())
+            try:
+                await asyncio.wait((serving, moved), return_when=asyncio.FIRST_COMPLETED)
+                if serving.done():
+                    # Only by a fault of ours.
+                    await serving
+            finally:
+                await cancel_all((serving, moved))
+
+    async def _serve(self, feeder: Feeder) -> None:
+        if not feeder.wanted:
             # Pinned to other classes, all of them: not even contact is made.
-            await self._stopping.wait()
-            return
+            feeder.state, feeder.covered = "idle", frozenset()
+            self._assign()
+            await asyncio.Event().wait()
         while True:
             feeder.state = "connecting"
             try:
-                feeder.covered = frozenset(await feeder.source.open()) & wanted
+                feeder.covered = frozenset(await feeder.source.open()) & feeder.wanted
                 feeder.state, feeder.reason = "live", ""
                 self._assign()
-                async for batch in feeder.source.quotes(feeder.covered):
-                    self._take(feeder, batch)
+                async with contextlib.aclosing(feeder.source.quotes(feeder.covered)) as batches:
+                    async for batch in batches:
+                        self._take(feeder, batch)
                 message = "the source has ended"
                 raise SourceUnavailableError(message)  # noqa: TRY301 - ending is one more loss
             except SourceUnavailableError as error:
@@ -195,19 +230,36 @@ class FeedService:
 
     def _assign(self) -> None:
         """Let the first source that covers an instrument serve it."""
-        serving: dict[str, _Feeder] = {}
+        serving: dict[str, Feeder] = {}
         for feeder in self._feeders:
             for symbol in feeder.covered:
                 serving.setdefault(symbol, feeder)
         self._serving = serving
 
-    def _take(self, feeder: _Feeder, batch: list[RawQuote]) -> None:
+    def _take(self, feeder: Feeder, batch: list[RawQuote]) -> None:
         now_us = self._clock.now_us()
         for raw in batch:
-            if self._serving.get(raw.symbol) is feeder and feeder.guards.admit(raw, now_us):
-                self._put(feeder, Quote(raw.symbol, raw.bid_ticks, raw.ask_ticks, raw.ts_us))
+            if self._serving.get(raw.symbol) is not feeder:
+                feeder.heard[raw.symbol] = raw
+            elif self._is_denied(feeder, raw, now_us):
+                feeder.guards.contradict(raw.symbol)
+            elif feeder.guards.admit(raw, now_us):
+                bid_ticks, ask_ticks = with_markup(raw, self._instruments[raw.symbol])
+                self._put(feeder, Quote(raw.symbol, bid_ticks, ask_ticks, raw.ts_us))
 
-    def _put(self, feeder: _Feeder, quote: Quote) -> None:
+    def _is_denied(self, feeder: Feeder, raw: RawQuote, now_us: int) -> bool:
+        """Return whether another source of the same class has lately said something else."""
+        info = self._instruments.get(raw.symbol)
+        return info is not None and any(
+            other is not feeder
+            and other.source.source_class is feeder.source.source_class
+            and (said := other.heard.get(raw.symbol)) is not None
+            and now_us - said.ts_us <= _WITNESS_US
+            and not are_near(info, said, raw)
+            for other in self._feeders
+        )
+
+    def _put(self, feeder: Feeder, quote: Quote) -> None:
         self._latest[quote.symbol] = quote
         feeder.for_log[quote.symbol] = quote
         feeder.for_web[quote.symbol] = quote
@@ -223,6 +275,7 @@ class FeedService:
                 and feeder.source.is_live(symbol)
                 and feeder.guards.is_confirmable(symbol)
             ):
+                feeder.guards.confirmed(symbol, now_us)
                 self._put(feeder, Quote(symbol, quote.bid_ticks, quote.ask_ticks, now_us))
 
     # --- to the log and the web --------------------------------------------------------------------
@@ -264,6 +317,13 @@ class FeedService:
                 self._is_log_reachable = False
                 raise
             self._is_log_reachable = True
+            self._watch_clocks()
+
+    def _watch_clocks(self) -> None:
+        was_wrong = abs(self._skew_us) > _SKEW_US_MAX
+        self._skew_us = self._publisher.entry_ms * 1000 - self._clock.now_us()
+        if abs(self._skew_us) > _SKEW_US_MAX and not was_wrong:
+            logger.error("the clocks of feed and log differ", extra={"skew_us": self._skew_us})
 
     async def _publish_prices(self) -> None:
         if not self._publisher.holds_lease:
@@ -295,7 +355,8 @@ class FeedService:
             epoch=self._publisher.epoch,
             sequence=self._publisher.sequence,
             is_log_reachable=self._is_log_reachable,
-            sources=tuple(_source_status(feeder, counts[id(feeder)]) for feeder in self._feeders),
+            clock_skew_us=self._skew_us,
+            sources=tuple(feeder.status(counts[id(feeder)]) for feeder in self._feeders),
             unserved=tuple(symbol for symbol in self._instruments if symbol not in self._serving),
             stale=tuple(
                 info.symbol
@@ -311,73 +372,3 @@ class FeedService:
         except (RedisError, OSError) as error:
             # The lease lapses by itself.
             logger.info("feed lease not returned", extra={"error": type(error).__name__})
-
-
-def source_classes_decide() -> None:
-    """Pin the source class of every instrument that has none yet, by asking the sources of the settings.
-
-    Blocks for some seconds on the first start with a venue in FEEDS and no network; returns at once when all are pinned.
-    """
-    infos = instruments_read()
-    instruments = {info.symbol: info for info in infos}
-    sources = _sources_of_settings(instruments, WallClock())
-    if found := async_to_sync(_classes_find)(infos, sources):
-        source_classes_pin(found)
-
-
-async def _classes_find(
-    infos: Sequence[InstrumentInfo], sources: Sequence[Source]
-) -> dict[str, SourceClass]:
-    """Return, for each instrument without a class, that of the first source that can serve it."""
-    missing = {info.symbol for info in infos if info.source_class is None}
-    found: dict[str, SourceClass] = {}
-    for source in sources:
-        if missing <= found.keys():
-            break
-        try:
-            covered = await source.open()
-        except SourceUnavailableError as error:
-            logger.info(
-                "feed source cannot serve", extra={"source": source.name, "reason": str(error)}
-            )
-            continue
-        for symbol in missing.intersection(covered):
-            found.setdefault(symbol, source.source_class)
-    return found
-
-
-async def _read_instruments() -> tuple[InstrumentInfo, ...]:
-    return await sync_to_async(_in_own_connection)(instruments_read)
-
-
-def _in_own_connection(action: Callable[[], _T]) -> _T:
-    """Run a database action in a helper thread without leaving its connection behind."""
-    try:
-        return action()
-    finally:
-        close_old_connections()
-
-
-def _sources_of_settings(instruments: Mapping[str, InstrumentInfo], clock: Clock) -> list[Source]:
-    return sources_from(
-        settings.FEEDS,
-        instruments=instruments,
-        data_dir=Path(settings.DATA_DIR),
-        base_dir=Path(settings.BASE_DIR),
-        clock=clock,
-    )
-
-
-def _source_status(feeder: _Feeder, symbols: int) -> SourceStatus:
-    refusals = {reason.value: count for reason, count in feeder.guards.refusals.items()}
-    if feeder.source.malformed:
-        refusals["malformed"] = feeder.source.malformed
-    return SourceStatus(
-        name=feeder.source.name,
-        source_class=feeder.source.source_class,
-        state=feeder.state,
-        reason=feeder.reason,
-        symbols=symbols,
-        accepted=feeder.guards.accepted,
-        refusals=refusals,
-    )

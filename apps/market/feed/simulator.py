@@ -6,7 +6,7 @@ every quote. The deviations from the reference prices are kept between runs, so 
 
 import math
 import random
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,7 +84,7 @@ class SimulatorSource:
         """Return every symbol: an invented market has no gaps."""
         return self._instruments.keys()
 
-    async def quotes(self, symbols: Collection[str]) -> AsyncIterator[list[RawQuote]]:
+    async def quotes(self, symbols: Collection[str]) -> AsyncGenerator[list[RawQuote], None]:
         """Yield a batch of quotes every 100 ms, for ever."""
         generator = self._begin(symbols)
         self._is_running = True

@@ -1,4 +1,4 @@
-"""From the FEEDS setting to sources: `binance`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..]`."""
+"""From the FEEDS setting to sources: `binance`, `binance:usdm`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..]`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from apps.market.clock import Clock
 from apps.market.feed.base import Source
 from apps.market.feed.binance import BinanceSource
+from apps.market.feed.binance_wire import SPOT, USDM
 from apps.market.feed.positions import PositionFile
 from apps.market.feed.replay import ReplaySource
 from apps.market.feed.simulator import SimulatorSource
@@ -43,8 +44,9 @@ def sources_from(
     sources: list[Source] = []
     for text in feeds:
         kind, _, rest = text.strip().partition(":")
-        if kind == "binance" and not rest:
-            sources.append(BinanceSource(instruments=instruments, clock=clock))
+        if kind == "binance" and rest in ("", "usdm"):
+            venue = USDM if rest else SPOT
+            sources.append(BinanceSource(instruments=instruments, clock=clock, venue=venue))
         elif kind == "simulator":
             sources.append(
                 SimulatorSource(
@@ -57,9 +59,7 @@ def sources_from(
         elif kind == "replay" and rest:
             sources.append(_replay(rest, text, folder, base_dir, instruments, clock))
         else:
-            message = (
-                f"FEEDS must be made of binance, simulator[:seed=N], replay:<path>; found {text!r}"
-            )
+            message = f"FEEDS must be made of binance, binance:usdm, simulator[:seed=N], replay:<path>; found {text!r}"
             raise FeedSettingError(message)
     return sources
 

@@ -1,6 +1,8 @@
 """The adapter against a server that speaks the venue's wire format, drops, stays silent, sends garbage, and refuses."""
 
 import asyncio
+import dataclasses
+import json
 from http import HTTPStatus
 
 import pytest
@@ -9,9 +11,10 @@ from apps.common.cancellation import cancel_all
 from apps.market.clock import WallClock
 from apps.market.feed.base import SourceUnavailableError
 from apps.market.feed.binance import BinanceSource, Patience
+from apps.market.feed.binance_wire import SPOT, USDM
 from engine.values import SourceClass
 from tests.apps.market.support import until
-from tests.apps.market.venue import Venue, frame, running
+from tests.apps.market.venue import Venue, book, frame, running
 
 SHORT = Patience(connect=1.0, answer=1.0, silence=0.3, lost=0.9, pause=0.02, pause_max=0.05)
 
@@ -22,8 +25,7 @@ def binance(venue, instruments, patience=SHORT):
     return BinanceSource(
         instruments=instruments,
         clock=WallClock(),
-        stream_url=venue.stream_url,
-        rest_url=venue.rest_url,
+        venue=dataclasses.replace(SPOT, stream_url=venue.stream_url, rest_url=venue.rest_url),
         patience=patience,
     )
 
@@ -274,3 +276,83 @@ async def test_streams_are_spread_over_connections_of_200(instruments, monkeypat
         await listener.end()
 
     assert sorted(len(streams) for streams in venue.asked_streams[:2]) == [1, 2]
+
+
+async def test_silence_of_a_coin_that_is_not_traded_is_not_confirmed(instruments):
+    venue = Venue()
+    venue.statuses["ETHUSDT"] = "BREAK"
+
+    async def talk(connection, _number):
+        for number in range(1, 100_000):
+            await connection.send(frame("BTCUSDT", "77500.1", "77500.2", number))
+            await asyncio.sleep(0.02)
+
+    venue.talk = talk
+    async with running(venue):
+        source = binance(venue, instruments, dataclasses.replace(SHORT, review=0.05))
+        listener = Listener(source, await source.open())
+        await until(lambda: source.is_live("BTCUSDT") and not source.is_live("ETHUSDT"))
+        venue.statuses["ETHUSDT"] = "TRADING"
+        await until(lambda: source.is_live("ETHUSDT"))
+        await listener.end()
+
+
+async def test_new_socket_takes_over_before_the_venue_cuts_the_old_one(instruments):
+    venue = Venue()
+    alive, met = set(), []
+
+    async def talk(connection, number):
+        met.append(bool(alive))
+        alive.add(number)
+        try:
+            for update in range(1, 100_000):
+                await connection.send(frame("BTCUSDT", "77500.1", "77500.2", update))
+                await asyncio.sleep(0.01)
+        finally:
+            alive.discard(number)
+
+    venue.talk = talk
+    patient = Patience(connect=10.0, answer=10.0, silence=30.0, lost=30.0, rotation=0.3)
+    async with running(venue):
+        source = binance(venue, instruments, patient)
+        listener = Listener(source, await source.open())
+        await until(lambda: len(met) == 4, 60)
+        await until(lambda: len(alive) <= 2, 60)
+        assert source.is_live("BTCUSDT")
+        await listener.end()
+
+    # Each new socket found the old one still speaking.
+    assert met == [False, True, True, True]
+
+
+async def test_futures_speak_from_their_own_addresses(instruments):
+    venue = Venue()
+
+    async def talk(connection, _number):
+        await connection.send(futures_frame("1000PEPEUSDT", "0.0091", "0.0092", 5))
+        await connection.wait_closed()
+
+    venue.talk = talk
+    venue.books = [book("1000PEPEUSDT", "0.0090000", "0.0091000")]
+    async with running(venue):
+        market = dataclasses.replace(
+            USDM, stream_url=f"{venue.stream_url}/public", rest_url=venue.rest_url
+        )
+        source = BinanceSource(
+            instruments=instruments, clock=WallClock(), venue=market, patience=SHORT
+        )
+        assert source.name == "binance:usdm"
+        listener = Listener(source, await source.open())
+        decimals = instruments["1000PEPEUSDT"].price_decimals
+        expected = (91 * 10 ** (decimals - 4), 92 * 10 ** (decimals - 4))
+        await until(lambda: listener.prices("1000PEPEUSDT") == expected)
+        await listener.end()
+
+    assert venue.asked_streams[0] == ["1000pepeusdt@bookTicker"]
+
+
+def futures_frame(symbol, bid, ask, number):
+    """Return one message of the combined stream of futures, which has times and a type too."""
+    data = {"e": "bookTicker", "u": number, "E": 1, "T": 1, "s": symbol, "b": bid, "B": "1"}
+    stream = f"{symbol.lower()}@bookTicker"
+    return json.dumps({"stream": stream, "data": data | {"a": ask, "A": "2"}})

@@ -50,7 +50,7 @@ class Path:
         return messages
 
     def close(self):
-        self.writer._end()
+        self.writer.end()
         self._heard.close()
         self._redis.close()
         self.log.close()
@@ -112,7 +112,7 @@ def test_newest_candle_comes_from_memory_before_it_is_stored(path):
         memory.take(message)
     rows(reader, question("1h"))
     path.log.say(("BTCUSDT", 130, 134, NOON_MS + 10_000))
-    path.writer._step(None)
+    path.writer.step(None)
     path.writer._tell()
 
     for message in [path._heard.get_message(timeout=5)["data"]]:

@@ -38,7 +38,7 @@ def writer(stream_prefix, log_redis_url, redis_url):
 
     yield build
     for one in made:
-        one._end()
+        one.end()
 
 
 def minutes_of(store, symbol="BTCUSDT"):
@@ -69,12 +69,12 @@ def test_writer_that_died_goes_on_where_the_stored_candles_end(store, log, write
     first.write_available()
     log.say(("BTCUSDT", 110, 114, NOON_MS + 1_000))
     # Read and built, but never stored: as after kill -9.
-    first._step(None)
-    first._end()
+    first.step(None)
+    first.end()
 
     again = writer()
     assert again.write_available() == 1
-    again._end()
+    again.end()
     writer().write_available()
 
     (candle,) = minutes_of(store)
@@ -104,8 +104,8 @@ def test_second_writer_waits_for_the_first(store, log, writer):
     first.write_available()
 
     assert second.write_available() == 0
-    second._end()
-    first._end()
+    second.end()
+    first.end()
     log.say(("BTCUSDT", 101, 105, NOON_MS + 5))
     assert second.write_available() == 1
 
@@ -114,7 +114,7 @@ def test_wiped_log_is_read_from_its_beginning_and_counted(store, log, writer):
     log.say(("BTCUSDT", 100, 104, NOON_MS + 5_000))
     first = writer()
     first.write_available()
-    first._end()
+    first.end()
     log.redis.delete(log.stream)
     log.redis.xadd(log.stream, log.fields(()), id="5-1")
 

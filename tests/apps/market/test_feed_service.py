@@ -13,6 +13,7 @@ from redis import Redis
 
 from apps.market import services
 from apps.market.clock import WallClock
+from apps.market.feed import service as service_module
 from apps.market.feed.base import RawQuote, SourceUnavailableError
 from apps.market.feed.publisher import Publisher
 from apps.market.feed.service import FeedService
@@ -307,6 +308,101 @@ async def test_lost_log_costs_no_number_twice(feed_of, log, log_redis_url, tmp_p
 
     order = [(entry.feed_epoch, entry.sequence) for entry in log.entries()]
     assert order == sorted(set(order))
+
+
+async def test_operators_command_moves_an_instrument_to_another_class(feed_of, log, monkeypatch):
+    monkeypatch.setattr(service_module, "_INSTRUMENTS_SECONDS", 0.05)
+    venue, simulator = live("BTCUSDT", "ETHUSDT"), simulated("BTCUSDT", "ETHUSDT")
+    async with running(feed_of(venue, simulator)):
+        venue.say("BTCUSDT", 775_000, 775_008)
+        venue.say("ETHUSDT", 212_000, 212_003)
+        await until(lambda: log.quotes("BTCUSDT") and log.quotes("ETHUSDT"))
+        await sync_to_async(move)("BTCUSDT", SourceClass.SIMULATED)
+        await until(lambda: log.status().sources[1].symbols == 1, 30)
+        simulator.say("BTCUSDT", 100, 101)
+        venue.say("BTCUSDT", 775_100, 775_108)
+        venue.say("ETHUSDT", 212_001, 212_004)
+        await until(lambda: (100, 101) in log.prices("BTCUSDT"), 30)
+        await until(lambda: (212_001, 212_004) in log.prices("ETHUSDT"), 30)
+
+    assert (775_100, 775_108) not in log.prices("BTCUSDT")
+    classes = [
+        entry.source_class
+        for entry in log.entries()
+        for quote in entry.quotes
+        if quote.symbol == "BTCUSDT"
+    ]
+    # Never back: what is simulated stays so until the next command.
+    turned = classes.index(SourceClass.SIMULATED)
+    assert set(classes[:turned]) == {SourceClass.LIVE}
+    assert set(classes[turned:]) == {SourceClass.SIMULATED}
+
+
+def move(symbol, source_class):
+    try:
+        services.price_source_record(symbol=symbol, source_class=source_class)
+    finally:
+        connections.close_all()
+
+
+async def test_sources_that_disagree_are_both_not_believed(feed_of, log):
+    first, second = live("BTCUSDT"), live("BTCUSDT", name="second")
+    async with running(feed_of(first, second)):
+        await until(lambda: second.opened > 0)
+        second.say("BTCUSDT", 900_000, 900_008)
+        await until(second.queue.empty)
+        first.say("BTCUSDT", 775_000, 775_008)
+        await until(lambda: log.status() and log.status().sources[0].refusals != {}, 30)
+        assert log.entries() == []
+        second.say("BTCUSDT", 775_001, 775_009)
+        await until(second.queue.empty)
+        first.say("BTCUSDT", 775_000, 775_008)
+        await until(lambda: log.prices("BTCUSDT")[:1] == [(775_000, 775_008)], 30)
+        await until(lambda: log.status().sources[0].refusals == {"contradicted": 1}, 30)
+
+
+async def test_flood_is_conflated_before_the_log(feed_of, log):
+    source = simulated("BTCUSDT")
+    async with running(feed_of(source)):
+        for step in range(5_000):
+            source.say("BTCUSDT", 775_000 + step % 7, 775_008 + step % 7)
+        source.say("BTCUSDT", 775_100, 775_108)
+        await until(lambda: log.prices("BTCUSDT")[-1:] == [(775_100, 775_108)], 30)
+        await until(lambda: log.status() and log.status().sources[0].accepted > 1, 30)
+
+    assert len(log.entries()) <= 200
+
+
+async def test_markup_is_ours_on_both_sides(feed_of, log):
+    await sync_to_async(mark_up)("BTCUSDT", 1_000)
+    source = simulated("BTCUSDT")
+    async with running(feed_of(source)):
+        source.say("BTCUSDT", 775_000, 775_008)
+        await until(lambda: log.quotes("BTCUSDT"), 30)
+
+    # A thousandth of the mid, rounded up, on either side.
+    assert log.prices("BTCUSDT")[0] == (775_000 - 776, 775_008 + 776)
+
+
+def mark_up(symbol, ppm):
+    try:
+        services.instrument_update(symbol=symbol, markup_ppm=ppm)
+    finally:
+        connections.close_all()
+
+
+async def test_clock_that_differs_from_the_logs_is_told(feed_of, log):
+    ahead = WallClock()
+    ahead.now_us = lambda: CLOCK.now_us() + 3_600_000_000
+    source = simulated("BTCUSDT")
+    feed = feed_of(source)
+    feed._clock = ahead
+    async with running(feed):
+        source.say("BTCUSDT", 775_000, 775_008)
+        await until(lambda: log.status() is not None and log.status().clock_skew_us != 0, 30)
+        skew_us = log.status().clock_skew_us
+
+    assert -3_700_000_000 < skew_us < -3_500_000_000
 
 
 async def test_stop_before_run_ends_at_once(feed_of):

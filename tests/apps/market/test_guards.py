@@ -127,9 +127,12 @@ def test_venue_that_numbers_anew_is_heard_again_after_a_silence():
         quote(775_000, 775_008, after_s=2, sequence=7),
         quote(775_000, 775_008, after_s=11, sequence=8),
         quote(775_000, 775_008, after_s=12, sequence=9),
+        quote(775_000, 775_008, after_s=13, sequence=10),
     )
 
-    assert admitted == [True, False, False, True, True]
+    # The two before the last are not refused for their numbers: they are the first after an outage.
+    assert admitted == [True, False, False, False, False, True]
+    assert guards.refusals == {Refusal.OUT_OF_ORDER: 2, Refusal.SETTLING: 2}
 
 
 @given(seed=st.integers(0, 2**32), copies=st.integers(1, 3))
@@ -148,3 +151,74 @@ def test_permuted_and_repeated_quotes_leave_a_growing_sequence(seed, copies):
     assert sequences == sorted(set(sequences))
     assert admitted[-1].venue_sequence == 20
     assert guards.accepted + sum(guards.refusals.values()) == len(sent)
+
+
+def test_price_after_an_outage_settles_before_it_is_believed():
+    guards = Guards(INSTRUMENTS)
+    admit(guards, quote(775_000, 775_008))
+
+    back = [quote(775_010, 775_018, after_s=60 + step) for step in (0, 0.5, 1, 1.5, 2, 2.5)]
+
+    assert admit(guards, *back) == [False, False, False, False, True, True]
+    assert guards.refusals == {Refusal.SETTLING: 4}
+
+
+def test_silence_that_was_confirmed_is_no_outage():
+    guards = Guards(INSTRUMENTS)
+    admit(guards, quote(775_000, 775_008))
+    guards.confirmed("BTCUSDT", START_US + 59 * SECOND)
+
+    assert admit(guards, quote(775_010, 775_018, after_s=60)) == [True]
+
+
+def test_repeated_quote_without_a_number_is_dropped_by_its_time():
+    guards = Guards(INSTRUMENTS)
+    one = quote(775_000, 775_008)
+
+    assert admit(guards, one, one) == [True, False]
+    assert guards.refusals == {Refusal.OUT_OF_ORDER: 1}
+
+
+# Bids before, in and after a wick, ticks. The first two were really printed: ETH on GDAX in 2017 (319 to 0.10 USD), the won of
+# Synthetix' oracle in 2019 (a thousand times its price).
+WICKS = [(31_900, 10, 31_700), (1_300, 1_300_000, 1_301), (77_500, 775_000, 77_510)]
+
+
+@pytest.mark.parametrize(("before", "wick", "after"), WICKS)
+def test_historic_wick_of_one_tick_never_gets_through(before, wick, after):
+    guards = Guards(INSTRUMENTS)
+
+    verdicts = admit(
+        guards,
+        quote(before, before + 1),
+        quote(wick, wick + 1, after_s=0.1),
+        quote(after, after + 1, after_s=0.2),
+    )
+
+    assert verdicts == [True, False, True]
+    assert guards.refusals == {Refusal.JUMP_QUARANTINED: 1}
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(700_000, 710_000), st.integers(0, 2_000_000)),
+        min_size=1,
+        max_size=50,
+    ),
+    st.randoms(),
+)
+def test_permuted_duplicated_and_late_ticks_only_ever_move_forward(drawn, shuffle):
+    quotes = [
+        RawQuote("BTCUSDT", bid, bid + 8, START_US + offset, number)
+        for number, (bid, offset) in enumerate(sorted(drawn, key=lambda one: one[1]), start=1)
+    ]
+    told = quotes * 2
+    shuffle.shuffle(told)
+    guards = Guards(INSTRUMENTS)
+
+    admitted = [one for one in told if guards.admit(one, START_US + 2_000_000)]
+
+    assert [one.venue_sequence for one in admitted] == sorted({q.venue_sequence for q in admitted})
+    assert [one.ts_us for one in admitted] == sorted(one.ts_us for one in admitted)
+    assert guards.accepted == len(admitted)
+    assert guards.accepted + sum(guards.refusals.values()) == len(told)

@@ -31,6 +31,8 @@ class Venue:
             book("PEPEUSDT", "0.00000910", "0.00000911"),
             book("EOSUSDT", "0.00000000", "0.00000000"),
         ]
+        # Whether a symbol is traded; all others are.
+        self.statuses: dict[str, str] = {}
         self.rest_status = HTTPStatus.OK
         self.stream_status = HTTPStatus.SWITCHING_PROTOCOLS
         # Called for every new connection with its number, from 1.
@@ -51,7 +53,13 @@ class Venue:
         await connection.wait_closed()
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        if request.path.startswith("/api/v3/ticker/bookTicker"):
+        if "exchangeInfo" in request.path:
+            names = [row["symbol"] for row in self.books] if isinstance(self.books, list) else []
+            stated = [
+                {"symbol": name, "status": self.statuses.get(name, "TRADING")} for name in names
+            ]
+            return connection.respond(HTTPStatus.OK, json.dumps({"symbols": stated}))
+        if "ticker/bookTicker" in request.path:
             return connection.respond(self.rest_status, json.dumps(self.books))
         if self.stream_status is not HTTPStatus.SWITCHING_PROTOCOLS:
             self.refused += 1
