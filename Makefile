@@ -133,6 +133,24 @@ verify: $(VENV)/.run ## Proves that the ledger adds up.
 bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every instrument moves ten times a second (70 s).
 	@$(BIN)/python -m bench.bench_terminal $(ARGS)
 
+# --- nightly ----------------------------------------------------------------------------------------------------------
+
+# What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
+FUZZ_SECONDS ?= 600
+.PHONY: nightly nightly-frames nightly-market
+nightly: nightly-frames nightly-market bench-candles bench-fanout ## Runs the long forms: hours.
+
+$(VENV)/.nightly: requirements-nightly.txt | $(VENV)/.dev
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-nightly.txt
+	@touch $@
+
+nightly-frames: $(VENV)/.nightly ## Fuzzes what a venue may send (FUZZ_SECONDS=).
+	$(BIN)/python -m tests.fuzz.fuzz_frames -max_total_time=$(FUZZ_SECONDS)
+
+nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories each.
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/apps/market/test_candle_making.py tests/apps/market/test_guards.py \
+	  tests/apps/market/test_frame_parser.py tests/apps/market/test_ticks.py
+
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 .PHONY: check format-check ruff imports tidy types migrations openapi fix
@@ -176,3 +194,4 @@ schema: $(VENV)/.dev ## Writes docs/MESSAGES.md and docs/ERRORS.md from the code
 lock: $(VENV)/.dev ## Writes the lock files anew from the .in files.
 	$(LOCK) --output-file requirements.txt requirements.in
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
+	$(LOCK) --output-file requirements-nightly.txt requirements-nightly.in

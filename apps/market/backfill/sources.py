@@ -15,7 +15,7 @@ import msgspec
 from apps.market.candles.candle import Candle, Sources
 from apps.market.candles.intervals import MINUTE_MS
 from apps.market.feed.base import DecimalsError, quote_around, ticks_from_text
-from apps.market.feed.binance_wire import REST_URL
+from apps.market.feed.binance_wire import REST_URL, UNREADABLE
 from apps.market.feed.rest import HTTP_OK, Answer, ask
 from apps.market.feed.tapes import tape_rows
 from apps.market.selectors import InstrumentInfo
@@ -116,7 +116,7 @@ class BinanceHistory:
             raise HistoryError(message)
         try:
             klines = _decoder.decode(answer.body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             message = f"the venue's answer is not candles: {error}"
             raise HistoryError(message) from error
         used = answer.headers.get(_WEIGHT_HEADER, "0")

@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
@@ -30,6 +29,7 @@ from apps.market.feed.base import (
 )
 from apps.market.feed.binance_wire import (
     SPOT,
+    UNREADABLE,
     Book,
     Venue,
     books_decoder,
@@ -141,7 +141,7 @@ class BinanceSource:
                 self._patience.answer,
             )
             books = {book.symbol: book for book in books_decoder.decode(raw)}
-        except (OSError, TimeoutError, http.client.HTTPException, msgspec.DecodeError) as error:
+        except (OSError, TimeoutError, http.client.HTTPException, *UNREADABLE) as error:
             message = f"no contact with {self._rest_url}: {type(error).__name__}"
             raise SourceUnavailableError(message) from error
         self._listings.clear()
@@ -218,7 +218,7 @@ class BinanceSource:
                     timeout=self._patience.answer,
                 )
                 stated = {one.symbol: one.status for one in symbols_decoder.decode(raw).symbols}
-            except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            except (OSError, http.client.HTTPException, *UNREADABLE) as error:
                 logger.info("the venue does not say what it trades", extra={"error": repr(error)})
             else:
                 self._suspended = frozenset(
@@ -315,7 +315,7 @@ class BinanceSource:
         """Read one frame; None when it is not a quote of a symbol that was asked for."""
         try:
             ticker = frame_decoder.decode(frame).data
-        except msgspec.DecodeError:
+        except UNREADABLE:
             self.malformed += 1
             return None
         listing = self._listings.get(ticker.s)

@@ -75,3 +75,6 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 books_decoder = msgspec.json.Decoder(list[Book])
 symbols_decoder = msgspec.json.Decoder(Symbols)
 frame_decoder = msgspec.json.Decoder(Frame)
+
+# The decoder lets bad UTF-8 and bottomless nesting through as errors of other kinds; fuzzing found the first.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
