@@ -223,7 +223,7 @@ def main() -> None:
         selectors.instruments_refresh()
         symbols = [info.symbol for info in selectors.instruments()]
         link = login_link_create("alice@example.com").url
-        token = APIClient().get(link).json()["data"]["accessToken"]
+        token = APIClient(HTTP_HOST="localhost").get(link).json()["data"]["accessToken"]
         port = free_port()
         environment |= {"SOCKETS_PER_USER": "100000", "PORT": str(port), "HOST": "127.0.0.1"}
         command = [sys.executable, "manage.py", "serve", "--only", "web"]

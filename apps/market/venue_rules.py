@@ -105,8 +105,8 @@ def _of_lot(info: InstrumentInfo, lot: _Filter, factor: int) -> Iterator[Differe
     largest -= largest % step
     if largest < smallest:
         # Nothing that both would take: for people to look at.
-        ours = text_from_scaled(info.quantity_min_units, info.quantity_decimals)
-        yield Difference(info.symbol, "", f"at least {ours}", f"at most {lot.max_qty}")
+        least = text_from_scaled(info.quantity_min_units, info.quantity_decimals)
+        yield Difference(info.symbol, "", f"at least {least}", f"at most {lot.max_qty}")
         return
     pairs = (
         ("quantity_step_units", info.quantity_step_units, step),
