@@ -28,6 +28,7 @@ PERIOD_SECONDS = 0.1
 ACK_SECONDS = 1.0
 CONNECT_AT_ONCE = 25
 SHORT_LENGTH, LONG_LENGTH = 126, 127
+PING, PONG = 0x89, 0x8A
 
 
 def show(name: str, value: float, unit: str) -> None:
@@ -87,7 +88,11 @@ class Client(asyncio.Protocol):
         if len(buffer) < start + length:
             return None
         self._buffer = buffer[start + length :]
-        return buffer[start : start + length]
+        payload = buffer[start : start + length]
+        if buffer[0] == PING:
+            # Who does not answer is taken for dead after twenty seconds.
+            self.transport.write(bytes([PONG, 0x80 | length]) + bytes(4) + payload)
+        return payload
 
     def _hear(self, frame: bytes) -> None:
         if not frame.startswith(b'{"ch":"prices"'):
