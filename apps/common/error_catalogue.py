@@ -82,6 +82,7 @@ _EDGE: Final = (
     _edge("METHOD_UNKNOWN", 400, "This installation offers no such way to pay."),
     _edge("FOUR_EYES", 403, "A second, other person has to decide, and nobody on an own request."),
     _edge("KYC_LIMIT", 403, "More than the state of the KYC file lets move within 24 hours."),
+    _edge("JOB_UNKNOWN", 404, "There is no such job, or not any more."),
     _edge("CASH_REQUEST_UNKNOWN", 404, "The account has no such deposit or withdrawal."),
     _edge("ACCOUNT_NOT_LIVE", 409, "The account holds play money."),
     _edge("CASH_REQUEST_STATE", 409, "The request no longer waits for approval."),
