@@ -15,7 +15,7 @@ import { isSoundOn } from "./prefs.js";
 import { previewFollow } from "./preview.js";
 import { accountFind, accountHear, accountRefresh, accountShow, demoAdd, demoFill, explain, resumeFrom, sessionStart } from "./session.js";
 import { socketOpen } from "./socket.js";
-import { ask, bid, bidMove, dayChange, feedApply, instrument, instruments, isSheetOpen, link, pricesApply, side, spread, symbol, view } from "./store.js";
+import { ask, bid, bidMove, dayChange, feedApply, heartbeat, instrument, instruments, isSheetOpen, link, pricesApply, side, spread, symbol, view } from "./store.js";
 import { Tables } from "./tables.js";
 import { Ticket } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
@@ -145,8 +145,10 @@ render(html`<${Views} view=${view} />`, part("views"));
 render(html`<${SoundSwitch} />`, part("preferences"));
 effect(() => (part("app").dataset.view = view.value));
 effect(() => part("app").classList.toggle("sheet-open", isSheetOpen.value));
+// The title follows the heartbeat: a tab's name that changes with every tick costs more than it tells.
 effect(() => {
-  if (bid.value) document.title = `${grouped(bid.value)} ${symbol.value}`;
+  const _beat = heartbeat.value;
+  if (bid.peek()) document.title = `${grouped(bid.peek())} ${symbol.value}`;
 });
 addEventListener("popstate", () => show(location.pathname.split("/").pop().toUpperCase()));
 start().catch((error) => explain("The terminal could not start", error));

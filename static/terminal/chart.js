@@ -24,6 +24,8 @@ export const INTERVALS = [
 ];
 const SECONDS = new Map(INTERVALS);
 const PAGE = 500;
+// A canvas is drawn anew as a whole: five times a second is live enough for the eye.
+const DRAW_MS = 200;
 // Fewer bars than this left of the screen: older ones are fetched.
 const AHEAD = 60;
 const note = signal("");
@@ -33,8 +35,14 @@ const legend = signal(null);
 const toLocal = (time) => time - new Date(time * 1000).getTimezoneOffset() * 60;
 const drawnBar = (bar) => ({ ...bar, time: toLocal(bar.time) });
 
+// Asking for a computed style makes the browser lay out what has changed since: once per theme is enough.
+const colours = new Map();
+
 /** Return a colour of the style sheet as the canvas understands it. The properties are registered, so they resolve. */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+function colour(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return colours.get(name);
+}
 
 function themeOptions() {
   const line = colour("--line");
@@ -108,12 +116,15 @@ class Chart {
     this.isOldest = false;
     this.channel = "";
     this.isServed = false;
+    // Bars that wait to be drawn, by time.
+    this.changed = new Map();
+    this.timer = 0;
     this.follow();
   }
 
   follow() {
     effect(() => this.show(symbol.value, interval.value, Boolean(instrument.value)));
-    effect(() => this.askLine.applyOptions({ price: Number(ask.value || 0), lineVisible: Boolean(ask.value) }));
+    effect(() => ask.value && this.drawSoon());
     effect(() => this.quote(quoteOf(symbol.value).bid.value));
     effect(() => {
       const isLine = chartType.value === "line";
@@ -137,6 +148,7 @@ class Chart {
   }
 
   restyle() {
+    colours.clear();
     this.chart.applyOptions(themeOptions());
     if (chartType.value === "candles") this.candles.applyOptions(candleColours());
     this.closes.applyOptions({ color: colour("--accent") });
@@ -197,6 +209,7 @@ class Chart {
   }
 
   drawAll() {
+    this.changed.clear();
     const bars = this.bars.bars.map(drawnBar);
     this.candles.setData(bars);
     this.closes.setData(bars.map(({ time, close }) => ({ time, value: close })));
@@ -209,12 +222,25 @@ class Chart {
     return { time, value: volume, color: colour(close >= open ? "--gain-soft" : "--loss-soft") };
   }
 
-  drawNewest(bar) {
-    const drawn = drawnBar(bar);
-    this.candles.update(drawn);
-    this.closes.update({ time: drawn.time, value: drawn.close });
-    this.volume.update(this.volumeOf(drawn));
-    this.isMoved = true;
+  drawSoon(bar) {
+    if (bar) this.changed.set(bar.time, bar);
+    this.timer ||= setTimeout(() => {
+      this.timer = 0;
+      this.drawNewest();
+    }, DRAW_MS);
+  }
+
+  /** Draw the bars that have changed, oldest first as the library wants them, and the ask. */
+  drawNewest() {
+    for (const bar of [...this.changed.values()].sort((a, b) => a.time - b.time)) {
+      const drawn = drawnBar(bar);
+      this.candles.update(drawn);
+      this.closes.update({ time: drawn.time, value: drawn.close });
+      this.volume.update(this.volumeOf(drawn));
+      this.isMoved = true;
+    }
+    this.changed.clear();
+    this.askLine.applyOptions({ price: Number(ask.peek() || 0), lineVisible: Boolean(ask.peek()) });
     this.element.dataset.bars = String(this.bars.bars.length);
   }
 
@@ -224,7 +250,7 @@ class Chart {
       if (`candles:${name}:${id}` !== this.channel) continue;
       this.isServed = true;
       const bar = this.bars.put(barFrom(row));
-      if (bar) this.drawNewest(bar);
+      if (bar) this.drawSoon(bar);
       else this.drawAll();
     }
   }
@@ -233,7 +259,7 @@ class Chart {
   quote(text) {
     if (!text || this.isServed || this.loading || !instrument.peek()) return;
     const bar = this.bars.add(Number(text), Date.now());
-    if (bar) this.drawNewest(bar);
+    if (bar) this.drawSoon(bar);
   }
 }
 

@@ -164,9 +164,14 @@ export class ChartLines {
     };
   }
 
-  label({ line, row, chip, remove }, ticks) {
+  label(held, ticks) {
+    const { line, row, chip, remove } = held;
     const title = titleOf(line, ticks);
-    if (chip.textContent !== title) chip.textContent = title;
+    const said = `${title} ${ticks} ${line.tone}`;
+    // Nothing is written that stands there already: this runs with every heartbeat.
+    if (held.said === said) return;
+    held.said = said;
+    chip.textContent = title;
     row.style.setProperty("--tone", `var(${line.tone})`);
     row.classList.toggle("fixed", !line.field && !line.isEntry);
     chip.disabled = !line.field && !line.isEntry;
@@ -180,7 +185,10 @@ export class ChartLines {
   place() {
     const height = this.chart.panes()[0].getHeight();
     const width = this.chart.timeScale().width();
-    this.layer.style.width = `${width}px`;
+    if (this.width !== width) {
+      this.width = width;
+      this.layer.style.width = `${width}px`;
+    }
     for (const held of this.held.values()) {
       const price = held === this.drag?.held && !held.line.isEntry ? this.drag.price : Number(held.line.text);
       const y = this.series.priceToCoordinate(price);
