@@ -63,7 +63,7 @@ function candleColours() {
 const RANGE_SHARE_MIN = 0.0006;
 
 // Lines of positions that are no further away than this share of the price are kept in sight.
-const SIGHT_SHARE = 0.005;
+const SIGHT_SHARE = 0.01;
 
 /** Return the prices of positions and their stops that should be in sight, as the chart counts. */
 function pricesInSight() {

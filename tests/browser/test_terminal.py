@@ -195,8 +195,8 @@ def test_stops_are_dragged_drawn_from_the_entry_and_rolled_back(demo):
     page = demo()
     price = price_now(page)
     # Far enough that the market does not reach them, near enough to be in sight.
-    field(page, "Stop loss").fill(f"{price * 0.9955:.1f}")
-    field(page, "Take profit").fill(f"{price * 1.0045:.1f}")
+    field(page, "Stop loss").fill(f"{price * 0.994:.1f}")
+    field(page, "Take profit").fill(f"{price * 1.006:.1f}")
     order(page, quantity="0.05")
     entry = page.locator(".line-chip", has_text="Long 0.05")
     stop = page.locator(".line-chip", has_text="SL")
