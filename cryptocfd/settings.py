@@ -4,7 +4,7 @@ Settings of one app stand in that app's block. Nothing is started or connected h
 """
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from csp.constants import NONCE, NONE, SELF
@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "allauth.usersessions",
     "allauth.headless",
     "apps.common",
+    "apps.notifications",
     "apps.auth",
     "apps.market",
     "apps.profile",
@@ -122,7 +123,10 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_I18N = False
+# The pages are in English; messages to people are in their language.
+USE_I18N = True
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # --- storage ----------------------------------------------------------------------------------------------------------
 
@@ -257,11 +261,24 @@ API_LIMITS_WRITE = ENVIRONMENT.api_limits_write
 API_LIMITS_READ = ENVIRONMENT.api_limits_read
 API_LIMITS_PUBLIC = ENVIRONMENT.api_limits_public
 DEFAULT_FROM_EMAIL = ENVIRONMENT.email_from
-if ENVIRONMENT.email_url:
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+EMAIL_TIMEOUT = 20
+if ENVIRONMENT.email_url.startswith("anymail://"):
+    # anymail://<service>?<SETTING>=<value>&...: a mail service by its HTTP interface.
+    _service = urlsplit(ENVIRONMENT.email_url)
+    EMAIL_BACKEND = f"anymail.backends.{_service.hostname}.EmailBackend"
+    ANYMAIL = {
+        f"{(_service.hostname or '').upper()}_{name}": value
+        for name, value in parse_qsl(_service.query)
+    }
+elif ENVIRONMENT.email_url:
     globals().update(environ.Env.email_url_config(ENVIRONMENT.email_url))
 else:
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-    EMAIL_FILE_PATH = DATA_DIR / "mail"
+    EMAIL_BACKEND = "apps.notifications.services.message_files.MailFiles"
+# Any backend of django-sms, by its dotted name; the default writes files.
+SMS_BACKEND = ENVIRONMENT.sms_backend or "apps.notifications.services.message_files.SmsFiles"
+SMS_FILE_PATH = DATA_DIR / "sms"
+DEFAULT_FROM_SMS = "CryptoCFD"
 
 # Ways to pay (apps/profile/services/payments.py), and the account that bank transfers go to.
 PAYMENT_PROVIDERS = ENVIRONMENT.payment_providers

@@ -22,6 +22,8 @@ class OutboxEffect(models.Model):
     # Failed attempts so far, and what the last of them said.
     failures = models.PositiveSmallIntegerField(default=0)
     last_error = models.CharField(max_length=500, blank=True)
+    # Set just before an effect that must not be repeated begins; a claim that nobody works at makes it uncertain.
+    claimed_at = models.DateTimeField(null=True)
     # Empty while it is to be carried out; one of both is set at the end.
     done_at = models.DateTimeField(null=True)
     given_up_at = models.DateTimeField(null=True)

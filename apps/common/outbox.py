@@ -1,15 +1,20 @@
-"""Effects outside the database: decided in a transaction, carried out by the worker afterwards, at least once.
+"""Effects outside the database: decided in a transaction, carried out by the worker afterwards.
 
 How to use it: write ``@outbox_task def notice_mail(*, ...)`` in a tasks.py, and call ``outbox_add(notice_mail, key=..., ...)`` in the transaction
 that causes it. The row stands or falls with that transaction; the relay hands it to the queue under the row's id, and
-the worker marks it when it is done. A worker that dies between effect and mark does it again: a mail may come twice, but
-is never lost. Failures are tried again with growing pauses, and given up after a day.
+the worker marks it when it is done. Failures are tried again with growing pauses, and given up after a day.
+
+What happens when a worker dies between effect and mark depends on the effect. One that may be repeated (a file under the
+row's own name) is done again. One that may not (a mail that a server has perhaps taken) is claimed before it begins, and a
+claim whose worker is gone is given up as uncertain: the admin shows it, and a person decides.
 """
 
 import logging
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import django_rq
@@ -34,6 +39,27 @@ _FAILURES_MAX: Final = 16
 # A job that nobody finished in this time is forgotten by the queue, and its row is handed over again.
 _JOB_SECONDS: Final = 300
 _MARK: Final = "is_outbox_task"
+_REPEATABLE: Final = "is_repeatable"
+# Advisory locks of effects in work: this number and the effect's own.
+_LOCK_CLASS: Final = 7_306
+_UNCERTAIN: Final = "uncertain: a worker died while this was on its way out; it may have left"
+
+
+class NotSentError(Exception):
+    """An effect that must not be repeated failed before anything left: it may be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One effect to be written."""
+
+    task: Callable[..., None]
+    # What makes it the same effect.
+    key: str
+    # Keyword arguments of the task, plain JSON values.
+    payload: Mapping[str, Any]
+    # Not before this time; at once without one.
+    due_at: datetime | None = None
 
 
 def outbox_task(function: Task) -> Task:
@@ -42,44 +68,110 @@ def outbox_task(function: Task) -> Task:
     return function
 
 
+def outbox_task_once(is_repeatable: Callable[..., bool]) -> Callable[[Task], Task]:
+    """Declare a function that may not be repeated unless ``is_repeatable``, asked with the same arguments, says so.
+
+    It raises NotSentError for a failure before which nothing has left; after any other failure it is not tried again.
+    """
+
+    def declare(function: Task) -> Task:
+        setattr(function, _REPEATABLE, is_repeatable)
+        return outbox_task(function)
+
+    return declare
+
+
 def outbox_add(task: Callable[..., None], *, key: str, **payload: Any) -> None:
     """Write an effect in the caller's transaction.
 
     ``key`` is what makes it the same effect: a second one with that key is left out, so a cause may be processed again.
     """
-    if not getattr(task, _MARK, False):
-        raise TypeError(f"{task!r} is not declared with @outbox_task")
-    effect = OutboxEffect(
-        task=f"{task.__module__}.{task.__qualname__}",
-        payload=payload,
-        key=key,
-        due_at=timezone.now(),
-    )
-    OutboxEffect.objects.bulk_create([effect], ignore_conflicts=True)
+    outbox_add_all([Effect(task=task, key=key, payload=payload)])
+
+
+def outbox_add_all(effects: Sequence[Effect]) -> None:
+    """Write many effects in the caller's transaction, by one statement; known keys are left out."""
+    now = timezone.now()
+    rows = []
+    for effect in effects:
+        if not getattr(effect.task, _MARK, False):
+            raise TypeError(f"{effect.task!r} is not declared with @outbox_task")
+        rows.append(
+            OutboxEffect(
+                task=f"{effect.task.__module__}.{effect.task.__qualname__}",
+                payload=dict(effect.payload),
+                key=effect.key,
+                due_at=effect.due_at or now,
+            )
+        )
+    OutboxEffect.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def outbox_run(effect_id: int) -> None:
     """Carry out one effect, if that is still to be done: the job of the queue."""
-    with transaction.atomic():
-        effect = (
-            OutboxEffect.objects.select_for_update(skip_locked=True)
-            .filter(pk=effect_id, done_at__isnull=True, given_up_at__isnull=True)
-            .first()
-        )
-        # Done already, or another worker is at it.
+    with _locked(effect_id) as is_mine:
+        # Otherwise another worker is at it.
+        effect = _waiting(effect_id) if is_mine else None
         if effect is None:
             return
-        try:
-            # A savepoint, so that what a failed task has written does not stay.
-            with transaction.atomic():
-                _task_of(effect)(**effect.payload)
-        except Exception as error:
-            # Whatever it is: the row keeps it, and the next attempt comes by itself.
-            logger.exception("an effect failed", extra={"effect": effect.pk, "task": effect.task})
-            _note_failure(effect, error)
-        else:
+        if effect.claimed_at is not None:
+            # Nobody holds the lock, so whoever claimed it is gone.
+            effect.last_error, effect.given_up_at = _UNCERTAIN, timezone.now()
+            effect.save(update_fields=["last_error", "given_up_at"])
+            logger.error("an effect is uncertain", extra={"effect": effect.pk, "task": effect.task})
+            return
+        _carry_out(effect)
+
+
+def outbox_try_again(effect_ids: Iterable[int]) -> int:
+    """Let effects that were given up be tried anew, because a person wants it; return how many."""
+    return OutboxEffect.objects.filter(pk__in=list(effect_ids), given_up_at__isnull=False).update(
+        given_up_at=None, claimed_at=None, failures=0, due_at=timezone.now()
+    )
+
+
+@contextmanager
+def _locked(effect_id: int) -> Iterator[bool]:
+    # Of the session, not of a transaction: a claim must be durable before the effect begins. It falls with the worker's
+    # connection, so a worker that dies leaves none behind.
+    lock = [_LOCK_CLASS, effect_id % 2**31]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", lock)
+        is_mine = bool(cursor.fetchone()[0])
+    try:
+        yield is_mine
+    finally:
+        if is_mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
+
+
+def _waiting(effect_id: int) -> OutboxEffect | None:
+    return OutboxEffect.objects.filter(
+        pk=effect_id, done_at__isnull=True, given_up_at__isnull=True
+    ).first()
+
+
+def _carry_out(effect: OutboxEffect) -> None:
+    is_claimed = False
+    try:
+        task = _task_of(effect)
+        is_repeatable = getattr(task, _REPEATABLE, None)
+        if is_repeatable is not None and not is_repeatable(**effect.payload):
+            effect.claimed_at = timezone.now()
+            effect.save(update_fields=["claimed_at"])
+            is_claimed = True
+        # What a task has written stands or falls with the mark.
+        with transaction.atomic():
+            task(**effect.payload)
             effect.done_at = timezone.now()
-        effect.save(update_fields=["done_at", "given_up_at", "due_at", "failures", "last_error"])
+            effect.save(update_fields=["done_at"])
+    except Exception as error:
+        # Whatever it is: the row keeps it, and the next attempt comes by itself.
+        logger.exception("an effect failed", extra={"effect": effect.pk, "task": effect.task})
+        effect.done_at = None
+        _note_failure(effect, error, may_retry=not is_claimed or isinstance(error, NotSentError))
+        effect.save(update_fields=["claimed_at", "given_up_at", "due_at", "failures", "last_error"])
 
 
 def _task_of(effect: OutboxEffect) -> Callable[..., None]:
@@ -90,13 +182,14 @@ def _task_of(effect: OutboxEffect) -> Callable[..., None]:
     return task
 
 
-def _note_failure(effect: OutboxEffect, error: Exception) -> None:
+def _note_failure(effect: OutboxEffect, error: Exception, *, may_retry: bool) -> None:
     effect.failures += 1
+    effect.claimed_at = None
     effect.last_error = f"{type(error).__name__}: {error}"[:500]
     now = timezone.now()
     pause_s = min(_PAUSE_S * 2 ** (effect.failures - 1), _PAUSE_S_MAX)
     effect.due_at = now + timedelta(seconds=pause_s)
-    if effect.failures >= _FAILURES_MAX:
+    if not may_retry or effect.failures >= _FAILURES_MAX:
         effect.given_up_at = now
 
 

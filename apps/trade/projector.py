@@ -21,10 +21,12 @@ from redis.retry import Retry
 from apps.common.engine_layout import layout_require
 from apps.common.outputs import Output, output_from_entry
 from apps.market import facade as market
+from apps.notifications.facade import notify_all
 from apps.profile import facade as profile
 from apps.trade.models import ProjectorOffset
 from apps.trade.services.projection.journal import journal_append, output_from_journal
 from apps.trade.services.projection.ledger import ledger_append
+from apps.trade.services.projection.notices import notice_wishes
 from apps.trade.services.projection.read_models import read_models_apply
 from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.events import CashPosted, CashRefused, PriceSourceSet, TradingModeSet
@@ -167,6 +169,7 @@ class Projector:
             ledger_append(offset.layout, outputs)
             read_models_apply(offset.layout, outputs)
             _tell_other_apps(outputs)
+            notify_all(notice_wishes(outputs))
             self._probe("before_commit")
         offset.n, offset.output_id, offset.chain = last.n, last.entry_id, chain
 

@@ -1,0 +1,32 @@
+"""The door of this app: tell somebody something, by whatever way that person wants.
+
+Other apps enter here only. Call it in the transaction of what happened: the message stands or falls with that.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from apps.notifications.choices import NoticeEvent
+from apps.notifications.services.telling import Wish, tell
+
+__all__ = ["NoticeEvent", "Wish", "notify", "notify_all"]
+
+
+def notify(
+    user_id: int,
+    event: NoticeEvent,
+    facts: Mapping[str, str],
+    key: str,
+    *,
+    also_mail_to: str = "",
+) -> None:
+    """Tell a person about an event; told again under the same key, nothing happens.
+
+    ``facts`` are plain text by the names that the event's template shows (templates/notifications/events/).
+    ``also_mail_to`` is a former mail address that is to know too.
+    """
+    notify_all([Wish(user_id, event, key, facts, also_mail_to)])
+
+
+def notify_all(wishes: Sequence[Wish]) -> None:
+    """Tell many people, or one person many things, by a few statements."""
+    tell(wishes)

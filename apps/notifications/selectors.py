@@ -1,0 +1,52 @@
+"""Reads of how people want to be told; nothing is changed here."""
+
+from collections.abc import Collection
+
+from django.contrib.auth import get_user_model
+
+from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
+from apps.notifications.models import Delivery, Preference, Reach
+
+
+def users_known(*, user_ids: Collection[int]) -> set[int]:
+    """Return those of some users who exist; the engine may hold accounts whose owners are not people of this site."""
+    return set(
+        get_user_model()._default_manager.filter(pk__in=list(user_ids)).values_list("pk", flat=True)  # noqa: SLF001 - the documented way for a swapped model.
+    )
+
+
+def reach_get(*, user_id: int) -> Reach:
+    """Return how a person wants to be reached; without a row the defaults, not saved."""
+    return Reach.objects.filter(pk=user_id).first() or Reach(pk=user_id)
+
+
+def reaches_get(*, user_ids: Collection[int]) -> dict[int, Reach]:
+    """Return the same for many, by user."""
+    found = Reach.objects.in_bulk(list(user_ids))
+    return {user_id: found.get(user_id) or Reach(pk=user_id) for user_id in user_ids}
+
+
+def channels_on(*, user_ids: Collection[int]) -> dict[tuple[int, NoticeEvent], frozenset[Channel]]:
+    """Return the channels that are on, by user and event."""
+    chosen = {
+        (row.user_id, row.event, row.channel): row.is_on
+        for row in Preference.objects.filter(user_id__in=list(user_ids))
+    }
+    return {
+        (user_id, event): frozenset(
+            channel
+            for channel in Channel
+            if channel in rule.forced
+            or chosen.get((user_id, event.value, channel.value), channel in rule.default)
+        )
+        for user_id in user_ids
+        for event, rule in EVENT_RULES.items()
+    }
+
+
+def delivery_get(*, delivery_id: int) -> Delivery:
+    """Return a delivery with its user.
+
+    Errors: Delivery.DoesNotExist.
+    """
+    return Delivery.objects.select_related("user").get(pk=delivery_id)

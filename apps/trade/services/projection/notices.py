@@ -1,0 +1,93 @@
+"""What the owners of accounts are told about the engine's events, as wishes for the notifications app."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from apps.common.money import MICRO_DECIMALS
+from apps.common.outputs import Output
+from apps.market import facade as market
+from apps.notifications.facade import NoticeEvent, Wish
+from apps.trade.models import Account
+from engine.messages import events as ev
+from engine.values import CloseReason, Direction, text_from_scaled
+
+_LEVEL_DECIMALS: Final = 2
+_CLOSINGS: Final[Mapping[CloseReason, NoticeEvent]] = {
+    CloseReason.STOP_LOSS: NoticeEvent.STOP_LOSS_HIT,
+    CloseReason.TAKE_PROFIT: NoticeEvent.TAKE_PROFIT_HIT,
+    # An isolated position that is liquidated is its own stop-out; those of a stop-out were announced by that.
+    CloseReason.CLIENT: NoticeEvent.ORDER_FILLED,
+    CloseReason.REVERSE: NoticeEvent.ORDER_FILLED,
+    CloseReason.CLOSE_BY: NoticeEvent.ORDER_FILLED,
+}
+_ALARMS: Final[Mapping[type[ev.Event], NoticeEvent]] = {
+    ev.MarginCallRaised: NoticeEvent.MARGIN_CALL,
+    ev.StopOutStarted: NoticeEvent.STOP_OUT,
+}
+
+
+def notice_wishes(outputs: Sequence[Output]) -> list[Wish]:
+    """Return what is to be told about some outputs; after the read models know them, in the same transaction."""
+    told = [
+        (event, told_as)
+        for output in outputs
+        for event in output.events
+        if (told_as := _told_as(event)) is not None and isinstance(event, ev.AccountEvent)
+    ]
+    owners = dict(
+        Account.objects.filter(account__in={event.account for event, _ in told}).values_list(
+            "account", "owner_id"
+        )
+    )
+    return [
+        Wish(
+            user_id=owners[event.account],
+            event=told_as,
+            # Events of an account are counted without a gap, so this names one for ever.
+            key=f"engine:{event.account}:{event.seq}",
+            facts={"account": str(event.account), **_facts(event)},
+        )
+        for event, told_as in told
+    ]
+
+
+def _told_as(event: ev.Event) -> NoticeEvent | None:
+    if isinstance(event, ev.PositionOpened):
+        return NoticeEvent.ORDER_FILLED
+    if isinstance(event, ev.PositionClosed):
+        return _CLOSINGS.get(event.close_reason)
+    return _ALARMS.get(type(event))
+
+
+def _facts(event: ev.AccountEvent) -> dict[str, str]:
+    if isinstance(event, ev.MarginCallRaised | ev.StopOutStarted):
+        return {
+            # Basis points of a ratio are hundredths of a per cent.
+            "level": text_from_scaled(event.margin_level_bps, _LEVEL_DECIMALS),
+            "equity": text_from_scaled(event.equity_micros, MICRO_DECIMALS),
+            "margin": text_from_scaled(event.used_margin_micros, MICRO_DECIMALS),
+        }
+    if isinstance(event, ev.PositionOpened):
+        return {**_fill(event), "side": _side(event.direction, is_closing=False)}
+    if isinstance(event, ev.PositionClosed):
+        net_micros = event.pnl_micros - event.commission_micros
+        return {
+            **_fill(event),
+            "side": _side(event.direction, is_closing=True),
+            "pnl": text_from_scaled(net_micros, MICRO_DECIMALS),
+        }
+    return {}
+
+
+def _fill(event: ev.PositionOpened | ev.PositionClosed) -> dict[str, str]:
+    instrument = market.instrument_get(event.symbol)
+    return {
+        "order": event.position_id,
+        "symbol": event.symbol,
+        "quantity": text_from_scaled(event.quantity_units, instrument.quantity_decimals),
+        "price": text_from_scaled(event.price_ticks, instrument.price_decimals),
+    }
+
+
+def _side(direction: Direction, *, is_closing: bool) -> str:
+    return "Buy" if (direction is Direction.LONG) is not is_closing else "Sell"
