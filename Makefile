@@ -76,7 +76,7 @@ test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
 test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
 	$(PYTEST) -m browser $(ARGS)
 
-.PHONY: history bench-engine bench-bus bench-candles bench-fanout fuzz
+.PHONY: history bench-engine bench-bus bench-candles bench-fanout bench-http fuzz
 bench-engine: $(VENV)/.run ## Measures the engine beside its limits and a naive one: five minutes at most.
 	@$(BIN)/python -m bench.bench_engine $(ARGS)
 
@@ -96,6 +96,9 @@ bench-candles: $(VENV)/.run ## Measures five million candles: in the server, at 
 
 bench-fanout: $(VENV)/.run ## Measures prices on their way to a thousand sockets, slow ones among them.
 	@$(BIN)/python -m bench.bench_fanout $(ARGS)
+
+bench-http: $(VENV)/.run ## Measures orders over REST and the socket, through real processes, beside their limits.
+	@$(BIN)/python -m bench.bench_http $(ARGS)
 
 fuzz: $(VENV)/.dev ## Tells engine and oracle random histories (HISTORIES=, or one by SEED=).
 	$(PYTEST) -q tests/engine/properties/test_random_histories.py $(ARGS)

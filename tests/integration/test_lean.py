@@ -132,13 +132,6 @@ CASES: list[tuple[str, Any, dict[str, str]]] = [
 ]
 
 
-def comparable(answer: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what two askings of the same cannot share: ids made for them, and the moment of a preview."""
-    data = answer["data"]
-    is_preview = answer["success"] and "isAccepted" in data
-    return answer | {"requestId": "", "data": data | {"asOf": ""} if is_preview else data}
-
-
 @pytest.mark.parametrize("case", CASES, ids=range(len(CASES)))
 def test_both_ways_answer_alike(ways, case):
     path, body, headers = case
@@ -147,7 +140,7 @@ def test_both_ways_answer_alike(ways, case):
     island = ways.ask("island", path, body, **headers)
 
     assert lean[0] == island[0]
-    assert comparable(lean[2]) == comparable(island[2])
+    assert lean[2] | {"requestId": ""} == island[2] | {"requestId": ""}
     assert {n: lean[1].get(n) for n in COMPARED} == {n: island[1].get(n) for n in COMPARED}
 
 
