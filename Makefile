@@ -190,9 +190,10 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-strip-e
   --no-emit-index-url --custom-compile-command "make lock"
 
 .PHONY: lock schema
-schema: $(VENV)/.dev ## Writes docs/MESSAGES.md and docs/ERRORS.md from the code.
+schema: $(VENV)/.dev ## Writes docs/MESSAGES.md, docs/ERRORS.md and docs/SECURITY-REQUIREMENTS.md.
 	$(BIN)/python manage.py document_messages
 	$(BIN)/python manage.py document_errors
+	$(BIN)/python manage.py document_security
 
 lock: $(VENV)/.dev ## Writes the lock files anew from the .in files.
 	$(LOCK) --output-file requirements.txt requirements.in
