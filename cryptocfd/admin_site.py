@@ -19,6 +19,13 @@ from unfold.sites import UnfoldAdminSite
 _POLICY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
 
 
+def _staff_door(request: HttpRequest) -> str:
+    # This module is imported while the apps are loaded, and models can be imported only after that.
+    from apps.auth.facade import staff_door
+
+    return staff_door(request)
+
+
 class PlatformAdminSite(UnfoldAdminSite):
     """Unfold's site for people who sign in by mailed links, like everybody else, and have no password."""
 
@@ -27,12 +34,18 @@ class PlatformAdminSite(UnfoldAdminSite):
         return csp_replace(_POLICY)(super().admin_view(view, cacheable))
 
     @override
+    def has_permission(self, request: HttpRequest) -> bool:
+        return super().has_permission(request) and not _staff_door(request)
+
+    @override
     def login(
         self,
         request: HttpRequest,
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         if request.user.is_authenticated and not self.has_permission(request):
+            if super().has_permission(request):
+                return HttpResponseRedirect(_staff_door(request))
             raise PermissionDenied("The admin is for staff.")
         query = urlencode({"next": request.GET.get("next") or resolve_url("admin:index")})
         return HttpResponseRedirect(f"{resolve_url(settings.LOGIN_URL)}?{query}")

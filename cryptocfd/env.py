@@ -80,6 +80,8 @@ class Environment:
     # Address of the mail server, in django-environ's notation; empty writes files to DATA_DIR/mail.
     email_url: str
     email_from: str
+    # Whether the admin opens to staff with a second factor only.
+    staff_second_factor: bool
     # Dotted name of a django-sms backend; empty writes files to DATA_DIR/sms.
     sms_backend: str
     # How often sign-in links may be asked for: items of the form <count>/<s|m|h|d>.
@@ -242,6 +244,7 @@ def environment_load() -> Environment:
             env.str("LOG_LEVEL", default="") or ("INFO" if log_format == "json" else "WARNING")
         ).upper(),
         email_url=env.str("EMAIL_URL", default=""),
+        staff_second_factor=_boolean(env, "STAFF_SECOND_FACTOR", default=True),
         sms_backend=env.str("SMS_BACKEND", default=""),
         email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
         login_limits_per_address=env.list(

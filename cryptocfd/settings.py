@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.usersessions",
     "allauth.headless",
+    "allauth.mfa",
     "apps.common",
     "apps.notifications",
     "apps.auth",
@@ -223,6 +224,14 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "/trade/BTCUSDT"
 LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "apps.auth.services.adapter.AccountAdapter"
+MFA_ADAPTER = "apps.auth.services.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "CryptoCFD"
+# Browsers speak WebAuthn over HTTPS or with this very machine only; so does the server.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
+# Whether the admin asks staff for a second factor.
+STAFF_SECOND_FACTOR = ENVIRONMENT.staff_second_factor
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*"]

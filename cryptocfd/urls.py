@@ -12,6 +12,7 @@ from drf_spectacular.views import (
 
 from apps.auth.urls import page_urlpatterns as auth_pages
 from apps.market.urls import page_urlpatterns as market_pages
+from apps.notifications.urls import page_urlpatterns as notification_pages
 from apps.profile.urls import page_urlpatterns as profile_pages
 from cryptocfd.api_errors import ErrorsView
 from cryptocfd.api_root import ApiRootView
@@ -40,6 +41,7 @@ urlpatterns = [
     # Before the admin, whose last route takes every address below its own; sign-in replaces some of them.
     path("", include(auth_pages)),
     path("", include(profile_pages)),
+    path("", include(notification_pages)),
     path("", include(site_pages)),
     path("", include(market_pages)),
     path("admin/", admin.site.urls),

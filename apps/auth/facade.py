@@ -8,11 +8,12 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.urls import reverse
 
 from apps.auth import selectors
 from apps.auth.choices import LinkOrigin
-from apps.auth.services import identities, links, users
+from apps.auth.services import factors, identities, links, users
 from apps.auth.services.identities import AuthenticatedUser
 from apps.auth.services.users import UserInfo
 
@@ -22,6 +23,7 @@ __all__ = [
     "UserInfo",
     "login_link_create",
     "session_user",
+    "staff_door",
     "token_user",
     "user_by_id",
     "user_by_session",
@@ -37,6 +39,14 @@ class ConsoleLink:
     url: str
     # UTC.
     expires_at: datetime
+
+
+def staff_door(request: HttpRequest) -> str:
+    """Return the path that staff must take before the admin opens: to their second factor; empty if it is open."""
+    if not settings.STAFF_SECOND_FACTOR or factors.factor_moments(request):
+        return ""
+    name = "mfa_reauthenticate" if factors.factor_is_set_up(request.user) else "mfa_index"
+    return f"{reverse(name)}?{urlencode({'next': request.get_full_path()})}"
 
 
 def login_link_create(email: str) -> ConsoleLink:

@@ -254,3 +254,42 @@ class ApiKey(models.Model):
     @override
     def __str__(self) -> str:
         return self.public_id
+
+
+class KnownClient(models.Model):
+    """A kind of client that a person has signed in with, so that a new one can be told about."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    # SHA-256 of the User-Agent without its version numbers, hexadecimal.
+    client_sha256 = models.CharField(max_length=64, editable=False)
+    seen_at = models.DateTimeField("last signed in", editable=False)
+
+    class Meta:
+        db_table = "accounts_known_client"
+        constraints = (
+            models.UniqueConstraint(
+                name="accounts_known_client_once", fields=("user", "client_sha256")
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class EmailChange(models.Model):
+    """A person's former address; kept as long as the person, so that staff can undo a theft."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    old_email = models.EmailField("former address", max_length=254, editable=False)
+    new_email = models.EmailField("new address", max_length=254, editable=False)
+    ip = models.GenericIPAddressField("changed from", null=True, editable=False)
+    changed_at = models.DateTimeField("changed", default=timezone.now, editable=False)
+
+    class Meta:
+        db_table = "accounts_email_change"
+        ordering = ("-id",)
+
+    @override
+    def __str__(self) -> str:
+        return str(self.pk)

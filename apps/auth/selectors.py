@@ -32,6 +32,11 @@ def user_get(*, user_id: int) -> User | None:
     return User.objects.filter(pk=user_id).first()
 
 
+def user_by_email(*, email: str) -> User | None:
+    """Return the user of an address."""
+    return User.objects.filter(email=email.lower()).first()
+
+
 def login_link_by_token(*, token_sha256: str) -> LoginLink | None:
     """Return the link with that token, dead or alive."""
     return LoginLink.objects.filter(token_sha256=token_sha256).first()

@@ -35,6 +35,7 @@ class VerifyQuerySerializer(serializers.Serializer[Any]):
 
     token = serializers.CharField(max_length=128)
     code = serializers.CharField(max_length=16, required=False, default="")
+    factor = serializers.CharField(max_length=16, required=False, default="")
 
 
 class UserSerializer(serializers.Serializer[Any]):

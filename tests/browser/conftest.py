@@ -94,6 +94,7 @@ def running(home: Path, feeds: str) -> Iterator[Product]:
         "EMAIL_URL": "",
         # Every journey starts as a guest of its own.
         "GUEST_LIMITS_PER_IP": "1000/h",
+        "STAFF_SECOND_FACTOR": "true",
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
     }

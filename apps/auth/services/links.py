@@ -21,6 +21,7 @@ from django.utils import timezone
 from apps.auth import selectors
 from apps.auth.choices import LinkOrigin
 from apps.auth.models import LoginLink, User
+from apps.auth.services.factors import factor_code_require
 from apps.auth.services.guests import guest_keep
 from apps.auth.services.link_secrets import (
     code_digest,
@@ -151,11 +152,13 @@ def login_link_preview(*, token: str, presence: Presence) -> LinkPreview:
     return LinkPreview(email_masked=_masked(link.email), needs_code=not _is_known(link, presence))
 
 
-def login_link_use(*, token: str, presence: Presence) -> UsedLink:
+def login_link_use(*, token: str, presence: Presence, factor: str = "") -> UsedLink:
     """Use a link up and return whom it signs in.
 
+    ``factor`` is the code of the second factor of a client without pages; browsers are asked for it on the next page.
+
     Errors: LinkError LINK_INVALID, LINK_USED, LINK_SUPERSEDED, LINK_EXPIRED, LINK_LOCAL_ONLY,
-    LINK_NEEDS_CODE, CODE_INVALID, CODE_TRIES_EXCEEDED, USER_INACTIVE.
+    LINK_NEEDS_CODE, CODE_INVALID, CODE_TRIES_EXCEEDED, USER_INACTIVE; those of factor_code_require.
     """
     link = _live_link(token=token)
     _require_place(link, presence)
@@ -167,6 +170,11 @@ def login_link_use(*, token: str, presence: Presence) -> UsedLink:
                 http_status=403,
             )
         _require_code(link, presence.code)
+    if not presence.is_page:
+        # Before its use, so that a client that did not know can ask its owner and come again.
+        user = selectors.user_by_email(email=link.email)
+        if user is not None:
+            factor_code_require(user=user, code=factor)
     return _use(link, presence)
 
 

@@ -1,6 +1,6 @@
 """Opens and ends sessions: a browser's own, or one for a client that holds an access token.
 
-Both go through allauth's `perform_login`, so that a further step of sign-in cannot be passed by.
+A browser goes through allauth's `perform_login`, which asks for the second factor on a page of its own.
 """
 
 from datetime import timedelta
@@ -17,7 +17,6 @@ from apps.auth.models import User
 from apps.auth.services.devices import device_add, device_end_of_life
 from apps.auth.services.identities import session_cache
 from apps.auth.services.refresh import TokenPair, pair_first
-from apps.auth.services.step_up import proof_note
 
 
 def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
@@ -27,9 +26,7 @@ def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> 
     response: HttpResponse = perform_login(
         request, user, email_verification="none", redirect_url=redirect_path
     )
-    if request.user.is_authenticated:
-        proof_note(request)
-    # An end that later saves do not move.
+    # With a second factor the person is not signed in yet, and this is the session that waits for it. An end that later saves do not move.
     request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
     return response
 
@@ -44,7 +41,8 @@ def client_sign_in(*, request: HttpRequest, user: User, ip: str | None) -> Token
     request.session = selectors.session_store()
     request.user = AnonymousUser()
     try:
-        perform_login(request, user, email_verification="none")
+        # Past allauth's stages: the caller has seen to the second factor (factor_code_require, or a session that had it).
+        get_adapter(request).login(request, user)
         expires_at = device_end_of_life()
         request.session.set_expiry(expires_at)
         request.session.save()

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from allauth.account.authentication import get_authentication_records
 from django.http import HttpRequest
 
 from apps.auth import selectors
+from apps.auth.services.factors import factor_is_set_up, factor_moments
 from apps.auth.services.pins import pin_check
 from apps.common.clock import now_us
 from apps.common.errors import ServiceError
@@ -25,10 +25,13 @@ def proof_note(request: HttpRequest) -> None:
 
 
 def proof_is_fresh(request: HttpRequest) -> bool:
-    """Return whether this browser has proved who is there within five minutes, by link, code or second factor."""
-    records = get_authentication_records(request, request.user)
-    moments = [record["at"] for record in records] + [request.session.get(PROVED_AT, 0)]
-    return _now_s() - max(moments) < FRESH_SECONDS
+    """Return whether this browser has proved who is there within five minutes, by its second factor, else by link or code."""
+    if factor_is_set_up(request.user):
+        # The mailbox alone proves nothing for who has decided that it must not be enough.
+        moments = factor_moments(request)
+    else:
+        moments = [request.session.get(PROVED_AT, 0)]
+    return _now_s() - max(moments, default=0) < FRESH_SECONDS
 
 
 def step_up_check(

@@ -88,6 +88,9 @@ class VerifyView(APIView):
             OpenApiParameter(
                 "code", str, description="The code of the mail, if a browser asked for the link."
             ),
+            OpenApiParameter(
+                "factor", str, description="The code of the second factor, if the person has one."
+            ),
         ],
         responses=enveloped(ClientSessionSerializer, failures=(400, 403, 410)),
     )
@@ -95,7 +98,11 @@ class VerifyView(APIView):
         query = VerifyQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         presence = presence_of(request, code=query.validated_data["code"], is_page=False)
-        used = login_link_use(token=query.validated_data["token"], presence=presence)
+        used = login_link_use(
+            token=query.validated_data["token"],
+            presence=presence,
+            factor=query.validated_data["factor"],
+        )
         plain = request._request  # noqa: SLF001 - DRF's only way to the request that carries the session.
         session = client_sign_in(request=plain, user=used.user, ip=client_ip(request))
         return Response(success(ClientSessionSerializer(session).data))

@@ -1,0 +1,90 @@
+"""The page on which people say what they are told, by which way and when."""
+
+from zoneinfo import available_timezones
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.generic import View
+
+from apps.notifications import selectors
+from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
+from apps.notifications.services.wishes import ReachWish, preferences_set, reach_set
+
+_ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
+
+
+class ReachForm(forms.Form):
+    """Language, time zone and quiet hours."""
+
+    language = forms.ChoiceField(choices=settings.LANGUAGES)
+    time_zone = forms.ChoiceField(choices=_ZONES)
+    quiet_from = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
+    quiet_until = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
+
+
+def _field(event: NoticeEvent, channel: Channel) -> str:
+    return f"{event.value}-{channel.value}"
+
+
+@method_decorator(never_cache, name="dispatch")
+class NotificationsPage(LoginRequiredMixin, View):
+    """Shows the preferences and takes new ones."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        reach = selectors.reach_get(user_id=request.user.pk or 0)
+        form = ReachForm(
+            initial={
+                "language": reach.language,
+                "time_zone": reach.time_zone,
+                "quiet_from": f"{reach.quiet_from // 60:02}:{reach.quiet_from % 60:02}",
+                "quiet_until": f"{reach.quiet_until // 60:02}:{reach.quiet_until % 60:02}",
+            }
+        )
+        return self._page(request, form, status=200)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = ReachForm(request.POST)
+        if not form.is_valid():
+            return self._page(request, form, status=400)
+        user_id = request.user.pk or 0
+        quiet_from, quiet_until = form.cleaned_data["quiet_from"], form.cleaned_data["quiet_until"]
+        wish = ReachWish(
+            language=form.cleaned_data["language"],
+            time_zone=form.cleaned_data["time_zone"],
+            quiet_from=quiet_from.hour * 60 + quiet_from.minute,
+            quiet_until=quiet_until.hour * 60 + quiet_until.minute,
+        )
+        reach_set(user_id=user_id, wish=wish)
+        on = {
+            (event, channel): _field(event, channel) in request.POST
+            for event in NoticeEvent
+            for channel in Channel
+        }
+        preferences_set(user_id=user_id, on=on)
+        return redirect("settings-notifications")
+
+    def _page(self, request: HttpRequest, form: ReachForm, *, status: int) -> HttpResponse:
+        user_id = request.user.pk or 0
+        channels = selectors.channels_on(user_ids=[user_id])
+        rows = [
+            {
+                "label": event.label,
+                "cells": [
+                    {
+                        "field": _field(event, channel),
+                        "label": f"{event.label} by {channel.label}",
+                        "is_on": channel in channels[user_id, event],
+                        "is_forced": channel in rule.forced,
+                    }
+                    for channel in Channel
+                ],
+            }
+            for event, rule in EVENT_RULES.items()
+        ]
+        context = {"form": form, "rows": rows, "channels": list(Channel)}
+        return render(request, "settings/notifications.html", context, status=status)
