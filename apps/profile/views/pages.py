@@ -42,7 +42,7 @@ class KycForm(forms.Form):
     birth_date = forms.DateField(widget=forms.DateInput({"type": "date", "autocomplete": "bday"}))
     country = forms.RegexField(
         r"\A[A-Za-z]{2}\Z",
-        help_text="Two letters, such as DE",
+        label="Country (two letters, such as DE)",
         error_messages={"invalid": "Two letters, such as DE."},
         widget=forms.TextInput({"autocomplete": "country", "maxlength": 2}),
     )
