@@ -22,12 +22,12 @@ LOG_RULES: Final[Mapping[str, str]] = {
     "engine": (
         "~stream:exness ~stream:exness:* ~stream:exnessReceive ~stream:exnessReceive:* ~engine:* "
         f"{_CONNECT} +evalsha +eval +script|load +xadd +xread +xrange +xrevrange +xtrim +xinfo|stream +exists "
-        "+get +set +del +incr +pexpire +hget +hgetall +hset +hdel"
+        "+get +set +del +incr +incrby +pexpire +hget +hgetall +hset +hdel"
     ),
     # Quotes go in; candles are made of what stands there.
     "feed": (
         "~stream:exness ~stream:exness:* ~feed:* %R~engine:layout "
-        f"{_CONNECT} +xadd +xread +xrange +xinfo|stream +exists +hgetall +eval +get +set +del +incr +pexpire"
+        f"{_CONNECT} +xadd +xread +xrange +xinfo|stream +exists +hgetall +eval +get +set +del +incr +incrby +pexpire"
     ),
     # Its process also sends cash commands.
     "projector": (
