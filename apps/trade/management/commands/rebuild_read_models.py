@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
 from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
@@ -12,9 +12,19 @@ class Command(BaseCommand):
     help = "Drops the ledger and the read models and builds them again from the journal."
 
     @override
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--update",
+            action="store_true",
+            help="after an update that adds to the read models: they may differ from before",
+        )
+
+    @override
+    def handle(self, *_args: Any, **options: Any) -> None:
         before = read_models_digest()
         count = read_models_rebuild()
         after = read_models_digest()
         verdict = "equal to before" if before == after else "DIFFERENT from before"
         self.stdout.write(f"{count} outputs read, tables are {verdict} ({after})")
+        if before != after and not options["update"]:
+            raise CommandError("The read models were not what the journal says; they are now.")
