@@ -1,0 +1,25 @@
+"""What a call may raise."""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """The platform refused a request; branch on `code`, show `message` to people."""
+
+    def __init__(self, status: int, envelope: dict[str, Any]) -> None:
+        self.status = status
+        # Stable; docs/ERRORS.md of the platform lists them all.
+        self.code = str(envelope.get("code", "UNKNOWN"))
+        self.message = str(envelope.get("message", ""))
+        # The numbers behind the sentence.
+        self.data: dict[str, Any] = envelope.get("data") or {}
+        self.request_id = str(envelope.get("requestId", ""))
+        super().__init__(f"{self.code}: {self.message}")
+
+
+class OutcomeUnknownError(Exception):
+    """Nobody has answered in time, again and again: ask `request(request_id)` what became of it, or send it again under that id."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"the outcome of request {request_id!r} is unknown")

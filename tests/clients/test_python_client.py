@@ -1,0 +1,205 @@
+"""The Python client against the running platform: exact numbers, retries that never trade twice, a stream that misses nothing."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.product import Client as Visitor
+from tests.integration.product import Product
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "clients" / "python"))
+
+from cryptocfd_client import (  # noqa: E402 - it is a package of its own and not installed here.
+    AccountEvent,
+    AccountSnapshot,
+    ApiError,
+    AsyncClient,
+    Client,
+    OutcomeUnknownError,
+    PriceUpdate,
+    Stream,
+    Token,
+)
+from cryptocfd_client.requests import REMOVE, write  # noqa: E402 - as above.
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Product]:
+    product = Product()
+    try:
+        yield product.start()
+    finally:
+        product.close()
+
+
+@pytest.fixture(scope="module")
+def visitors(product: Product) -> list[Visitor]:
+    # All at once: a management command takes a while on a busy machine.
+    return product.clients(8)
+
+
+@pytest.fixture
+def visitor(visitors: list[Visitor]) -> Visitor:
+    """A user of whom no other test knows."""
+    visitor = visitors.pop()
+    visitor.post("/auth/ensure-user")
+    return visitor
+
+
+@pytest.fixture
+def client(product: Product, visitor: Visitor) -> Iterator[Client]:
+    with Client(product.url, Token(visitor.token)) as client:
+        yield client
+
+
+def test_an_order_lives_and_every_number_is_exact(client: Client) -> None:
+    seen = client.preview("BTC", "buy", "0.01", 10)
+    order = client.create_order("BTC", "buy", Decimal("0.01"), 10, request_id="mine")
+    client.modify_order(order["orderId"], take_profit=order["price"] * 2)
+    (listed,) = client.open_orders()["message"]
+    client.modify_order(order["orderId"], take_profit=REMOVE)
+    closed = client.close_order(order["orderId"])["order"]
+
+    assert seen["isAccepted"] is True
+    assert (order["requestId"], order["quantity"]) == ("mine", Decimal("0.01000"))
+    assert listed["takeProfit"] == order["price"] * 2
+    assert client.balance()["message"] == closed["balance"]
+    assert (
+        closed["balance"]
+        == Decimal(10_000) - order["commission"] + closed["pnl"] - closed["commission"]
+    )
+    assert client.request("mine")["answer"]["orderId"] == order["orderId"]
+
+
+def test_refusals_are_told_by_their_code(client: Client) -> None:
+    with pytest.raises(ApiError) as refused:
+        client.create_order("BTC", "buy", "0.01", 1000)
+
+    assert (refused.value.status, refused.value.code) == (400, "LEVERAGE_INVALID")
+    assert refused.value.data["leverageMax"] > 0
+    with pytest.raises(TypeError, match="float"):
+        client.create_order("BTC", "buy", 0.01, 10)
+
+
+def test_the_async_client_has_the_same_calls(product: Product, visitor: Visitor) -> None:
+    async def trade() -> tuple[Any, Any]:
+        async with AsyncClient(product.url, Token(visitor.token)) as client:
+            order = await client.create_order("ETH", "sell", "0.1", 5)
+            return order, await client.close_all()
+
+    order, closed = asyncio.run(trade())
+
+    assert [row["orderId"] for row in closed["orders"]] == [order["orderId"]]
+
+
+class Flaky(httpx.BaseTransport):
+    """Hands requests on and loses the first answers, as a broken line does."""
+
+    def __init__(self, losses: int) -> None:
+        self._inner = httpx.HTTPTransport()
+        self.losses = losses
+        self.sent: list[bytes] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request.content)
+        response = self._inner.handle_request(request)
+        if self.losses:
+            self.losses -= 1
+            response.read()
+            response.close()
+            raise httpx.ReadError("the line broke")
+        return response
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def flaky(client: Client, url: str, losses: int) -> Flaky:
+    transport = Flaky(losses)
+    client._http.close()
+    client._http = httpx.Client(base_url=url, transport=transport)
+    return transport
+
+
+def test_a_lost_answer_is_asked_for_again_and_trades_once(product: Product, client: Client) -> None:
+    transport = flaky(client, product.url, losses=2)
+
+    order = client.create_order("BTC", "buy", "0.01", 10)
+
+    assert len(transport.sent) == 3
+    assert len(set(transport.sent)) == 1
+    assert [row["orderId"] for row in client.open_orders()["message"]] == [order["orderId"]]
+
+
+def test_what_stays_unknown_is_named(product: Product, client: Client, monkeypatch) -> None:
+    monkeypatch.setattr("cryptocfd_client.rest._PAUSE_S", 0.01)
+    flaky(client, product.url, losses=5)
+
+    with pytest.raises(OutcomeUnknownError) as unknown:
+        client.create_order("BTC", "buy", "0.01", 10, request_id="lost")
+
+    assert unknown.value.request_id == "lost"
+    assert client.request("lost")["status"] == "accepted"
+
+
+def test_a_write_has_an_id_of_its_own() -> None:
+    first, second = write("/trade/cancelAll", {}), write("/trade/cancelAll", {})
+
+    assert first.request_id != second.request_id
+    assert first.request_id.encode() in first.body
+
+
+def test_the_stream_resumes_without_a_gap(
+    product: Product, client: Client, visitor: Visitor
+) -> None:
+    account = client.balance()["accountId"]
+
+    async def until(stream: Stream, kind: type, count: int) -> list[Any]:
+        found: list[Any] = []
+        async with asyncio.timeout(60):
+            async for update in stream:
+                if isinstance(update, kind):
+                    found.append(update)
+                if len(found) == count:
+                    break
+        return found
+
+    stream = Stream(product.socket_url, token=visitor.token, prices=["BTCUSDT"], accounts=[account])
+    prices = asyncio.run(until(stream, PriceUpdate, 2))
+    snapshots = asyncio.run(
+        until(Stream(product.socket_url, visitor.token, (), [account]), AccountSnapshot, 1)
+    )
+    resumed = Stream(product.socket_url, visitor.token, (), [account], {account: snapshots[0].seq})
+    order = client.create_order("BTC", "buy", "0.01", 10)
+    client.close_order(order["orderId"])
+    events = asyncio.run(until(resumed, AccountEvent, 2))
+
+    assert all(price.bid < price.ask for price in prices)
+    assert [event.data["type"] for event in events] == ["PositionOpened", "PositionClosed"]
+    assert [event.seq for event in events] == [snapshots[0].seq + 1, snapshots[0].seq + 2]
+    assert resumed.last_seq == {account: snapshots[0].seq + 2}
+
+
+def test_the_bot_runs(product: Product, visitor: Visitor) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, str(REPOSITORY / "examples" / "moving_average_bot.py")),
+            *("--url", product.url, "--token", visitor.token, "--steps", "1"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert any(words in done.stdout for words in ("nothing to do", "buy 0.001", "sell 0.001"))
