@@ -31,7 +31,8 @@ def _pause_s(attempt: int, response: httpx.Response | None) -> float:
     """Return how long to wait: what the server says, else longer each time, spread so that clients do not come together."""
     if response is not None and (after := response.headers.get("Retry-After", "")).isdigit():
         return float(after)
-    return min(_PAUSE_S_MAX, _PAUSE_S * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret.
+    longest_s = min(_PAUSE_S_MAX, _PAUSE_S * float(2**attempt))
+    return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret.
 
 
 def _data(response: httpx.Response) -> Any:
