@@ -126,7 +126,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 # The pages are in English; messages to people are in their language.
 USE_I18N = True
-LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # --- storage ----------------------------------------------------------------------------------------------------------

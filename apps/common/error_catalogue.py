@@ -71,6 +71,15 @@ _EDGE: Final = (
     _edge("KEY_NETWORK_FORBIDDEN", 403, "The API key may not be used from this network address."),
     _edge("GUEST_FORBIDDEN", 403, "Guests may not do this: tell an e-mail address first."),
     _edge("STEP_UP_REQUIRED", 403, "This needs a sign-in of the last five minutes."),
+    _edge(
+        "SECOND_FACTOR_REQUIRED", 403, "This person has a second factor, and its code was not sent."
+    ),
+    _edge("SECOND_FACTOR_INVALID", 403, "The code of the second factor is wrong, old or used."),
+    _edge("EMAIL_CHANGE_INVALID", 400, "The link that proves a new address does not count here."),
+    _edge("EMAIL_TAKEN", 409, "Another account has this address."),
+    _edge(
+        "ACCOUNT_IN_USE", 409, "The account cannot be deleted while it holds positions or money."
+    ),
     _edge("PIN_NOT_SET", 403, "The device has no PIN yet."),
     _edge("PIN_REQUIRED", 403, "The device's PIN must be shown for this."),
     _edge(

@@ -1,5 +1,6 @@
 """The page on which people say what they are told, by which way and when."""
 
+from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
@@ -25,6 +26,12 @@ class ReachForm(forms.Form):
     time_zone = forms.ChoiceField(choices=_ZONES)
     quiet_from = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
     quiet_until = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(settings.LANGUAGES) == 1:
+            # Nothing to choose.
+            del self.fields["language"]
 
 
 def _field(event: NoticeEvent, channel: Channel) -> str:
@@ -54,7 +61,7 @@ class NotificationsPage(LoginRequiredMixin, View):
         user_id = request.user.pk or 0
         quiet_from, quiet_until = form.cleaned_data["quiet_from"], form.cleaned_data["quiet_until"]
         wish = ReachWish(
-            language=form.cleaned_data["language"],
+            language=form.cleaned_data.get("language", settings.LANGUAGE_CODE),
             time_zone=form.cleaned_data["time_zone"],
             quiet_from=quiet_from.hour * 60 + quiet_from.minute,
             quiet_until=quiet_until.hour * 60 + quiet_until.minute,
