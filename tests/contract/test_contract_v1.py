@@ -12,20 +12,6 @@ from apps.common.exact_json import json_decode
 from tests.apps.live import live_platform
 from tests.contract.contract_v1 import CONTRACT, Route
 
-# Routes of the table that nobody has landed yet; the list only becomes shorter, and is empty when the platform is complete.
-STILL_MISSING = {
-    "GET /candles/diagnostics",
-    "POST /candles/refresh",
-    "GET /accounts/live",
-    "POST /accounts/live",
-    "GET /kyc",
-    "POST /kyc",
-    "GET /accounts/{account_id}/deposits",
-    "POST /accounts/{account_id}/deposits",
-    "GET /accounts/{account_id}/withdrawals",
-    "POST /accounts/{account_id}/withdrawals",
-}
-
 
 @functools.cache
 def schema() -> dict[str, Any]:
@@ -38,7 +24,7 @@ def described(route: Route) -> dict[str, Any] | None:
     return found
 
 
-PRESENT = [route for route in CONTRACT if str(route) not in STILL_MISSING]
+PRESENT = CONTRACT
 
 
 def resolved(part: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +36,7 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 def test_every_route_of_the_table_exists() -> None:
     missing = {str(route) for route in CONTRACT if described(route) is None}
 
-    assert missing <= STILL_MISSING
+    assert missing == set()
 
 
 @pytest.mark.parametrize("route", PRESENT, ids=str)

@@ -6,6 +6,7 @@ The routes come from the document, so a new one is in the matrix by itself; what
 import base64
 import secrets
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,6 +32,7 @@ PUBLIC = {
     "GET /api/v1/prices/latest",
     "GET /api/v1/prices/dayAgo",
     "GET /api/v1/candles",
+    "GET /api/v1/candles/diagnostics",
 }
 # Open to all too, but a wrong token is answered like no token.
 REFRESH = "POST /api/v1/auth/mobile/refresh-token"
@@ -123,6 +125,7 @@ class Stage:
             "device_id": device.pk,
             "public_id": self.key.public_id,
             "cash_id": 1,
+            "statement_id": uuid4(),
             "request_id": "r-1",
             "symbol": "BTCUSDT",
             "type": "buy",
@@ -220,10 +223,14 @@ def test_s22_a_read_only_key_reads_what_is_its_own_and_writes_nothing(stage):
             answer = operation.send(Client(), **stage.signed(operation))
             codes[operation.name] = (answer.status_code, json_decode(answer.content).get("code"))
 
+    # Staff only, whoever asks and how.
+    assert codes.pop("POST /api/v1/candles/refresh")[0] == 403
     refused = {"KEY_FORBIDDEN", "KEY_SCOPE_MISSING"}
     writes = {name: code for name, code in codes.items() if not name.startswith("GET ")}
+    # Both reckon and change nothing of the account.
     assert {name for name, (_, code) in writes.items() if code not in refused} == {
-        "POST /api/v1/trade/preview"
+        "POST /api/v1/trade/preview",
+        "POST /api/v1/accounts/{account_id}/statements",
     }
     reads = {name: code for name, code in codes.items() if name.startswith("GET ")}
     assert reads["GET /api/v1/balance"] == (200, None)

@@ -1,5 +1,6 @@
 """What the owners of accounts are told about the engine's events, as wishes for the notifications app."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,6 +11,8 @@ from apps.notifications.facade import NoticeEvent, Wish
 from apps.trade.models import Account
 from engine.messages import events as ev
 from engine.values import CloseReason, Direction, text_from_scaled
+
+logger = logging.getLogger(__name__)
 
 _LEVEL_DECIMALS: Final = 2
 _CLOSINGS: Final[Mapping[CloseReason, NoticeEvent]] = {
@@ -45,9 +48,10 @@ def notice_wishes(outputs: Sequence[Output]) -> list[Wish]:
             event=told_as,
             # Events of an account are counted without a gap, so this names one for ever.
             key=f"engine:{event.account}:{event.seq}",
-            facts={"account": str(event.account), **_facts(event)},
+            facts={"account": str(event.account), **facts},
         )
         for event, told_as in told
+        if (facts := _facts(event)) is not None
     ]
 
 
@@ -59,7 +63,8 @@ def _told_as(event: ev.Event) -> NoticeEvent | None:
     return _ALARMS.get(type(event))
 
 
-def _facts(event: ev.AccountEvent) -> dict[str, str]:
+def _facts(event: ev.AccountEvent) -> dict[str, str] | None:
+    """Return what the words of an event are about; None when there are no words for it."""
     if isinstance(event, ev.MarginCallRaised | ev.StopOutStarted):
         return {
             # Basis points of a ratio are hundredths of a per cent.
@@ -67,16 +72,20 @@ def _facts(event: ev.AccountEvent) -> dict[str, str]:
             "equity": text_from_scaled(event.equity_micros, MICRO_DECIMALS),
             "margin": text_from_scaled(event.used_margin_micros, MICRO_DECIMALS),
         }
+    if not isinstance(event, ev.PositionOpened | ev.PositionClosed):
+        return {}
+    try:
+        fill = _fill(event)
+    except market.SymbolUnknownError:
+        # A journal may know instruments that the catalogue does not, after a restore for example: its record is kept
+        # whole, whether or not there are words for it.
+        logger.warning("nobody is told of a fill", extra={"symbol": event.symbol})
+        return None
+    side = _side(event.direction, is_closing=isinstance(event, ev.PositionClosed))
     if isinstance(event, ev.PositionOpened):
-        return {**_fill(event), "side": _side(event.direction, is_closing=False)}
-    if isinstance(event, ev.PositionClosed):
-        net_micros = event.pnl_micros - event.commission_micros
-        return {
-            **_fill(event),
-            "side": _side(event.direction, is_closing=True),
-            "pnl": text_from_scaled(net_micros, MICRO_DECIMALS),
-        }
-    return {}
+        return {**fill, "side": side}
+    net_micros = event.pnl_micros - event.commission_micros
+    return {**fill, "side": side, "pnl": text_from_scaled(net_micros, MICRO_DECIMALS)}
 
 
 def _fill(event: ev.PositionOpened | ev.PositionClosed) -> dict[str, str]:
