@@ -14,6 +14,7 @@ from django.views.generic import View
 
 from apps.notifications import selectors
 from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
+from apps.notifications.models import Reach
 from apps.notifications.services.wishes import ReachWish, preferences_set, reach_set
 
 _ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
@@ -36,6 +37,11 @@ class ReachForm(forms.Form):
 
 def _field(event: NoticeEvent, channel: Channel) -> str:
     return f"{event.value}-{channel.value}"
+
+
+def _channels(reach: Reach) -> list[Channel]:
+    """Return the ways by which somebody can be reached: a number counts once its owner has confirmed it."""
+    return [c for c in Channel if c is not Channel.SMS or reach.phone_confirmed_at is not None]
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -70,14 +76,15 @@ class NotificationsPage(LoginRequiredMixin, View):
         on = {
             (event, channel): _field(event, channel) in request.POST
             for event in NoticeEvent
-            for channel in Channel
+            for channel in _channels(selectors.reach_get(user_id=user_id))
         }
         preferences_set(user_id=user_id, on=on)
         return redirect("settings-notifications")
 
     def _page(self, request: HttpRequest, form: ReachForm, *, status: int) -> HttpResponse:
         user_id = request.user.pk or 0
-        channels = selectors.channels_on(user_ids=[user_id])
+        on = selectors.channels_on(user_ids=[user_id])
+        channels = _channels(selectors.reach_get(user_id=user_id))
         rows = [
             {
                 "label": event.label,
@@ -85,13 +92,13 @@ class NotificationsPage(LoginRequiredMixin, View):
                     {
                         "field": _field(event, channel),
                         "label": f"{event.label} by {channel.label}",
-                        "is_on": channel in channels[user_id, event],
+                        "is_on": channel in on[user_id, event],
                         "is_forced": channel in rule.forced,
                     }
-                    for channel in Channel
+                    for channel in channels
                 ],
             }
             for event, rule in EVENT_RULES.items()
         ]
-        context = {"form": form, "rows": rows, "channels": list(Channel)}
+        context = {"form": form, "rows": rows, "channels": channels}
         return render(request, "settings/notifications.html", context, status=status)
