@@ -112,6 +112,8 @@ def _uvicorn_run(
         ws_max_size=_SOCKET_MESSAGE_BYTES_MAX,
         # Compression costs 300 KiB per connection and little is gained on small frames.
         ws_per_message_deflate=False,
+        # Longer than clients keep an idle connection (five seconds in httpx), so that none is closed under a request on its way.
+        timeout_keep_alive=75,
         log_config=None,
         access_log=False,
         server_header=False,
