@@ -156,8 +156,8 @@ nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories e
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
-.PHONY: check format-check ruff imports tidy types migrations openapi fix
-check: format-check ruff imports tidy types migrations openapi ## Runs every static check.
+.PHONY: check format-check ruff imports tidy types migrations openapi documents fix
+check: format-check ruff imports tidy types migrations openapi documents ## Runs every static check.
 
 format-check: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet .
@@ -179,6 +179,9 @@ migrations: $(VENV)/.dev
 
 openapi: $(VENV)/.dev
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file $(VENV)/openapi.yaml
+
+documents: $(VENV)/.dev
+	$(BIN)/python manage.py document_security --check
 
 fix: $(VENV)/.dev ## Formats the tree and repairs what ruff can.
 	$(BIN)/ruff check --fix --quiet . || true

@@ -164,8 +164,9 @@ def _carry_out(effect: OutboxEffect) -> None:
         # What a task has written stands or falls with the mark.
         with transaction.atomic():
             task(**effect.payload)
-            effect.done_at = timezone.now()
-            effect.save(update_fields=["done_at"])
+            # What is done needs its arguments no more, and they may name people.
+            effect.done_at, effect.payload = timezone.now(), {}
+            effect.save(update_fields=["done_at", "payload"])
     except Exception as error:
         # Whatever it is: the row keeps it, and the next attempt comes by itself.
         logger.exception("an effect failed", extra={"effect": effect.pk, "task": effect.task})

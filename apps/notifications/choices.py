@@ -30,6 +30,7 @@ class NoticeEvent(models.TextChoices):
     TAKE_PROFIT_HIT = "take_profit_hit", "Take profit hit"
     MARGIN_CALL = "margin_call", "Margin call"
     STOP_OUT = "stop_out", "Stop-out"
+    LIQUIDATED = "liquidated", "Isolated position liquidated"
     DEPOSIT = "deposit", "Deposit"
     WITHDRAWAL = "withdrawal", "Withdrawal"
     KYC = "kyc", "Identity check"
@@ -65,6 +66,7 @@ EVENT_RULES: Final[dict[NoticeEvent, EventRule]] = {
     NoticeEvent.TAKE_PROFIT_HIT: EventRule(_MAIL),
     NoticeEvent.MARGIN_CALL: EventRule(_BOTH, is_urgent=True),
     NoticeEvent.STOP_OUT: EventRule(_BOTH, is_urgent=True),
+    NoticeEvent.LIQUIDATED: EventRule(_BOTH, is_urgent=True),
     NoticeEvent.DEPOSIT: EventRule(_MAIL),
     NoticeEvent.WITHDRAWAL: EventRule(_MAIL, forced=_MAIL),
     NoticeEvent.KYC: EventRule(_MAIL),

@@ -5,10 +5,20 @@ Other apps enter here only. Call it in the transaction of what happened: the mes
 
 from collections.abc import Mapping, Sequence
 
+from apps.notifications import selectors
 from apps.notifications.choices import NoticeEvent
+from apps.notifications.services.letters import letter_write, mail_task
 from apps.notifications.services.telling import Wish, tell
 
-__all__ = ["NoticeEvent", "Wish", "notify", "notify_all"]
+__all__ = [
+    "NoticeEvent",
+    "Wish",
+    "language_of",
+    "letter_write",
+    "mail_task",
+    "notify",
+    "notify_all",
+]
 
 
 def notify(
@@ -30,3 +40,8 @@ def notify(
 def notify_all(wishes: Sequence[Wish]) -> None:
     """Tell many people, or one person many things, by a few statements."""
     tell(wishes)
+
+
+def language_of(user_id: int) -> str:
+    """Return the language that a person has chosen, the site's own without a choice."""
+    return selectors.reach_get(user_id=user_id).language

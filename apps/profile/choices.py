@@ -1,9 +1,14 @@
 """Words with a fixed meaning in this app; they are stored, so they never change their spelling."""
 
+from typing import Final
+
 from django.db import models
 
 from engine.values import AccountKind as EngineAccountKind
 from engine.values import CashKind as EngineCashKind
+
+# How play money comes: the method of cash requests that no person has asked for.
+DEMO_METHOD: Final = "demo"
 
 
 class AccountKind(models.TextChoices):

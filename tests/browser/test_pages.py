@@ -194,7 +194,7 @@ def mailed_code(mail_dir: Path, address: str) -> str:
     """Wait for a mail to an address and return its code."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        for mail in mail_dir.glob("*"):
+        for mail in mail_dir.glob("*.eml"):
             head, _, body = mail.read_text().partition("\n\n")
             # Not in the head: a number of a process may have six digits too.
             if address in head and (found := re.search(r"\b\d{6}\b", body)):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cryptocfd.management.commands.document_security import REQUIREMENTS, document
+from cryptocfd.management.commands.document_security import DOCUMENT, REQUIREMENTS, document
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_every_requirement_is_listed_with_tests_that_exist() -> None:
     text = document()
 
+    assert (ROOT / DOCUMENT).read_text() == text, "run `make schema`"
     assert sorted(REQUIREMENTS) == list(range(1, 51))
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
     assert len(named) > 50

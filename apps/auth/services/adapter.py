@@ -6,6 +6,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import record_authentication
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop
 from typing_extensions import override
 
 from apps.auth.models import User
@@ -16,11 +17,11 @@ from apps.notifications.facade import NoticeEvent, notify
 
 # allauth's names for what happened to a second factor, in the words of our message.
 _FACTOR_NEWS = {
-    "mfa/email/totp_activated": "An authenticator app was added",
-    "mfa/email/totp_deactivated": "The authenticator app was removed",
-    "mfa/email/webauthn_added": "A passkey was added",
-    "mfa/email/webauthn_removed": "A passkey was removed",
-    "mfa/email/recovery_codes_generated": "New recovery codes were made",
+    "mfa/email/totp_activated": gettext_noop("An authenticator app was added"),
+    "mfa/email/totp_deactivated": gettext_noop("The authenticator app was removed"),
+    "mfa/email/webauthn_added": gettext_noop("A passkey was added"),
+    "mfa/email/webauthn_removed": gettext_noop("A passkey was removed"),
+    "mfa/email/recovery_codes_generated": gettext_noop("New recovery codes were made"),
 }
 _ADDED = {"mfa/email/totp_activated", "mfa/email/webauthn_added"}
 

@@ -8,21 +8,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.models import ApiKey, User
-from apps.auth.services.security_mails import security_mail_add
 from apps.common.errors import ServiceError
+from apps.common.sealing import cipher
+from apps.notifications.facade import NoticeEvent, notify
 from apps.profile.facade import account_for
 
 KEYS_MAX: Final = 20
 NETWORKS_MAX: Final = 20
 _SECRET_BYTES: Final = 32
+# What a key may do, in the words of the message about it.
+_SCOPES: Final = {
+    (True, True): gettext_noop("read, trade"),
+    (True, False): gettext_noop("read"),
+    (False, True): gettext_noop("trade"),
+    (False, False): gettext_noop("nothing"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,9 @@ class NewKey:
     secret: str
 
 
-def cipher() -> MultiFernet:
-    """Return the key ring that secrets are encrypted with; the first key encrypts, all of them decrypt."""
-    return MultiFernet([Fernet(key.strip()) for key in settings.API_KEY_KEYS.split(",")])
-
-
 @transaction.atomic
 def key_make(*, user_id: int, wish: KeyWish) -> NewKey:
-    """Make a key for an account of the user, who is told by mail.
+    """Make a key for an account of the user, who is told.
 
     Errors: AccountUnknownError; ServiceError GUEST_FORBIDDEN, KEYS_TOO_MANY, INVALID.
     """
@@ -90,14 +92,12 @@ def key_make(*, user_id: int, wish: KeyWish) -> NewKey:
         networks=_networks_checked(wish.networks),
         expires_at=_end_checked(wish.expires_at),
     )
-    security_mail_add(
-        user_id=user_id,
-        event="key_made",
-        key=f"key-made:{key.pk}",
-        name=key.name,
-        account=key.account_id,
-        may_trade=key.may_trade,
-    )
+    facts = {
+        "label": key.name,
+        "account": str(key.account_id),
+        "scopes": _SCOPES[key.may_read, key.may_trade],
+    }
+    notify(user_id, NoticeEvent.KEY_MADE, facts, f"key-made:{key.pk}")
     return NewKey(key=key, secret=secret)
 
 

@@ -12,8 +12,8 @@ from django.http import HttpRequest
 from typing_extensions import override
 
 from apps.auth.models import User
-from apps.auth.services.api_keys import cipher
 from apps.common.errors import ServiceError
+from apps.common.sealing import cipher
 
 # What counts as a second factor; recovery codes only stand in for one of these.
 FACTORS: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)

@@ -1,23 +1,22 @@
-"""Takes the wish to sign in: counts it against the limits and queues the mail.
+"""Takes the wish to sign in: counts it against the limits and writes it into the outbox.
 
-Whether the address is known plays no part: the same work is done, and the worker makes the link, so
-that its secrets are never in a queue.
+Whether the address is known plays no part, nor whether it has had its share of mails: the same row is written, and the worker
+decides what becomes of it. So neither the answer nor its time tells anything.
 """
 
+import secrets
 from dataclasses import dataclass
 
-import django_rq
 import redis
 from django.conf import settings
-from rq import Retry
 
 from apps.auth.choices import LinkOrigin
 from apps.auth.services.link_secrets import sha256_hex
+from apps.auth.services.login_mails import login_link_make
+from apps.common.clock import now_us
 from apps.common.errors import ServiceError
+from apps.common.outbox import outbox_add
 from apps.common.rate_limits import rate_limit_wait_us, rate_limits_parse
-
-# By name, since tasks stand above services.
-_MAIL_JOB = "apps.auth.tasks.login_mail_send"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class LoginWish:
     next_path: str
     # Address of the network, None if it has none.
     ip: str | None
+    # Language of the mail to an address that has no account yet.
+    language: str = "en"
 
 
 class LoginLimitError(ServiceError):
@@ -41,11 +42,11 @@ class LoginLimitError(ServiceError):
 
 
 class LoginUnavailableError(ServiceError):
-    """The queue or the counters cannot be reached."""
+    """The counters cannot be reached."""
 
 
 def login_request(*, wish: LoginWish) -> None:
-    """Queue the mail with a sign-in link.
+    """Have a sign-in link mailed.
 
     An address that has had its share of mails gets no further one, and its last link stays valid;
     the caller cannot tell, since that would also tell whether somebody else asked for that address.
@@ -65,26 +66,11 @@ def login_request(*, wish: LoginWish) -> None:
                 data={"retryAfterSeconds": wait_s},
                 retry_after_s=wait_s,
             )
-        if rate_limit_wait_us(
-            key=f"login:address:{sha256_hex(email)}",
-            limits=rate_limits_parse(settings.LOGIN_LIMITS_PER_ADDRESS),
-        ):
-            return
-        django_rq.get_queue("default").enqueue(
-            _MAIL_JOB,
-            kwargs={
-                "email": email,
-                "origin": wish.origin.value,
-                "nonce_sha256": sha256_hex(wish.nonce) if wish.nonce else "",
-                "next_path": wish.next_path,
-                "asked_ip": wish.ip,
-            },
-            # A mail that could not leave in time would only surprise.
-            ttl=settings.LOGIN_LINK_SECONDS,
-            retry=Retry(max=3),
-            result_ttl=0,
-            # rq's own description would write the address into its log.
-            description="sign-in mail",
+        is_held_back = bool(
+            rate_limit_wait_us(
+                key=f"login:address:{sha256_hex(email)}",
+                limits=rate_limits_parse(settings.LOGIN_LIMITS_PER_ADDRESS),
+            )
         )
     except redis.RedisError as error:
         raise LoginUnavailableError(
@@ -92,3 +78,17 @@ def login_request(*, wish: LoginWish) -> None:
             "sign-in is not available at the moment: try again in a minute",
             http_status=503,
         ) from error
+    name = f"sign-in-{secrets.token_hex(12)}"
+    outbox_add(
+        login_link_make,
+        key=name,
+        name=name,
+        email=email,
+        origin=wish.origin.value,
+        nonce_sha256=sha256_hex(wish.nonce) if wish.nonce else "",
+        next_path=wish.next_path,
+        asked_ip=wish.ip,
+        asked_at_us=now_us(),
+        language=wish.language,
+        is_held_back=is_held_back,
+    )

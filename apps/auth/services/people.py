@@ -1,5 +1,6 @@
 """Changes of a person: the name, the address, and the end of the account."""
 
+import secrets
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,20 +9,24 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core import signing
-from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
 
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import ApiKey, Device, EmailChange, KnownClient, LoginLink, User
 from apps.auth.services.devices import device_end
 from apps.auth.services.users import address_verified, user_sign_out_everywhere
 from apps.common.errors import ServiceError
-from apps.common.outbox import outbox_add, outbox_task
+from apps.common.models import OutboxEffect
+from apps.common.outbox import outbox_add
 from apps.common.people import person_forget, person_obstacles
-from apps.notifications.facade import NoticeEvent, notify
+from apps.notifications.facade import (
+    NoticeEvent,
+    language_of,
+    letter_write,
+    mail_task,
+    notify,
+)
 
 # Where nobody's mail goes (RFC 2606).
 _DELETED_DOMAIN = "deleted.invalid"
@@ -43,26 +48,30 @@ def email_change_ask(*, user: User, new_email: str) -> None:
     token = signing.dumps(
         {"user": user.pk, "old": user.email, "new": new_email.strip().lower()}, salt=_CHANGE_SALT
     )
-    now = timezone.now()
-    outbox_add(email_change_send, key=f"email-change:{user.pk}:{now.isoformat()}", token=token)
+    name = f"{_change_prefix(user.pk)}{secrets.token_hex(12)}"
+    outbox_add(email_change_send, key=name, name=name, token=token, language=language_of(user.pk))
 
 
-@outbox_task
-def email_change_send(*, token: str) -> None:
-    """Send the link that proves a new address."""
-    wish = signing.loads(token, salt=_CHANGE_SALT, max_age=CHANGE_SECONDS)
+def _change_prefix(user_id: int) -> str:
+    return f"email-change-{user_id}-"
+
+
+@mail_task
+def email_change_send(*, name: str, token: str, language: str) -> None:
+    """Send the link that proves a new address, unless it has ended meanwhile."""
+    try:
+        wish = signing.loads(token, salt=_CHANGE_SALT, max_age=CHANGE_SECONDS)
+    except signing.BadSignature:
+        return
     # The host comes from the settings: a forged Host header must not lead the link elsewhere.
     url = f"{settings.PUBLIC_URL}{reverse('settings-email')}?{urlencode({'token': token})}"
-    context = {"url": url, "wish": wish, "minutes": CHANGE_SECONDS // 60}
-    message = EmailMultiAlternatives(
-        subject=render_to_string("auth/mail/email_change_subject.txt", context).strip(),
-        body=render_to_string("auth/mail/email_change.txt", context),
-        to=[wish["new"]],
+    letter_write(
+        template="auth/mail/email_change",
+        context={"url": url, "new": wish["new"], "minutes": CHANGE_SECONDS // 60},
+        to=wish["new"],
+        name=name,
+        language=language,
     )
-    message.attach_alternative(
-        render_to_string("auth/mail/email_change.html", context), "text/html"
-    )
-    message.send()
 
 
 @transaction.atomic
@@ -134,6 +143,8 @@ def person_own_forget(user_id: int) -> None:
     emails = list(User.objects.filter(pk=user_id).values_list("email", flat=True))
     LoginLink.objects.filter(email__in=emails).delete()
     LoginLink.objects.filter(user_id=user_id).delete()
+    # Their payloads name the new address.
+    OutboxEffect.objects.filter(key__startswith=_change_prefix(user_id)).delete()
     for model in (EmailAddress, Authenticator, KnownClient, EmailChange, ApiKey, Device):
         model._default_manager.filter(user_id=user_id).delete()  # noqa: SLF001 - the documented way for any model.
 

@@ -13,12 +13,13 @@ from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import Device
 from apps.auth.services.devices import device_end
-from apps.auth.services.security_mails import security_mail_add
 from apps.common.errors import ServiceError
+from apps.notifications.facade import NoticeEvent, notify
 
 TRIES: Final = 5
 TRIES_IN_ALL: Final = 10
@@ -86,15 +87,10 @@ def pin_check(*, device: Device, pin: str) -> None:
 def _wrong(device: Device) -> None:
     with transaction.atomic():
         if device.pin_attempts == TRIES:
-            security_mail_add(
-                user_id=device.user_id,
-                event="pin_locked",
-                key=f"pin-locked:{device.pk}:{device.pin_locked_until}",
-                device=device.name,
-                minutes=LOCK // timedelta(minutes=1),
-            )
-        if device.pin_attempts >= TRIES_IN_ALL:
-            device_end(device=device, reason=DeviceEnd.PIN)
+            _tell(device, gettext_noop("for 15 minutes"), f"{device.pin_locked_until}")
+        # Of tries that came in at once, the first to end the device tells it.
+        if device.pin_attempts >= TRIES_IN_ALL and device_end(device=device, reason=DeviceEnd.PIN):
+            _tell(device, gettext_noop("for good, and the device is signed out"), "ended")
     if device.pin_attempts == TRIES or device.pin_attempts >= TRIES_IN_ALL:
         raise _locked(device)
     left = (TRIES if device.pin_attempts < TRIES else TRIES_IN_ALL) - device.pin_attempts
@@ -104,6 +100,11 @@ def _wrong(device: Device) -> None:
         http_status=403,
         data={"triesLeft": left},
     )
+
+
+def _tell(device: Device, until: str, moment: str) -> None:
+    facts = {"device": device.name or "?", "until": until}
+    notify(device.user_id, NoticeEvent.PIN_LOCKED, facts, f"pin-locked:{device.pk}:{moment}")
 
 
 def _locked(device: Device) -> ServiceError:

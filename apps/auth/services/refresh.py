@@ -2,7 +2,7 @@
 
     use of the live token       it is marked by one UPDATE, and its successor is written in the same transaction
     again within ten seconds    the same successor: the answer was lost, or a client asked twice at once
-    again later                 somebody has a copy: the device is signed out and its owner is told by mail
+    again later                 somebody has a copy: the device is signed out and its owner is told
 
 A successor is derived from the token, a random salt and a key of the server, so the same one can be given again although
 only digests are stored.
@@ -24,9 +24,9 @@ from apps.auth.choices import DeviceEnd
 from apps.auth.models import Device, RefreshToken, User
 from apps.auth.services.devices import device_end
 from apps.auth.services.link_secrets import sha256_hex, token_new
-from apps.auth.services.security_mails import security_mail_add
 from apps.auth.services.users import UserInfo, user_info
 from apps.common.errors import ServiceError
+from apps.notifications.facade import NoticeEvent, notify
 
 GRACE: Final = timedelta(seconds=10)
 
@@ -56,8 +56,8 @@ def pair_first(*, device: Device, user: User) -> TokenPair:
     return _pair(device=device, user=user, token=token, expires_at=_write(device, token))
 
 
-def pair_next(*, refresh_token: str) -> TokenPair:
-    """Use a refresh token and return the next pair.
+def pair_next(*, refresh_token: str, ip: str | None = None) -> TokenPair:
+    """Use a refresh token and return the next pair; ``ip`` is the network address that shows it.
 
     Errors: ServiceError REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED (both 401).
     """
@@ -69,15 +69,15 @@ def pair_next(*, refresh_token: str) -> TokenPair:
             token = _successor(refresh_token, used.salt)
             Device.objects.filter(pk=device.pk).update(seen_at=timezone.now())
             return _pair(device=device, user=user, token=token, expires_at=_write(device, token))
-    return _pair_again(refresh_token, digest)
+    return _pair_again(refresh_token, digest, ip)
 
 
-def _pair_again(refresh_token: str, digest: str) -> TokenPair:
+def _pair_again(refresh_token: str, digest: str, ip: str | None) -> TokenPair:
     known = RefreshToken.objects.select_related("device").filter(token_sha256=digest).first()
     if known is None or known.used_at is None or known.device.ended_at is not None:
         raise _invalid()
     if timezone.now() - known.used_at > GRACE:
-        _theft(known.device)
+        _theft(known.device, ip)
         raise ServiceError(
             "REFRESH_TOKEN_REUSED",
             "this refresh token was used before, so somebody may have a copy: the device is signed out; sign in again",
@@ -92,14 +92,10 @@ def _pair_again(refresh_token: str, digest: str) -> TokenPair:
 
 
 @transaction.atomic
-def _theft(device: Device) -> None:
+def _theft(device: Device, ip: str | None) -> None:
     if device_end(device=device, reason=DeviceEnd.REUSE):
-        security_mail_add(
-            user_id=device.user_id,
-            event="refresh_reused",
-            key=f"refresh-reused:{device.pk}",
-            device=device.name,
-        )
+        facts = {"device": device.name or "?", "ip": ip or "?"}
+        notify(device.user_id, NoticeEvent.TOKEN_REUSED, facts, f"refresh-reused:{device.pk}")
 
 
 def _arguments(digest: str) -> dict[str, object]:

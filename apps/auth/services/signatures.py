@@ -25,10 +25,10 @@ from django.utils import timezone
 
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.models import ApiKey
-from apps.auth.services.api_keys import cipher
 from apps.common.clock import now_us
 from apps.common.errors import ServiceError
 from apps.common.rate_limits import once_for
+from apps.common.sealing import cipher
 
 KEY_HEADER: Final = "X-Key-Id"
 TIMESTAMP_HEADER: Final = "X-Timestamp"

@@ -91,7 +91,7 @@ class RefreshTokenView(APIView):
             limits=rate_limits_parse(settings.REFRESH_LIMITS_PER_IP),
             what="tokens were refreshed from your network",
         )
-        pair = pair_next(refresh_token=body.validated_data["refreshToken"])
+        pair = pair_next(refresh_token=body.validated_data["refreshToken"], ip=client_ip(request))
         return Response(success(ClientSessionSerializer(pair).data))
 
 

@@ -1,14 +1,12 @@
 """Opens trading accounts in the engine and finds the one that is meant; balances are read from the engine, never from here."""
 
-from typing import Final
-
 from django.conf import settings
 from django.db import transaction
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.errors import ServiceError
 from apps.profile import selectors
-from apps.profile.choices import CashKind
+from apps.profile.choices import DEMO_METHOD, CashKind
 from apps.profile.groups import DEFAULT_GROUP
 from apps.profile.models import TradingAccount
 from apps.profile.selectors import AccountInfo, account_info
@@ -18,8 +16,6 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.messages.views import AccountQuery, AccountView
 from engine.values import AccountKind, Actor, micros_from_text
-
-DEMO_METHOD: Final = "demo"
 
 
 class AccountUnknownError(ServiceError):

@@ -14,8 +14,9 @@ from django.utils import timezone
 from apps.common.clock import datetime_from_us
 from apps.common.engine_gateway import engine_gateway
 from apps.profile import selectors
-from apps.profile.choices import CashKind, CashState
+from apps.profile.choices import DEMO_METHOD, CashKind, CashState
 from apps.profile.models import CashOutbox, CashRequest, TradingAccount
+from apps.profile.services.notices import cash_tell
 from engine.messages.commands import PostCash
 from engine.messages.events import CashRefused
 from engine.messages.rejects import RejectCode
@@ -150,14 +151,16 @@ def cash_decided(
     code: RejectCode | None,
     decided_at_us: int,
 ) -> None:
-    """Move the state of the request behind an outbox row, in the caller's transaction.
+    """Move the state of the request behind an outbox row and tell its owner, in the caller's transaction.
 
     Nothing happens for cash that did not start here.
     """
     state = CashState.REFUSED if code else _STATE_BY_KIND[kind]
     behind = CashOutbox.objects.filter(account_id=account_id, cash_seq=cash_seq)
-    CashRequest.objects.filter(pk__in=behind.values("request_id")).update(
+    requests = CashRequest.objects.filter(pk__in=behind.values("request_id"))
+    requests.update(
         state=state,
         code=code.value if code else "",
         decided_at=datetime_from_us(decided_at_us),
     )
+    cash_tell(requests.exclude(method=DEMO_METHOD).select_related("account"))

@@ -11,12 +11,11 @@ from apps.common.errors import ServiceError
 from apps.common.money import number_from_micros
 from apps.common.rate_limits import rate_limit_require, rate_limits_parse
 from apps.profile import selectors
-from apps.profile.choices import AccountKind, CashKind
+from apps.profile.choices import DEMO_METHOD, AccountKind, CashKind
 from apps.profile.groups import DEFAULT_GROUP
 from apps.profile.models import CashRequest, TradingAccount
 from apps.profile.selectors import AccountInfo, account_info
 from apps.profile.services.accounts import (
-    DEMO_METHOD,
     AccountUnknownError,
     account_open,
     account_view,

@@ -9,11 +9,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.common.errors import ServiceError
+from apps.common.outbox import Effect, outbox_add_all, outbox_task
 from apps.profile import selectors
 from apps.profile.choices import AccountKind, KycState
 from apps.profile.groups import DEFAULT_GROUP
 from apps.profile.models import KycFile, TradingAccount
 from apps.profile.selectors import AccountInfo, account_info
+from apps.profile.services.notices import kyc_tell
 
 LIVE_ACCOUNTS_MAX: Final = 5
 AGE_MIN: Final = 18
@@ -107,6 +109,7 @@ def kyc_submit(*, user_id: int, wish: KycWish) -> KycFile:
             "expires_at": None,
         },
     )
+    kyc_tell(file, KycState.SUBMITTED)
     return file
 
 
@@ -130,12 +133,32 @@ def kyc_decide(*, file_id: int, staff_id: int, is_approved: bool, reason: str) -
     file.decided_at, file.decided_by_id, file.reason = now, staff_id, reason
     file.expires_at = now + _APPROVED_FOR if is_approved else None
     file.save()
+    kyc_tell(file, KycState(file.state))
     if is_approved:
+        outbox_add_all([_expiry(file)])
         TradingAccount.objects.filter(
             user_id=file.user_id, kind=AccountKind.LIVE, is_approved=False
         ).update(is_approved=True)
         selectors.accounts_forget(user_id=file.user_id)
     return file
+
+
+def _expiry(file: KycFile) -> Effect:
+    at = file.expires_at.isoformat() if file.expires_at else ""
+    return Effect(
+        task=kyc_expiry_tell,
+        key=f"kyc-expiry:{file.pk}:{at}",
+        payload={"file_id": file.pk, "expires_at": at},
+        due_at=file.expires_at,
+    )
+
+
+@outbox_task
+def kyc_expiry_tell(*, file_id: int, expires_at: str) -> None:
+    """Tell a person that the approval has ended, if it is still the one that was to end then."""
+    file = KycFile.objects.filter(pk=file_id, state=KycState.APPROVED).first()
+    if file is not None and file.expires_at and file.expires_at.isoformat() == expires_at:
+        kyc_tell(file, KycState.EXPIRED)
 
 
 @transaction.atomic

@@ -29,6 +29,7 @@ from apps.profile.selectors import account_info
 from apps.profile.services.accounts import AccountUnknownError, account_view
 from apps.profile.services.cash import cash_request_create, cash_request_send, cash_send_all
 from apps.profile.services.kyc import LIMITS, kyc_state
+from apps.profile.services.notices import cash_tell
 from apps.profile.services.payments import provider_for
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
@@ -78,6 +79,7 @@ def deposit_request(*, wish: CashWish) -> CashRequest:
         )
         request.reference = f"D{request.pk}"
         request.save(update_fields=["reference"])
+        cash_tell([request])
     return request
 
 
@@ -133,7 +135,8 @@ def request_cancel(*, user_id: int, account_id: int, cash_id: int, kind: CashKin
     account = _own_live(user_id=user_id, account_id=account_id)
     with transaction.atomic():
         request = (
-            CashRequest.objects.select_for_update()
+            CashRequest.objects.select_for_update(of=("self",))
+            .select_related("account")
             .filter(pk=cash_id, account=account, kind=kind)
             .first()
         )
@@ -200,6 +203,7 @@ def _give_up(request: CashRequest) -> None:
         request.state = CashState.CANCELLED
         request.decided_at = timezone.now()
         request.save(update_fields=["state", "decided_at"])
+        cash_tell([request])
     elif request.state == CashState.RESERVED:
         request.state = CashState.RETURNING
         request.save(update_fields=["state"])

@@ -18,6 +18,7 @@ from apps.auth.models import Device, RefreshToken
 from apps.auth.services.identities import session_cache
 from apps.common.models import OutboxEffect
 from apps.common.outbox import outbox_run
+from apps.notifications.models import Delivery
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -167,10 +168,11 @@ def test_s10_a_token_shown_again_ends_the_family_and_its_owner_is_told(mailoutbo
     assert code(refresh(second["refreshToken"])) == (401, "REFRESH_TOKEN_INVALID")
     assert ask("POST", "/verify-user", second).status_code == 401
     assert Device.objects.get().end_reason == DeviceEnd.REUSE
-    outbox_run(OutboxEffect.objects.get().pk)
+    outbox_run(OutboxEffect.objects.get(key__endswith=":mail").pk)
     assert [(m.to, m.subject) for m in mail.outbox] == [
-        (["alice@example.com"], "A device of yours was signed out")
+        (["alice@example.com"], "A stolen session was ended")
     ]
+    assert "127.0.0.1" in mail.outbox[0].body
 
 
 def test_s10_parallel_replays_end_the_family_once():
@@ -181,7 +183,7 @@ def test_s10_parallel_replays_end_the_family_once():
     answers = in_parallel(10, lambda: refresh(pair["refreshToken"]).status_code)
 
     assert answers == [401] * 10
-    assert OutboxEffect.objects.count() == 1
+    assert OutboxEffect.objects.filter(key__endswith=":mail").count() == 1
 
 
 def test_s10_another_device_lives_on():
@@ -316,7 +318,8 @@ def test_s11_of_200_parallel_wrong_pins_five_are_evaluated(evaluated):
     assert len(evaluated) == 5
     assert answers.count((423, "PIN_LOCKED")) == 196
     assert answers.count((403, "PIN_WRONG")) == 4
-    assert OutboxEffect.objects.filter(key__startswith="pin-locked").count() == 1
+    told = OutboxEffect.objects.filter(key__startswith="message:pin-locked:")
+    assert told.filter(key__endswith=":mail").count() == 1
 
 
 def test_s11_the_right_pin_is_refused_while_locked_and_taken_after(evaluated):
@@ -348,6 +351,11 @@ def test_s11_ten_wrong_pins_sign_the_device_out(evaluated):
 
     assert answers == [(403, "PIN_WRONG")] * 4 + [(423, "PIN_LOCKED")]
     assert Device.objects.get().end_reason == DeviceEnd.PIN
+    told = Delivery.objects.filter(event="pin_locked", channel="mail").order_by("id")
+    assert [row.facts["until"] for row in told] == [
+        "for 15 minutes",
+        "for good, and the device is signed out",
+    ]
     assert pin_check(pair, "1234").status_code == 401
     assert refresh(pair["refreshToken"]).status_code == 401
 

@@ -5,16 +5,22 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.auth.choices import LinkOrigin
 from apps.auth.models import User
+from apps.auth.services.links import Presence, login_link_use
+from apps.auth.services.login_requests import LoginWish, login_request
+from apps.auth.services.people import email_change_ask
 from apps.common.models import OutboxEffect
 from apps.common.outbox import outbox_run, outbox_try_again
 from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
@@ -211,7 +217,7 @@ from pathlib import Path
 import django
 django.setup()
 from apps.common.outbox import outbox_run
-effect, moment = int(sys.argv[1]), sys.argv[2]
+moment = sys.argv[1]
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 if moment == "before":
@@ -223,55 +229,94 @@ elif moment == "server-has-it":
     import smtplib
     sendmail = smtplib.SMTP.sendmail
     smtplib.SMTP.sendmail = lambda *args, **kwargs: (sendmail(*args, **kwargs), die())
-outbox_run(effect)
+# A process for each, since none survives its effect.
+for effect in map(int, sys.argv[2:]):
+    if not (child := os.fork()):
+        outbox_run(effect)
+        os._exit(0)
+    print(-os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def worker_run(effect: OutboxEffect, moment: str, folder: Path, email_url: str = "") -> int:
-    """Carry an effect out in a process of its own; returns how that ended."""
+def workers_die(moment: str, folder: Path, *, email_url: str = "") -> list[OutboxEffect]:
+    """Let a worker be killed in the middle of each effect that waits; returns those."""
+    effects = list(OutboxEffect.objects.filter(done_at=None).order_by("id"))
     base = connection.settings_dict
     names = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "tests.apps.notifications.worker_settings",
         "TEST_DATABASE": repr({name: base[name] for name in names}),
         "TEST_MESSAGES": str(folder),
+        "TEST_KEYS": settings.API_KEY_KEYS,
         "EMAIL_URL": email_url,
         "LOG_LEVEL": "CRITICAL",
     }
-    return subprocess.run(
-        [sys.executable, "-c", WORKER, str(effect.pk), moment],
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, moment, *(str(effect.pk) for effect in effects)],
         env=environment,
         cwd=ROOT,
-        check=False,
-        timeout=60,
-    ).returncode
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == [str(signal.SIGKILL.value)] * len(effects), done.stderr
+    return effects
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_mail_and_sms_leave_exactly_once_when_the_worker_is_killed_in_the_middle(
+def test_mail_and_sms_of_each_event_leave_exactly_once_when_the_worker_is_killed_in_the_middle(
     person, files, moment
 ):
     phone_of(person)
-    notify(person.pk, NoticeEvent.STOP_OUT, FACTS, "engine:1001:58")
+    for event in NoticeEvent:
+        for channel in Channel:
+            Preference.objects.create(user=person, event=event, channel=channel, is_on=True)
+        notify(person.pk, event, FACTS, f"k:{event}")
 
-    for effect in OutboxEffect.objects.order_by("id"):
-        assert worker_run(effect, moment, files) == -signal.SIGKILL
-        effect.refresh_from_db()
-        assert effect.done_at is None
+    died = workers_die(moment, files)
+    assert len(died) == len(NoticeEvent) * len(Channel)
+    assert not OutboxEffect.objects.exclude(done_at=None).exists()
     carry_out_all()
     carry_out_all()
 
-    assert len(list((files / "mail").glob("*.eml"))) == 1
-    assert len(list((files / "sms").glob("*.txt"))) == 1
-    assert OutboxEffect.objects.filter(done_at__isnull=False).count() == 2
+    assert len(list((files / "mail").glob("*.eml"))) == len(NoticeEvent)
+    assert len(list((files / "sms").glob("*.txt"))) == len(NoticeEvent)
+    assert not OutboxEffect.objects.filter(done_at=None).exists()
+    subjects = Counter(
+        message_from_bytes(letter.read_bytes(), policy=policy.default)["Subject"]
+        for letter in (files / "mail").glob("*.eml")
+    )
+    assert set(subjects.values()) == {1}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_letter_with_a_secret_leaves_exactly_once_too(person, files, moment, stream_prefix):
+    login_request(wish=LoginWish("other@example.com", LinkOrigin.CLIENT, "", "", ip=None))
+    # The first step, which makes the link.
+    outbox_run(OutboxEffect.objects.get().pk)
+    email_change_ask(user=person, new_email="new@example.com")
+
+    assert len(workers_die(moment, files)) == 2
+    carry_out_all()
+    carry_out_all()
+
+    letters = [
+        message_from_bytes(letter.read_bytes(), policy=policy.default)
+        for letter in (files / "mail").glob("*.eml")
+    ]
+    assert sorted(letter["To"] for letter in letters) == ["new@example.com", "other@example.com"]
+    login = next(letter for letter in letters if letter["To"] == "other@example.com")
+    token = re.search(r"token=(\S+)", login.get_body(("plain",)).get_content())[1]
+    presence = Presence(nonce="", code="", is_page=False, is_local=False, ip=None)
+    assert login_link_use(token=token, presence=presence).user.email == "other@example.com"
 
 
 def test_a_mail_that_a_server_has_taken_is_not_sent_again(person, settings, caplog):
     with MailServer() as server:
         notify(person.pk, NoticeEvent.DEPOSIT, FACTS, "deposit:1")
-        effect = OutboxEffect.objects.get()
         url = f"smtp://127.0.0.1:{server.port}"
-        assert worker_run(effect, "server-has-it", Path(), url) == -signal.SIGKILL
+        (effect,) = workers_die("server-has-it", Path(), email_url=url)
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
 

@@ -1,6 +1,7 @@
 """Real money: KYC, live accounts, deposits and withdrawals with four eyes, on a real engine (S-12, S-16, S-20, S-21, S-37)."""
 
 import threading
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,9 @@ from rest_framework.test import APIClient
 from apps.auth.models import User
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode
+from apps.common.models import OutboxEffect
+from apps.common.outbox import outbox_run
+from apps.notifications.models import Delivery
 from apps.profile.choices import CashState, KycState
 from apps.profile.models import CashOutbox, CashRequest, KycFile, TradingAccount
 from apps.profile.services.cash import cash_send_all
@@ -18,6 +22,7 @@ from apps.profile.services.kyc import kyc_decide
 from apps.profile.services.payments import provider_for
 from apps.profile.services.requests import request_approve, request_return
 from apps.profile.tasks import CashRelay
+from apps.trade.services.projection.rebuild import read_models_rebuild
 
 pytestmark = pytest.mark.integration
 
@@ -379,3 +384,73 @@ def test_a_way_to_pay_that_is_not_offered_is_refused(settings):
 
     with pytest.raises(ServiceError, match="expected one of bank"):
         provider_for("test")
+
+
+# --- what people are told ---------------------------------------------------------------------------------------------
+
+
+def told(event: str) -> list[tuple[str, ...]]:
+    """Return the mails about an event in their order: amount or reason, and the state."""
+    rows = Delivery.objects.filter(event=event, channel="mail").order_by("id")
+    return [(row.facts.get("amount", row.facts.get("reason")), row.facts["state"]) for row in rows]
+
+
+def test_each_state_of_a_deposit_and_a_withdrawal_is_told_once(desk):
+    desk.open()
+    cancelled = data(desk.ask("deposits", 5, key="cancelled"))["id"]
+    desk.client.delete(f"{API}/accounts/{desk.account}/deposits/{cancelled}")
+    desk.pay_in("250.50")
+    kept = data(desk.ask("withdrawals", 50, key="kept"))["id"]
+    desk.approve(kept)
+    returned = data(desk.ask("withdrawals", "0.10", key="returned"))["id"]
+    desk.settle()
+    request_return(cash_id=returned, staff_id=desk.first.pk)
+    desk.settle()
+    read_models_rebuild()
+
+    assert told("deposit") == [
+        ("5.00", "requested"),
+        ("5.00", "cancelled"),
+        ("250.50", "requested"),
+        ("250.50", "settled"),
+    ]
+    assert told("withdrawal") == [
+        ("50.00", "waiting for approval"),
+        ("50.00", "settled"),
+        ("0.10", "waiting for approval"),
+        ("0.10", "returned to the account"),
+    ]
+    receivers = set(Delivery.objects.values_list("user", flat=True))
+    assert receivers == {desk.user.pk}
+
+
+def test_each_state_of_a_kyc_file_is_told_and_its_expiry_when_it_comes(desk):
+    desk.client.post(f"{API}/kyc", IDENTITY)
+    file = KycFile.objects.get()
+    kyc_decide(file_id=file.pk, staff_id=desk.first.pk, is_approved=False, reason="blurred")
+    desk.client.post(f"{API}/kyc", IDENTITY)
+    kyc_decide(file_id=file.pk, staff_id=desk.first.pk, is_approved=True, reason="")
+
+    end = OutboxEffect.objects.get(key__startswith="kyc-expiry:")
+    file.refresh_from_db()
+    assert end.due_at == file.expires_at
+    outbox_run(end.pk)
+
+    assert told("kyc") == [
+        ("", "submitted"),
+        ("blurred", "rejected"),
+        ("", "submitted"),
+        ("", "approved"),
+        ("", "expired"),
+    ]
+
+
+def test_an_approval_that_was_renewed_does_not_expire_by_the_old_date(desk):
+    desk.client.post(f"{API}/kyc", IDENTITY)
+    file = KycFile.objects.get()
+    kyc_decide(file_id=file.pk, staff_id=desk.first.pk, is_approved=True, reason="")
+    KycFile.objects.update(expires_at=timezone.now() + timedelta(days=900))
+
+    outbox_run(OutboxEffect.objects.get(key__startswith="kyc-expiry:").pk)
+
+    assert [state for _, state in told("kyc")] == ["submitted", "approved"]

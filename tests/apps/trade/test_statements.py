@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.common.clock import now_us
 from apps.common.exact_json import json_decode
 from apps.common.models import OutboxEffect
+from apps.notifications.models import Delivery
 from apps.trade.models import HistoryEvent, StatementFile
 from apps.trade.services.statements.requests import statement_make
 from engine.values import InvariantError
@@ -101,6 +102,7 @@ def test_the_worker_makes_a_file_that_only_its_owner_gets(live, alice):
     early = alice.get(f"{path}/file")
     effect = OutboxEffect.objects.get(key=f"statement:{state['statementId']}")
     statement_make(**effect.payload)
+    statement_make(**effect.payload)
     charlie = live.client(live.user()[0])
 
     assert (asked.status_code, state["state"]) == (202, "waiting")
@@ -110,6 +112,12 @@ def test_the_worker_makes_a_file_that_only_its_owner_gets(live, alice):
     assert charlie.get(path).status_code == 404
     assert charlie.get(f"{path}/file").status_code == 404
     assert charlie.get(f"{alice.path}/statement", {"month": month()}).status_code == 404
+    told = Delivery.objects.get(event="statement_ready", channel="mail")
+    assert told.facts == {
+        "account": str(alice.account),
+        "period": exact(alice.get(path))["period"],
+        "path": f"{path}/file",
+    }
 
 
 def test_a_history_that_does_not_add_up_makes_no_statement(alice):

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 from apps.common.money import MICRO_DECIMALS
 from apps.common.outputs import Output
 from apps.market import facade as market
@@ -18,8 +20,10 @@ _LEVEL_DECIMALS: Final = 2
 _CLOSINGS: Final[Mapping[CloseReason, NoticeEvent]] = {
     CloseReason.STOP_LOSS: NoticeEvent.STOP_LOSS_HIT,
     CloseReason.TAKE_PROFIT: NoticeEvent.TAKE_PROFIT_HIT,
-    # An isolated position that is liquidated is its own stop-out; those of a stop-out were announced by that.
+    # Those of a stop-out were announced by that.
+    CloseReason.LIQUIDATION: NoticeEvent.LIQUIDATED,
     CloseReason.CLIENT: NoticeEvent.ORDER_FILLED,
+    CloseReason.OPERATOR: NoticeEvent.ORDER_FILLED,
     CloseReason.REVERSE: NoticeEvent.ORDER_FILLED,
     CloseReason.CLOSE_BY: NoticeEvent.ORDER_FILLED,
 }
@@ -99,4 +103,5 @@ def _fill(event: ev.PositionOpened | ev.PositionClosed) -> dict[str, str]:
 
 
 def _side(direction: Direction, *, is_closing: bool) -> str:
-    return "Buy" if (direction is Direction.LONG) is not is_closing else "Sell"
+    is_buy = (direction is Direction.LONG) is not is_closing
+    return gettext_noop("Buy") if is_buy else gettext_noop("Sell")

@@ -6,12 +6,14 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 
 from apps.common.errors import ServiceError
 from apps.common.outbox import outbox_add, outbox_task
+from apps.notifications.facade import NoticeEvent, notify
 from apps.profile.facade import AccountInfo
 from apps.trade.choices import StatementState
-from apps.trade.models import StatementFile
+from apps.trade.models import Account, StatementFile
 from apps.trade.services.shapes import Shape
 from apps.trade.services.statements.collect import (
     Period,
@@ -54,7 +56,7 @@ def statement_request(*, account: AccountInfo, period: Period, file_format: str)
 
 @outbox_task
 def statement_make(*, statement_id: str) -> None:
-    """Make a statement's file; making it again changes nothing. For the worker.
+    """Make a statement's file and tell its owner; making it again changes nothing. For the worker.
 
     Errors: InvariantError when the history does not add up; the statement is marked as failed then.
     """
@@ -75,6 +77,23 @@ def statement_make(*, statement_id: str) -> None:
         content=statement_file(statement, row.file_format),
         progress=len(statement.entries),
         state=StatementState.READY,
+    )
+    _tell(row)
+
+
+def _tell(row: StatementFile) -> None:
+    owner = Account.objects.filter(account=row.account).values_list("owner_id", flat=True).first()
+    if owner is None:
+        return
+    notify(
+        owner,
+        NoticeEvent.STATEMENT_READY,
+        {
+            "account": str(row.account),
+            "period": Period(row.start_us, row.end_us).text,
+            "path": reverse("account-statement-file", args=[row.account, row.id]),
+        },
+        f"statement-ready:{row.id}",
     )
 
 
