@@ -13,6 +13,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from apps.auth.facade import revocations_reader
+from apps.common.channel_reader import ChannelReader
 from apps.common.engine_gateway import EngineGateway, gateway_install
 from apps.common.outbox import OutboxRelay
 from apps.common.rate_limits import rate_limits_close
@@ -73,6 +75,7 @@ class EngineHost:
         self.progress = progress
         self.on_failure = on_failure
         self._gateway: EngineGateway | None = None
+        self._revocations: ChannelReader | None = None
         self._runners: list[Runner] = []
         self._parts: list[Part] = []
         self._bootstrap: Bootstrap | None = None
@@ -97,9 +100,13 @@ class EngineHost:
         gateway_install(self._gateway)
         await asyncio.to_thread(self._parts_start)
         await price_stream_start()
+        self._revocations = revocations_reader()
+        await self._revocations.start()
 
     async def web_stop(self) -> None:
         """Stop everything, prices and questions first, so that nobody asks a part that is gone."""
+        if self._revocations is not None:
+            await self._revocations.stop()
         await price_stream_stop()
         await rate_limits_close()
         await asyncio.to_thread(self._parts_stop)

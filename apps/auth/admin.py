@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.auth.models import LoginLink, User
+from apps.auth.services.revocations import sessions_forget
 from apps.auth.services.users import user_sign_out_everywhere
 from apps.common.read_only_admin import ReadOnlyAdmin
 
@@ -85,6 +86,8 @@ class UserAdmin(ModelAdmin):
             obj.email = obj.email.lower()
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)
+        # A closed door or lost rights count at once.
+        sessions_forget(user_id=obj.pk)
 
 
 @admin.register(LoginLink)

@@ -15,6 +15,7 @@ from apps.auth import selectors
 from apps.auth.choices import LinkOrigin
 from apps.auth.services import factors, identities, links, users
 from apps.auth.services.identities import AuthenticatedUser
+from apps.auth.services.revocations import revocations_reader
 from apps.auth.services.users import UserInfo
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ConsoleLink",
     "UserInfo",
     "login_link_create",
+    "revocations_reader",
     "session_user",
     "staff_door",
     "token_user",

@@ -15,9 +15,9 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from redis.asyncio import Redis
 
+from apps.common.channel_reader import ChannelReader
 from apps.common.errors import ServiceError
 from apps.common.money import number_from_scaled
-from apps.market.channel import ChannelReader
 from apps.market.clock import WallClock
 from apps.market.selectors import (
     InstrumentInfo,

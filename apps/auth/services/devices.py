@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.auth import selectors
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import Device, User
-from apps.auth.services.identities import session_cache
+from apps.auth.services.revocations import sessions_forget
 from apps.common.errors import ServiceError
 
 _NAME_CHARACTERS_MAX = 120
@@ -69,6 +69,5 @@ def device_end(*, device: Device, reason: DeviceEnd) -> bool:
         ended_at=timezone.now(), end_reason=reason, pin_hash=""
     )
     selectors.session_store().delete(device.session_key)
-    key = device.session_key
-    transaction.on_commit(lambda: session_cache.drop(key))
+    sessions_forget(user_id=device.user_id)
     return bool(ended)

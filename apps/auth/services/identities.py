@@ -2,7 +2,7 @@
 
 The signature of a token is checked each time. Whether the session behind it lives is read from
 PostgreSQL and believed for two seconds by this process, so that hot paths need no ORM; signing out
-in this process is seen at once, in another one within those two seconds.
+is seen at once, here and, by revocations.py, in other processes.
 """
 
 import time
@@ -62,6 +62,8 @@ class SessionCache:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._entries: dict[str, tuple[float, AuthenticatedUser | None]] = {}
+        # Counts what was forgotten: an answer that was read before that is not remembered after it.
+        self.forgotten = 0
 
     def get(self, session_key: str) -> AuthenticatedUser | Literal["missing"] | None:
         """Return the user, None for a session that has ended, "missing" if not remembered."""
@@ -70,19 +72,26 @@ class SessionCache:
             return _MISSING
         return entry[1]
 
-    def put(self, session_key: str, user: AuthenticatedUser | None) -> None:
-        """Remember an answer from now on."""
+    def put(self, session_key: str, user: AuthenticatedUser | None, *, forgotten: int) -> None:
+        """Remember an answer from now on, unless something was forgotten since its reading began with that count."""
+        if forgotten != self.forgotten:
+            return
         if len(self._entries) >= _CACHE_ENTRIES_MAX:
             # Everything is read again within two seconds anyway, so forgetting all is cheap.
             self._entries.clear()
         self._entries[session_key] = (self._clock() + SESSION_BELIEVED_SECONDS, user)
 
-    def drop(self, session_key: str) -> None:
-        """Forget one session."""
-        self._entries.pop(session_key, None)
+    def drop_user(self, user_id: int) -> None:
+        """Forget the sessions of one user."""
+        self.forgotten += 1
+        # A copy, since other threads add entries meanwhile.
+        for session_key, (_, user) in list(self._entries.items()):
+            if user is not None and user.id == user_id:
+                self._entries.pop(session_key, None)
 
     def clear(self) -> None:
         """Forget all sessions."""
+        self.forgotten += 1
         self._entries.clear()
 
 
@@ -94,6 +103,7 @@ def _now_us() -> int:
 
 
 def _session_load(session_key: str) -> AuthenticatedUser | None:
+    forgotten = session_cache.forgotten
     session = selectors.session_store(session_key=session_key)
     user = selectors.session_user(session=session)
     identity = None
@@ -107,7 +117,7 @@ def _session_load(session_key: str) -> AuthenticatedUser | None:
             expires_us=int(session.get_expiry_date().timestamp() * 1_000_000),
             is_guest=user.is_guest,
         )
-    session_cache.put(session_key, identity)
+    session_cache.put(session_key, identity, forgotten=forgotten)
     return identity
 
 

@@ -15,8 +15,8 @@ from django.utils import timezone
 from apps.auth import selectors
 from apps.auth.models import User
 from apps.auth.services.devices import device_add, device_end_of_life
-from apps.auth.services.identities import session_cache
 from apps.auth.services.refresh import TokenPair, pair_first
+from apps.auth.services.revocations import sessions_forget
 
 
 def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
@@ -61,15 +61,16 @@ def client_sign_in(*, request: HttpRequest, user: User, ip: str | None) -> Token
 
 
 def browser_sign_out(*, request: HttpRequest) -> None:
-    """End the session of a browser; sockets and requests of this process see it at once."""
-    session_key = request.session.session_key
+    """End the session of a browser; sockets and requests see it at once."""
+    user_id = request.user.pk
     get_adapter().logout(request)
-    if session_key:
-        session_cache.drop(session_key)
+    if user_id is not None:
+        sessions_forget(user_id=user_id)
 
 
 def _forget(request: HttpRequest) -> None:
-    session_key = request.session.session_key
-    if session_key:
+    user_id = request.user.pk
+    if request.session.session_key:
         request.session.flush()
-        session_cache.drop(session_key)
+    if user_id is not None:
+        sessions_forget(user_id=user_id)

@@ -6,6 +6,7 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from apps.auth.models import User
+from apps.auth.services.revocations import sessions_forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def users_seed() -> list[UserInfo]:
 
 
 def user_sign_out_everywhere(*, user: User) -> None:
-    """End every session and token of a user; all processes see it within two seconds."""
+    """End every session and token of a user; all processes see it at once."""
     # Sessions carry a hash of this value, so a new random one fits none of them.
     user.set_unusable_password()
     user.save(update_fields=["password"])
+    sessions_forget(user_id=user.pk)

@@ -15,7 +15,6 @@ from apps.auth.models import Device, EmailChange, User
 from apps.auth.selectors import user_get
 from apps.auth.services.clients import client_name
 from apps.auth.services.devices import device_revoke
-from apps.auth.services.identities import session_cache
 from apps.auth.services.people import (
     CHANGE_SECONDS,
     email_change_ask,
@@ -24,6 +23,7 @@ from apps.auth.services.people import (
     sessions_end_all,
     user_rename,
 )
+from apps.auth.services.revocations import sessions_forget
 from apps.auth.views.edge import client_ip
 from apps.common.errors import ServiceError
 from apps.common.people import person_export
@@ -98,7 +98,6 @@ class EmailPage(View):
         except ServiceError as error:
             context = {"form": AddressForm(), "error": error.message}
             return render(request, "settings/email.html", context, status=error.http_status)
-        session_cache.clear()
         return redirect("sign-in")
 
 
@@ -121,14 +120,13 @@ class DevicesPage(LoginRequiredMixin, View):
         user = _person(request)
         if "all" in request.POST:
             sessions_end_all(user=user)
-            session_cache.clear()
             return redirect("sign-in")
         if "device" in request.POST:
             device_revoke(user_id=user.pk, device_id=_number(request, "device"))
         else:
             row = get_object_or_404(UserSession, user=user, pk=_number(request, "browser"))
-            session_cache.drop(row.session_key)
             row.end()
+            sessions_forget(user_id=user.pk)
         return redirect("settings-devices")
 
 
@@ -172,5 +170,4 @@ class DeletePage(View):
         except ServiceError as error:
             context = {"error": f"The account cannot be deleted yet: {error.message}."}
             return render(request, "settings/delete.html", context, status=error.http_status)
-        session_cache.clear()
         return redirect("landing")

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 from django.conf import settings
 
+from apps.common.channel_reader import ChannelReader
 from apps.market.candles.builder import KEPT_MS
 from apps.market.candles.candle import Candle
-from apps.market.channel import ChannelReader
 from engine.messages.streams import candles_channel
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ EVENTS_WAITING_MAX: Final = 256
 # Missed events that are sent one by one to who comes back; beyond it a new snapshot is the shorter way.
 EVENTS_RESUMED_MAX: Final = 500
 AUTH_SECONDS: Final = 10.0
-# A session that has ended elsewhere is noticed within this time, plus the time that sessions are believed.
-RECHECK_SECONDS: Final = 2.0
+# A session that has ended, here or elsewhere, is noticed within this time; while no process hears of it, plus the two seconds
+# that sessions are believed.
+RECHECK_SECONDS: Final = 1.0
 # Messages beyond the rate that are refused one by one before the socket is closed.
 REFUSALS_MAX: Final = 200
 

@@ -271,8 +271,8 @@ def test_the_cache_believes_a_session_for_two_seconds():
     user = AuthenticatedUser(
         id=1, email="a@b.c", name="", is_staff=False, session_digest="", expires_us=1
     )
-    cache.put("key", user)
-    cache.put("ended", None)
+    cache.put("key", user, forgotten=0)
+    cache.put("ended", None, forgotten=0)
 
     now[0] += 1.999
     assert cache.get("key") is user

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
 from django.test import Client
+from redis.asyncio import Redis
 from rest_framework.test import APIClient
 
-from apps.auth.facade import login_link_create
+from apps.auth.facade import login_link_create, revocations_reader
 from apps.auth.services.identities import session_cache
 from apps.common.engine_gateway import engine_gateway
 from apps.common.exact_json import json_decode
@@ -327,8 +329,10 @@ def test_a_cookie_counts_from_our_own_pages_only(on_wire, alice, origin, is_know
     assert code == ("POSITION_UNKNOWN" if is_known else "NOT_AUTHENTICATED")
 
 
-def test_a_session_that_has_ended_closes_the_socket(on_wire, alice, monkeypatch):
-    monkeypatch.setattr(limits, "RECHECK_SECONDS", 0.02)
+@pytest.mark.alone
+def test_s32_a_session_that_another_process_ends_closes_the_socket_within_two_seconds(
+    on_wire, alice
+):
     browser = Client()
     browser.force_login(alice[0], backend=django_settings.AUTHENTICATION_BACKENDS[0])
     name = django_settings.SESSION_COOKIE_NAME
@@ -336,15 +340,38 @@ def test_a_session_that_has_ended_closes_the_socket(on_wire, alice, monkeypatch)
     headers = (*OWN_PAGE, (b"cookie", f"{name}={key}".encode()))
 
     async def talk(wire: Wire) -> dict[str, Any]:
+        reader = revocations_reader()
+        await reader.start()
+        try:
+            await wire.ask({"op": "ping", "t": 1})
+            # As another process does it: the row goes, and the word is spread.
+            await asyncio.to_thread(browser.session.flush)
+            began = time.monotonic()
+            async with Redis.from_url(django_settings.REDIS_URL) as elsewhere:
+                channel = f"{django_settings.STREAM_PREFIX}sessions:ended"
+                assert await elsewhere.publish(channel, str(alice[0].pk)) == 1
+            return await wire.hear() | {"seconds": time.monotonic() - began}
+        finally:
+            await reader.stop()
+
+    closed = on_wire(talk, headers)
+    assert closed["seconds"] < 2
+    assert closed["code"] == limits.CLOSE_UNAUTHORISED
+
+
+def test_s06_a_sign_out_closes_the_sockets_of_that_session(on_wire, alice, monkeypatch):
+    monkeypatch.setattr(limits, "RECHECK_SECONDS", 0.02)
+    browser = Client()
+    browser.force_login(alice[0], backend=django_settings.AUTHENTICATION_BACKENDS[0])
+    name = django_settings.SESSION_COOKIE_NAME
+    headers = (*OWN_PAGE, (b"cookie", f"{name}={browser.cookies[name].value}".encode()))
+
+    async def talk(wire: Wire) -> dict[str, Any]:
         await wire.ask({"op": "ping", "t": 1})
-        await asyncio.to_thread(browser.session.flush)
-        session_cache.drop(key)
+        await asyncio.to_thread(browser.post, "/auth/logout")
         return await wire.hear()
 
-    assert on_wire(talk, headers) == {
-        "type": "websocket.close",
-        "code": limits.CLOSE_UNAUTHORISED,
-    }
+    assert on_wire(talk, headers)["code"] == limits.CLOSE_UNAUTHORISED
 
 
 def test_who_does_not_sign_in_is_sent_away(on_wire, monkeypatch):

@@ -1,4 +1,4 @@
-"""Reads pub/sub channels of the feed and of the candle writer for as long as the process serves; a lost server is asked again."""
+"""Reads pub/sub channels for as long as the process serves; a lost server is asked again."""
 
 import asyncio
 import contextlib
