@@ -78,6 +78,14 @@ class BalanceSerializer(StrictSerializer):
     marginLevel = serializers.DecimalField(
         max_digits=22, decimal_places=2, allow_null=True, help_text="Per cent; null without margin."
     )
+    marginCallLevel = serializers.DecimalField(
+        max_digits=7, decimal_places=2, help_text="Margin level of the warning, per cent."
+    )
+    stopOutLevel = serializers.DecimalField(
+        max_digits=7,
+        decimal_places=2,
+        help_text="Margin level at which positions are closed, per cent.",
+    )
     unrealisedPnl = serializers.DecimalField(max_digits=22, decimal_places=6)
     withdrawable = serializers.DecimalField(max_digits=22, decimal_places=6)
     asOf = serializers.CharField(help_text="Log entry that the figures include.")

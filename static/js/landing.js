@@ -1,18 +1,23 @@
 // The live parts of the landing page: prices by a visitor's socket, and the figures that this installation measures.
 
+import { effect, signal } from "@preact/signals";
 import { duration, latency, wholeMoney } from "./figures.js";
-import { grouped, parseExact, toUnits } from "../terminal/format.js";
+import { grouped, movedPrice, parseExact, toUnits } from "../terminal/format.js";
+import { Tints, paced } from "../terminal/pace.js";
 
 const SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT"];
 const BADGES = { simulated: "Simulated", replay: "Replay" };
 const FIGURES_MS = 10_000;
 const ACK_MS = 400;
 const RETRY_MS = 3000;
+const FADE_MS = 250;
 const find = (name) => document.querySelector(`[data-${name}]`);
 
 // --- prices ----------------------------------------------------------------------------------------------------------
 
 const rows = new Map();
+const tints = new Tints();
+setInterval(() => tints.fade(performance.now()), FADE_MS);
 const note = find("quotes-note");
 const badge = find("quotes-badge");
 
@@ -27,9 +32,10 @@ function rowOf(symbol) {
     icon.alt = "";
     name.append(symbol.replace(/USDT$/, ""));
     const cell = () => line.appendChild(document.createElement("td")).appendChild(document.createElement("span"));
-    row = { line, bid: cell(), ask: cell(), last: "", letter: "a" };
-    row.bid.className = row.ask.className = "number flash";
+    row = { line, bid: cell(), ask: cell(), last: "", move: signal(""), tintedAt: -Infinity };
+    row.ask.className = "number";
     rows.set(symbol, row);
+    effect(() => (row.bid.className = `number flash ${row.move.value}`));
   }
   return row;
 }
@@ -39,11 +45,10 @@ function show([symbol, bid, ask]) {
   if (row.last && row.last !== bid) {
     const decimals = (bid.split(".")[1] ?? "").length;
     const hasRisen = toUnits(bid, decimals) > toUnits(row.last, decimals);
-    row.letter = row.letter === "a" ? "b" : "a";
-    row.bid.className = `number flash ${hasRisen ? "up" : "down"}-${row.letter}`;
+    tints.moved(row, hasRisen, performance.now());
   }
   row.last = bid;
-  row.bid.textContent = grouped(bid);
+  row.bid.textContent = movedPrice(bid, row.move.peek());
   row.ask.textContent = grouped(ask);
 }
 
@@ -52,6 +57,11 @@ function arrange() {
   if (list.childElementCount === rows.size) return;
   list.append(...SYMBOLS.filter((symbol) => rows.has(symbol)).map((symbol) => rows.get(symbol).line));
 }
+
+const showSoon = paced((quotes) => {
+  quotes.forEach(show);
+  arrange();
+});
 
 function status({ feed, available, sources }) {
   const main = sources.find((source) => source.name === feed);
@@ -76,8 +86,7 @@ function connect() {
     if (message.ch === "status") status(message.d);
     if (message.ch !== "prices") return;
     frame = message.n;
-    message.d.forEach(show);
-    arrange();
+    showSoon(message.d);
   };
   socket.onclose = () => {
     clearInterval(acks);

@@ -3,6 +3,7 @@
 import { computed } from "@preact/signals";
 import { money, percent, signedMoney } from "./format.js";
 import { html } from "./html.js";
+import { equityAt, levelText } from "./shapes.js";
 import { account, accountId, accounts, feed, figures, isStale, levels, link, positions, symbol } from "./store.js";
 
 const DASH = "\u2013";
@@ -14,13 +15,13 @@ const level = computed(() => {
 });
 // At the call level the account is in danger; below twice that it deserves a look.
 const levelTone = computed(() => {
-  const now = figures.value;
-  if (!now || now.used === 0n) return "";
-  if (now.crossEquity * 100n <= now.used * levels.value.call) return "loss";
-  return now.crossEquity * 100n <= 2n * now.used * levels.value.call ? "warn" : "";
+  const [now, terms] = [figures.value, levels.value];
+  if (!now || !terms || now.used === 0n) return "";
+  if (now.crossEquity <= equityAt(terms.call, now.used)) return "loss";
+  return now.crossEquity <= equityAt(2n * terms.call, now.used) ? "warn" : "";
 });
 const pnlTone = computed(() => tone(figures.value?.pnl ?? 0n));
-const stopOut = computed(() => `${levels.value.stopOut}%`);
+const stopOut = computed(() => (levels.value ? levelText(levels.value.stopOut) : DASH));
 
 /** Return the class that colours a result. */
 export function tone(micros) {
@@ -81,7 +82,11 @@ const FIGURES = [
     name: "Stop-out",
     text: stopOut,
     why: "The margin level at which positions are closed for you.",
-    numbers: computed(() => `Margin call at ${levels.value.call}%`),
+    numbers: withNumbers((f) => {
+      if (!levels.value) return "";
+      const call = `Margin call at ${levelText(levels.value.call)}`;
+      return f.used ? `${call}; stop-out at ${money(equityAt(levels.value.stopOut, f.used))} of equity` : call;
+    }),
   },
 ];
 const WITHOUT_UNIT = new Set(["level", "stop-out"]);

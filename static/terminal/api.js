@@ -2,7 +2,7 @@
 // terminal know addresses of the wire. Numbers stay decimal text.
 
 import { parseExact } from "./format.js";
-import { closedFrom, instrumentFrom, ledgerFrom, orderFrom, positionFrom, previewFrom } from "./shapes.js";
+import { closedFrom, instrumentFrom, ledgerFrom, levelsFrom, orderFrom, positionFrom, previewFrom } from "./shapes.js";
 
 const BASE = "/api/v1";
 const RETRY_DELAYS_MS = [300, 1000, 2000];
@@ -114,7 +114,14 @@ export async function candlesGet({ symbol, interval, limit, endTime, signal }) {
 /** Return the account's own numbers as text. */
 export async function balanceGet() {
   const data = await call("GET", pathOf("/balance"));
-  return { accountId: data.accountId, balance: data.message, pnl: data.unrealisedPnl, equity: data.equity };
+  return {
+    accountId: data.accountId,
+    balance: data.message,
+    pnl: data.unrealisedPnl,
+    used: data.usedMargin,
+    free: data.freeMargin,
+    levels: levelsFrom(data),
+  };
 }
 
 export async function accountsGet() {

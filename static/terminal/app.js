@@ -8,9 +8,10 @@ import { ChartHead, candlesApply, chartMount, intervalChoose } from "./chart.js"
 import { dayOpensFollow } from "./day.js";
 import { deedsFor, order } from "./deeds.js";
 import { Dialog } from "./dialog.js";
-import { grouped, price } from "./format.js";
+import { grouped, movedPrice, price } from "./format.js";
 import { html } from "./html.js";
 import { keysHelp, keysListen } from "./keys.js";
+import { paced } from "./pace.js";
 import { isSoundOn } from "./prefs.js";
 import { previewFollow } from "./preview.js";
 import { accountFind, accountHear, accountRefresh, accountShow, demoAdd, demoFill, explain, resumeFrom, sessionStart } from "./session.js";
@@ -41,10 +42,11 @@ function choose(name) {
 }
 
 const bidText = computed(() => price(bid.value));
+const headline = computed(() => movedPrice(bid.value, bidMove.value));
 const askText = computed(() => price(ask.value));
 const spreadText = computed(() => price(spread.value));
 const bidClass = computed(() => `number headline flash ${bidMove.value}`);
-const change = computed(() => dayChange(symbol.value));
+const change = computed(() => dayChange(symbol.value, bid.value));
 const changed = computed(() => (change.value ? changeText(change.value) : "–"));
 const changeClass = computed(() => `number ${!change.value?.[0] ? "" : change.value[0] > 0n ? "gain" : "loss"}`);
 
@@ -53,7 +55,7 @@ function Instrument() {
   if (!known) return null;
   return html`<div class="instrument">
     <p class="instrument-name"><b>${known.symbol}</b><small>${known.name}</small></p>
-    <span class=${bidClass}>${bidText}</span>
+    <span class=${bidClass}>${headline}</span>
     <dl>
       <div><dt>Ask</dt><dd class="number">${askText}</dd></div>
       <div><dt>Spread</dt><dd class="number">${spreadText}</dd></div>
@@ -83,7 +85,7 @@ function SoundSwitch() {
 // --- start -----------------------------------------------------------------------------------------------------------
 
 const line = socketOpen({
-  prices: pricesApply,
+  prices: paced(pricesApply),
   candles: candlesApply,
   account: accountHear,
   status: feedApply,

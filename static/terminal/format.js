@@ -72,6 +72,11 @@ export function price(text) {
   return text ? grouped(text) : "\u2013";
 }
 
+/** Show a price with the way it moved last ("up", "down"), for readers who cannot tell green from red. */
+export function movedPrice(text, move) {
+  return (move.startsWith("up") ? "\u25b4" : move.startsWith("down") ? "\u25be" : "") + price(text);
+}
+
 /** Return micro-USD per tick and unit: the factor that makes price × quantity exact money. */
 export function microsPerTickUnit(instrument) {
   return 10n ** BigInt(MONEY_DECIMALS - instrument.priceDecimals - instrument.quantityDecimals);

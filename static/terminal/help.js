@@ -3,6 +3,7 @@
 
 import { balanceGet, instrumentsGet, positionsGet } from "./api.js";
 import { MONEY_DECIMALS, grouped, marginMicros, money, notionalMicros, percent, signedMoney, toUnits, trimZeros } from "./format.js";
+import { equityAt, levelText } from "./shapes.js";
 
 const EVERY_MS = 3000;
 const page = document.querySelector("[data-help]");
@@ -14,25 +15,29 @@ const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
 const EXAMPLE = {
   instrument: { symbol: "BTCUSDT", base: "BTC", priceDecimals: 1, quantityDecimals: 5, swapLong: "-10.95" },
   position: { symbol: "BTCUSDT", direction: "long", quantity: "0.1", entry: "60000.0", leverage: 10, margin: "600" },
-  figures: { balance: 10_000_000_000n, pnl: -120_000_000n, used: 600_000_000n },
+  figures: { balance: 10_000_000_000n, pnl: -120_000_000n, used: 600_000_000n, free: 9_280_000_000n, levels: { call: 10_000n, stopOut: 5_000n } },
 };
 
-function figuresShow({ balance, pnl, used }) {
+function figuresShow({ balance, pnl, used, free, levels }) {
   const equity = balance + pnl;
-  const free = equity - used;
+  // Without isolated positions it is the equity; their margin and results are theirs alone.
+  const cross = free + used;
   put("balance", `${money(balance)} USD`);
   put("pnl", `${signedMoney(pnl)} USD`);
   put("equity", `${money(equity)} USD`);
   put("used", `${money(used)} USD`);
   put("free", `${money(free)} USD`);
-  put("level", percent(equity, used, 0));
-  put("free-example", `${money(balance)} + (${signedMoney(pnl)}) = ${money(equity)} of equity, less ${money(used)} of margin leaves ${money(free)} free.`);
+  put("level", percent(cross, used, 0));
+  const isolated = cross === equity ? "" : `, ${money(cross)} of it outside of isolated positions`;
+  put("free-example", `${money(balance)} + (${signedMoney(pnl)}) = ${money(equity)} of equity${isolated}, less ${money(used)} of margin leaves ${money(free)} free.`);
+  put("call-level", levelText(levels.call));
+  put("stop-out-level", levelText(levels.stopOut));
   if (used === 0n) return put("level-example", "No margin is used now, so there is no level and nothing can be stopped out.");
-  const [call, stopOut] = [used, used / 2n];
-  const away = equity - stopOut;
+  const [call, stopOut] = [equityAt(levels.call, used), equityAt(levels.stopOut, used)];
+  const away = cross - stopOut;
   put(
     "level-example",
-    `${money(equity)} ÷ ${money(used)} = ${percent(equity, used, 0)}. The margin call comes at an equity of ${money(call)}, the stop-out at ${money(stopOut)}: ` +
+    `${money(cross)} ÷ ${money(used)} = ${percent(cross, used, 0)}. The margin call comes at an equity of ${money(call)}, the stop-out at ${money(stopOut)}: ` +
       `${money(away)} USD of losses away.`,
   );
 }
@@ -52,9 +57,8 @@ function positionShow(instrument, position) {
 async function show(instruments) {
   if (document.hidden) return;
   const [own, positions] = await Promise.all([balanceGet(), positionsGet()]);
-  const cross = positions.filter((row) => row.marginMode !== "isolated");
-  const used = cross.reduce((sum, row) => sum + micros(row.margin), 0n);
-  figuresShow({ balance: micros(own.balance), pnl: micros(own.pnl), used });
+  const [balance, pnl, used, free] = [own.balance, own.pnl, own.used, own.free].map(micros);
+  figuresShow({ balance, pnl, used, free, levels: own.levels });
   const [first] = positions;
   if (first) positionShow(instruments.get(first.symbol), first);
 }

@@ -87,7 +87,7 @@ async function stakesFetch() {
   const id = accountId.value;
   const [own, openRows, orderRows] = await Promise.all([balanceGet(), positionsGet(), ordersGet()]);
   // Another account may have been chosen meanwhile: this answer is about the former one.
-  if (id === accountId.value) accountApply({ balanceText: own.balance, openRows, orderRows });
+  if (id === accountId.value) accountApply({ balanceText: own.balance, levels: own.levels, openRows, orderRows });
 }
 
 async function historyFetch() {

@@ -1,6 +1,15 @@
 // Rows of the wire as the terminal keeps them. Pure: no DOM, no signals, tested by Node. Numbers stay decimal text.
 
-import { MONEY_DECIMALS, toUnits } from "./format.js";
+import { MONEY_DECIMALS, floorDivide, toText, toUnits, trimZeros } from "./format.js";
+
+/** Levels are shares of the margin in per cent with two decimals. */
+export const LEVEL_DECIMALS = 2;
+const WHOLE_LEVEL = 10_000n;
+
+/** Return the equity at which a margin level is reached, micro-USD: the highest one that reaches it. */
+export const equityAt = (level, usedMicros) => floorDivide(level * usedMicros, WHOLE_LEVEL);
+/** Show a level of a group's terms: 15025n -> "150.25%". */
+export const levelText = (level) => `${trimZeros(toText(level, LEVEL_DECIMALS))}%`;
 
 export const directionOf = (type) => (type === "buy" ? "long" : "short");
 
@@ -102,9 +111,16 @@ export const previewFrom = (row) => ({
   leverageMax: row.maxLeverage === null || row.maxLeverage === undefined ? null : Number(row.maxLeverage),
 });
 
+/** Where the account is warned and where it is stopped out, hundredths of a per cent: the terms of its group. */
+export const levelsFrom = (row) => ({
+  call: toUnits(row.marginCallLevel, LEVEL_DECIMALS),
+  stopOut: toUnits(row.stopOutLevel, LEVEL_DECIMALS),
+});
+
 /** Return the shapes of the store from the account's snapshot as the socket sends it. */
 export const snapshotFrom = (snapshot) => ({
   balanceText: snapshot.balance,
+  levels: levelsFrom(snapshot),
   openRows: snapshot.positions.map(positionFrom),
   orderRows: (snapshot.orders ?? []).map(orderFrom),
 });

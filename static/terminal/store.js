@@ -3,6 +3,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { MONEY_DECIMALS, pnlMicros, toText, toUnits } from "./format.js";
+import { Tints } from "./pace.js";
 
 /** Symbol -> instrument, in the order of lists. */
 export const instruments = signal(new Map());
@@ -27,8 +28,8 @@ export const closed = signal([]);
 export const ledger = signal(null);
 /** Settled money, micro-USD; null until the first answer. */
 export const balance = signal(null);
-/** Per cent: where the margin call comes, and where positions are closed. */
-export const levels = signal({ call: 100n, stopOut: 50n });
+/** Where the margin call comes and where positions are closed: hundredths of a per cent; null until the first answer. */
+export const levels = signal(null);
 
 /** The line to the server: state is "connecting", "open", "silent" or "waiting"; latency in milliseconds. */
 export const link = signal({ state: "connecting", latencyMs: null });
@@ -36,7 +37,13 @@ export const link = signal({ state: "connecting", latencyMs: null });
 export const feed = signal({ name: "", sourceClass: "", isFed: true, ageMs: null });
 /** Counts half seconds; whoever judges the age of a price reads it. */
 export const heartbeat = signal(0);
-setInterval(() => (heartbeat.value += 1), 500);
+const tints = new Tints();
+setInterval(() => {
+  batch(() => {
+    tints.fade(performance.now());
+    heartbeat.value += 1;
+  });
+}, 500);
 
 /** Take in the server's word on its feed. The source that serves most instruments gives the badge its name. */
 export function feedApply({ feed: name, available, sources, ageMs }) {
@@ -55,9 +62,8 @@ const quotes = new Map();
 export function quoteOf(name) {
   let quote = quotes.get(name);
   if (!quote) {
-    // `move` names the last change of the bid: "up" or "down" plus a letter that alternates, so that CSS can start the
-    // same flash anew without a timer.
-    quote = { bid: signal(""), ask: signal(""), move: signal(""), heardAt: 0 };
+    // `move` names the last change of the bid (pace.js).
+    quote = { bid: signal(""), ask: signal(""), move: signal(""), tintedAt: -Infinity, heardAt: 0 };
     quotes.set(name, quote);
   }
   return quote;
@@ -107,8 +113,7 @@ export function pricesApply(rows) {
       const before = quote.bid.peek();
       if (before && before !== bid) {
         const hasRisen = toUnits(bid, known.priceDecimals) > toUnits(before, known.priceDecimals);
-        const letter = quote.move.peek().endsWith("a") ? "b" : "a";
-        quote.move.value = `${hasRisen ? "up" : "down"}-${letter}`;
+        tints.moved(quote, hasRisen, now);
       }
       quote.bid.value = bid;
       quote.ask.value = ask;
@@ -120,11 +125,11 @@ export function pricesApply(rows) {
 /** Symbol -> bid of 24 hours ago as text, for the change of the day. */
 export const dayOpens = signal(new Map());
 
-/** Return the change of a symbol over 24 hours: [ticks, ticks at its beginning], null if unknown. */
-export function dayChange(name) {
+/** Return the change of a symbol over 24 hours, at a bid: [ticks, ticks at its beginning], null if unknown. */
+export function dayChange(name, bidText) {
   const known = instruments.value.get(name);
   const open = known && toUnits(dayOpens.value.get(name), known.priceDecimals);
-  const now = known && toUnits(quoteOf(name).bid.value, known.priceDecimals);
+  const now = known && toUnits(bidText, known.priceDecimals);
   return open && now !== null && now !== undefined ? [now - open, open] : null;
 }
 
@@ -146,9 +151,10 @@ function positionLive(row) {
 }
 
 /** Replace what the account holds by what the server has just said. */
-export function accountApply({ balanceText, openRows, orderRows }) {
+export function accountApply({ balanceText, levels: stated, openRows, orderRows }) {
   batch(() => {
     balance.value = toUnits(balanceText, MONEY_DECIMALS);
+    levels.value = stated;
     const isKnown = (row) => instruments.value.has(row.symbol);
     positions.value = openRows.filter(isKnown).map(positionLive);
     if (orderRows) orders.value = orderRows.filter(isKnown);
@@ -158,7 +164,7 @@ export function accountApply({ balanceText, openRows, orderRows }) {
 /** Forget what the former account held. */
 export function accountClear() {
   batch(() => {
-    balance.value = null;
+    balance.value = levels.value = null;
     positions.value = orders.value = closed.value = [];
     ledger.value = null;
   });

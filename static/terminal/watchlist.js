@@ -1,11 +1,12 @@
 // The watch list: every instrument with moving prices, found by symbol or name, walked with the arrow keys.
 // A quote changes the text and class of its own cells; no row is rendered again.
 
-import { computed, signal, useComputed } from "@preact/signals";
-import { percent, price, toText, toUnits, trimZeros } from "./format.js";
+import { batch, computed, signal, useComputed, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { movedPrice, percent, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { favouriteToggle, favourites, isFavouritesOnly } from "./prefs.js";
-import { dayChange, instruments, quoteOf, symbol } from "./store.js";
+import { dayChange, heartbeat, instruments, quoteOf, symbol } from "./store.js";
 
 const search = signal("");
 const wanted = computed(() => search.value.trim().toUpperCase());
@@ -15,6 +16,21 @@ function matches(row) {
   return row.symbol.includes(wanted.value) || row.name.toUpperCase().includes(wanted.value);
 }
 const isEmpty = computed(() => ![...instruments.value.values()].some(matches));
+
+// Row -> whether somebody can see it.
+const watched = new WeakMap();
+const observer = new IntersectionObserver((entries) => {
+  batch(() => {
+    for (const { target, isIntersecting } of entries) watched.get(target).value = isIntersecting;
+  });
+});
+
+/** Keep `isSeen` in step with whether the element is in sight; returns what ends it. */
+function seenFollow(element, isSeen) {
+  watched.set(element, isSeen);
+  observer.observe(element);
+  return () => observer.unobserve(element);
+}
 
 function step(event) {
   const offset = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -32,13 +48,17 @@ export function changeText([ticks, open]) {
 
 function Row({ row, onChoose }) {
   const quote = quoteOf(row.symbol);
-  const bid = useComputed(() => price(quote.bid.value));
+  const [element, isSeen] = [useRef(null), useSignal(false)];
+  useEffect(() => seenFollow(element.current, isSeen), []);
+  // What is scrolled out of sight follows the heartbeat.
+  const live = (cell) => (isSeen.value ? cell.value : (heartbeat.value, cell.peek()));
+  const bid = useComputed(() => movedPrice(live(quote.bid), live(quote.move)));
   const gap = useComputed(() => {
-    const [low, high] = [toUnits(quote.bid.value, row.priceDecimals), toUnits(quote.ask.value, row.priceDecimals)];
+    const [low, high] = [toUnits(live(quote.bid), row.priceDecimals), toUnits(live(quote.ask), row.priceDecimals)];
     return low === null || high === null ? "" : trimZeros(toText(high - low, row.priceDecimals));
   });
-  const flash = useComputed(() => `number flash ${quote.move.value}`);
-  const change = useComputed(() => dayChange(row.symbol));
+  const flash = useComputed(() => `number flash ${live(quote.move)}`);
+  const change = useComputed(() => dayChange(row.symbol, live(quote.bid)));
   const changed = useComputed(() => (change.value ? changeText(change.value) : "–"));
   const changeClass = useComputed(() => {
     const ticks = change.value?.[0] ?? 0n;
@@ -53,7 +73,7 @@ function Row({ row, onChoose }) {
     event.preventDefault();
     onChoose(row.symbol);
   };
-  return html`<li hidden=${isHidden}>
+  return html`<li ref=${element} hidden=${isHidden}>
     <button class="star" type="button" aria-label="Favourite ${row.symbol}" aria-pressed=${isKept} onClick=${() => favouriteToggle(row.symbol)}>
       <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="M8 1.800l1.900 4 4.300.500-3.200 3 .9 4.300L8 11.500l-3.900 2.100.9-4.300-3.200-3 4.300-.500z"/></svg>
     </button>

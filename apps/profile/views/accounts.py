@@ -199,6 +199,8 @@ def _balance(view: AccountView) -> dict[str, object]:
         "usedMargin": number_from_micros(view.used_margin_micros),
         "freeMargin": number_from_micros(view.free_margin_micros),
         "marginLevel": None if level_bps is None else percent_from_bps(level_bps),
+        "marginCallLevel": percent_from_bps(view.margin_call_level_bps),
+        "stopOutLevel": percent_from_bps(view.stop_out_level_bps),
         "unrealisedPnl": number_from_micros(view.pnl_unrealised_micros),
         "withdrawable": number_from_micros(view.withdrawable_micros),
         "asOf": view.as_of,

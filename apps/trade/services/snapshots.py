@@ -28,6 +28,8 @@ def account_snapshot(view: AccountView) -> dict[str, object]:
         "usedMargin": number_from_micros(view.used_margin_micros),
         "freeMargin": number_from_micros(view.free_margin_micros),
         "marginLevel": None if level_bps is None else percent_from_bps(level_bps),
+        "marginCallLevel": percent_from_bps(view.margin_call_level_bps),
+        "stopOutLevel": percent_from_bps(view.stop_out_level_bps),
         "unrealisedPnl": number_from_micros(view.pnl_unrealised_micros),
         "status": view.status.value,
         "isMarginCall": view.is_margin_call,

@@ -8,6 +8,9 @@ from rest_framework.test import APIClient
 
 from apps.common.engine_gateway import gateway_install
 from apps.common.exact_json import json_decode
+from engine.messages.commands import DefineGroup, SetAccountGroup
+from engine.messages.definitions import GroupSpec
+from engine.values import Actor
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +69,28 @@ def test_an_order_opens_at_ask_and_closes_at_bid_and_the_balance_is_exact(live, 
     assert balance["data"]["status"] == "success"
     assert balance["data"]["message"] == Decimal("10004.097960")
     assert b'"message":10004.097960' in alice.get("/api/v1/balance").content
+
+
+def test_an_account_tells_the_levels_of_its_own_group(live, alice):
+    first = exact(alice.get("/api/v1/balance"))["data"]
+    spec = GroupSpec(
+        name="cautious",
+        version=1,
+        commission_ppm=400,
+        margin_call_level_bps=15_025,
+        stop_out_level_bps=8_000,
+    )
+    live.send(DefineGroup(request_id="cautious-v1", source="test", actor=Actor.SYSTEM, spec=spec))
+    live.send(
+        SetAccountGroup(
+            request_id="move", actor=Actor.SYSTEM, account=alice.account, group="cautious"
+        )
+    )
+
+    moved = exact(alice.get("/api/v1/balance"))["data"]
+
+    assert (first["marginCallLevel"], first["stopOutLevel"]) == (Decimal(100), Decimal(50))
+    assert (moved["marginCallLevel"], moved["stopOutLevel"]) == (Decimal("150.25"), Decimal(80))
 
 
 def test_open_orders_carry_live_figures_newest_first(live, alice):
