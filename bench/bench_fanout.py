@@ -63,7 +63,8 @@ class Client(asyncio.Protocol):
         self.lost = True
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
+        # Most often a whole frame has come at once: then nothing is copied but its payload.
+        self._buffer = self._buffer + data if self._buffer else data
         if not self._is_upgraded:
             head, found, rest = self._buffer.partition(b"\r\n\r\n")
             if not found:
@@ -180,13 +181,13 @@ async def measure(pid: int, clients: list[Client], name: str) -> None:
     check(not any(client.lost for client in clients), "a socket was closed")
 
 
-async def stalled(port: int, token: str, pid: int, clients: list[Client]) -> None:
+async def stalled(port: int, token: str, pid: int, clients: list[Client], name: str) -> None:
     """Let fifty more clients stop reading, and measure what that costs and whether the others notice."""
     before = _resident_kib(pid)
     slow = await connect(port, token, STALLED)
     for client in slow:
         client.transport.pause_reading()
-    await measure(pid, clients, "1000_beside_stalled")
+    await measure(pid, clients, f"{name}_beside_stalled")
     await asyncio.sleep(max(0.0, STALL_SECONDS - WARM_SECONDS - MEASURE_SECONDS))
     show("stalled_kib_each", max(0, _resident_kib(pid) - before) / STALLED, "KiB")
     for client in slow:
@@ -200,15 +201,15 @@ def _resident_kib(pid: int) -> int:
     return 0
 
 
-async def run(port: int, token: str, pid: int, symbols: list[str]) -> None:
+async def run(port: int, token: str, pid: int, symbols: list[str], stages: tuple[int, ...]) -> None:
     await answers(port)
     clients: list[Client] = []
     tasks = [asyncio.create_task(feed(symbols)), asyncio.create_task(acknowledge(clients))]
     try:
-        for count in STAGES:
+        for count in stages:
             clients += await connect(port, token, count - len(clients))
             await measure(pid, clients, str(count))
-        await stalled(port, token, pid, clients)
+        await stalled(port, token, pid, clients, str(stages[-1]))
     finally:
         for task in tasks:
             task.cancel()
@@ -217,7 +218,9 @@ async def run(port: int, token: str, pid: int, symbols: list[str]) -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stages", type=int, nargs="+", default=STAGES)
+    stages = tuple(parser.parse_args().stages)
     with platform() as environment:
         from rest_framework.test import APIClient
 
@@ -235,7 +238,7 @@ def main() -> None:
         web = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
             with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(run(port, token, web.pid, symbols))
+                asyncio.run(run(port, token, web.pid, symbols, stages))
         finally:
             web.terminate()
             web.wait(20)

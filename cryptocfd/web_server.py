@@ -86,6 +86,8 @@ def _uvicorn_run(
 ) -> None:
     import uvicorn
 
+    from cryptocfd.web_socket import DirectWebSocket
+
     class Server(uvicorn.Server):
         @override
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -107,8 +109,8 @@ def _uvicorn_run(
     config = uvicorn.Config(
         application,
         lifespan="on",
-        # The sansio implementation waits for a slow reader instead of buffering without end.
-        ws="websockets-sansio",
+        # uvicorn's sansio implementation, which waits for a slow reader instead of buffering without end, with a way for prices.
+        ws=DirectWebSocket,
         ws_max_size=_SOCKET_MESSAGE_BYTES_MAX,
         # Compression costs 300 KiB per connection and little is gained on small frames.
         ws_per_message_deflate=False,

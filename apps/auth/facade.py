@@ -3,6 +3,7 @@
 Other apps and the composition root enter here only; what comes out are frozen dataclasses.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ __all__ = [
     "revocations_reader",
     "session_user",
     "staff_door",
+    "token_identity",
     "token_user",
     "user_by_id",
     "user_by_session",
@@ -79,7 +81,12 @@ async def token_user(token: str) -> AuthenticatedUser | None:
 
     Sessions are believed for two seconds, so a socket that asks again every second is closed in time.
     """
-    return await identities.user_by_token_async(token)
+    return await identities.token_identity(token)()
+
+
+def token_identity(token: str) -> Callable[[], Awaitable[AuthenticatedUser | None]]:
+    """Return a question that a socket can ask again and again: who this access token speaks for, None once it is worth nothing."""
+    return identities.token_identity(token)
 
 
 async def session_user(session_key: str) -> AuthenticatedUser | None:

@@ -5,6 +5,7 @@ Returns frozen values, never models. Start the stream once per web process, on i
 
 from collections.abc import Collection, Iterator, Mapping
 
+from apps.common.direct_socket import DirectSocket
 from apps.market import selectors, services
 from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
 from apps.market.candles.answers import interval_from
@@ -132,14 +133,19 @@ async def price_stream_stop() -> None:
 
 
 def prices_subscribe(
-    send: Send, symbols: Collection[str] | None, *, on_stalled: OnStalled
+    send: Send,
+    symbols: Collection[str] | None,
+    *,
+    on_stalled: OnStalled,
+    direct: DirectSocket | None = None,
 ) -> Subscription:
     """Send frames of the `prices`, `candles` and `status` channels to one socket (symbols None: all).
 
-    Call ack(frame), update(symbols), candles_add(key), candles_remove(key) and close() on what is returned. `send` is awaited with the text of one frame; `on_stalled` when
-    the client has fallen behind for 30 s. On the loop of price_stream_start only.
+    Call ack(frame), update(symbols), candles_add(key), candles_remove(key) and close() on what is returned. `send` is awaited with
+    the text of one frame, unless the server has a `direct` way to the socket; `on_stalled` when the client has fallen behind for
+    30 s. On the loop of price_stream_start only.
     """
-    return broadcaster().subscribe(send, symbols, on_stalled=on_stalled)
+    return broadcaster().subscribe(send, symbols, on_stalled=on_stalled, direct=direct)
 
 
 def candle_key(text: str) -> CandleKey:

@@ -6,7 +6,7 @@ is seen at once, here and, by revocations.py, in other processes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
@@ -157,9 +157,16 @@ async def user_by_session_async(session_key: str) -> AuthenticatedUser | None:
     return _alive(known)
 
 
-async def user_by_token_async(token: str) -> AuthenticatedUser | None:
-    """Return the same as `user_by_token`; a remembered session costs no thread."""
+def token_identity(token: str) -> Callable[[], Awaitable[AuthenticatedUser | None]]:
+    """Return a question that can be asked again and again: who an access token speaks for, None once it is worth nothing.
+
+    The signature is checked here, once: what was signed stays signed, while time and session are looked at with every question.
+    """
     claims = access_token_decode(token)
-    if claims is None:
-        return None
-    return _bearer(claims, await user_by_session_async(claims.session_key))
+
+    async def identify() -> AuthenticatedUser | None:
+        if claims is None or claims.expires_us <= _now_us():
+            return None
+        return _bearer(claims, await user_by_session_async(claims.session_key))
+
+    return identify

@@ -13,7 +13,8 @@ from django.conf import settings
 from django.db import DatabaseError
 from rest_framework.exceptions import ValidationError
 
-from apps.auth.facade import AuthenticatedUser, session_user, token_user
+from apps.auth.facade import AuthenticatedUser, session_user, token_identity
+from apps.common.direct_socket import direct_socket_of
 from apps.common.envelope import service_failure, success
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode, json_encode
@@ -42,6 +43,7 @@ class TradingSocket:
         self._headers = headers_of(scope)
         self._receive = receive
         self._asgi_send = send
+        self._direct = direct_socket_of(scope)
         self._user: AuthenticatedUser | None = None
         # Asks again who is there; None before anybody has proved it.
         self._identify: Callable[[], Awaitable[AuthenticatedUser | None]] | None = None
@@ -206,7 +208,7 @@ class TradingSocket:
         token = request.get("token")
         if not isinstance(token, str):
             raise ServiceError("INVALID", "token: expected an access token")
-        user = await self._signed_in(lambda: token_user(token))
+        user = await self._signed_in(token_identity(token))
         if user is None:
             raise ServiceError(
                 "NOT_AUTHENTICATED", "the access token is wrong or has ended", http_status=401
@@ -260,7 +262,9 @@ class TradingSocket:
     def _stream(self) -> Subscription:
         """Return this socket's share of prices and candles, which begins with the first channel of either."""
         if self._prices is None:
-            self._prices = prices_subscribe(self._text, self._symbols, on_stalled=self._stalled)
+            self._prices = prices_subscribe(
+                self._text, self._symbols, on_stalled=self._stalled, direct=self._direct
+            )
         return self._prices
 
     def _prices_remove(self, symbols: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from apps.common.cancellation import cancel_all
+from apps.common.direct_socket import direct_socket_of
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode
 from apps.market.facade import Subscription, instrument_get, prices_subscribe
@@ -65,7 +66,9 @@ class VisitorSocket:
         _visitors.add(self)
         end = asyncio.create_task(self._close_later())
         try:
-            self._prices = prices_subscribe(self._text, symbols, on_stalled=self._stalled)
+            self._prices = prices_subscribe(
+                self._text, symbols, on_stalled=self._stalled, direct=direct_socket_of(scope)
+            )
             while (message := await receive())["type"] == "websocket.receive":
                 frame = _acknowledged(message)
                 if frame is None:

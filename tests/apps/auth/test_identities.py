@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from apps.auth import facade
 from apps.auth.models import User
+from apps.auth.services import identities
 from apps.auth.services.identities import (
     SESSION_BELIEVED_SECONDS,
     AuthenticatedUser,
@@ -302,6 +303,20 @@ def test_sockets_ask_without_blocking_the_loop(program):
     assert async_to_sync(facade.session_user)(key).email == "alice@example.com"
     assert async_to_sync(facade.token_user)("garbage") is None
     assert async_to_sync(facade.session_user)("") is None
+
+
+def test_socket_that_asks_again_hears_of_the_end_of_token_and_session(program, monkeypatch):
+    identify = facade.token_identity(sign_in(program)["accessToken"])
+    user = async_to_sync(identify)()
+    assert user.email == "alice@example.com"
+
+    monkeypatch.setattr(identities, "_now_us", lambda: user.expires_us)
+    assert async_to_sync(identify)() is None
+    monkeypatch.undo()
+    assert async_to_sync(identify)() == user
+    Session.objects.all().delete()
+    session_cache.clear()
+    assert async_to_sync(identify)() is None
 
 
 # --- S-07: cookies --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from asgiref.sync import sync_to_async
 
-from apps.market import broadcaster as broadcaster_module
+from apps.market import frames as frames_module
 from apps.market import selectors, services
 from apps.market.broadcaster import Broadcaster
 from apps.market.candles.candle import Candle, Sources
@@ -77,7 +77,7 @@ class Hub:
 
 @pytest.fixture
 def hub(monkeypatch, instruments):
-    monkeypatch.setattr(broadcaster_module, "instruments_by_symbol", lambda: instruments)
+    monkeypatch.setattr(frames_module, "instruments_by_symbol", lambda: instruments)
     return Hub
 
 

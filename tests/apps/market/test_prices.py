@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 
-from apps.market import broadcaster as broadcaster_module
+from apps.market import frames as frames_module
 from apps.market.broadcaster import UNACKNOWLEDGED_MAX, Broadcaster
 from apps.market.candles.live import CandleLive
 from apps.market.candles.memory import CandleMemory
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest.fixture(autouse=True)
 def _instruments(instruments, monkeypatch):
-    monkeypatch.setattr(broadcaster_module, "instruments_by_symbol", lambda: instruments)
+    monkeypatch.setattr(frames_module, "instruments_by_symbol", lambda: instruments)
 
 
 @pytest.fixture
