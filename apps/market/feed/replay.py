@@ -1,8 +1,8 @@
 """Plays a recorded tape of one-minute candles as if it happened now.
 
 A candle says where the price was, not when; inside the minute the price walks open, first extreme, second extreme, close in
-straight lines, one quote per second of tape time. A rising minute visits its low first, a falling one its high. Missing minutes of the
-tape are passed over without a pause.
+straight lines, one quote per second of tape time (or per `step` seconds, the corners always among them). A rising minute visits its
+low first, a falling one its high. Missing minutes of the tape are passed over without a pause.
 
 Looping: a tape that has ended is played backwards, and forwards again from its beginning. So a loop has no jump, and however
 fast it is played, prices stay those of the tape; scaling each round to go on from the last would drift by the tape's whole return.
@@ -31,11 +31,13 @@ from apps.market.feed.tapes import TapeRow, tape_rows
 from apps.market.selectors import InstrumentInfo
 from engine.values import SourceClass
 
-QUOTES_PER_CANDLE: Final = 60
+_MINUTE: Final = 60
 # Seconds of the minute at which the price has reached the extremes and the close.
 _FIRST_EXTREME: Final = 20
 _SECOND_EXTREME: Final = 40
-_CLOSE: Final = QUOTES_PER_CANDLE - 1
+_CLOSE: Final = _MINUTE - 1
+# Seconds between two quotes that lead through every corner.
+STEPS: Final = (1, 2, 4, 5, 10, 20)
 _POSITION_EVERY_US: Final = 1_000_000
 
 
@@ -138,14 +140,20 @@ class ReplaySource:
         clock: Clock,
         is_looping: bool = True,
         from_ms: int | None = None,
+        step: int = 1,
     ) -> None:
         """Take a tape for an instrument; speed 60 plays an hour of tape in a minute.
 
-        With `from_ms` every start plays from the candle of that time, without it from where the last run stopped.
+        `step` is the tape time between two quotes in seconds, one of STEPS. With `from_ms` every start plays from the candle of that
+        time, without it from where the last run stopped.
         """
         self._path = path
         self._instrument = instrument
-        self._seconds_per_quote = 1 / speed
+        self._speed = speed
+        # For each second of a minute the next one that is told, and the one before; None at the minute's end.
+        told = (*range(0, _CLOSE, step), _CLOSE)
+        self._following = [min((t for t in told if t > s), default=None) for s in range(_MINUTE)]
+        self._preceding = [max((t for t in told if t < s), default=None) for s in range(_MINUTE)]
         self._position_file = position_file
         self._clock = clock
         self._is_looping = is_looping
@@ -173,17 +181,18 @@ class ReplaySource:
         self._is_playing = True
         try:
             due_us = written_us = self._clock.now_us()
-            for price_ticks in self._prices():
+            for price_ticks, pause_seconds in self._prices():
                 now_us = self._clock.now_us()
                 if now_us < due_us:
                     await self._clock.sleep((due_us - now_us) / 1e6)
                 elif now_us - due_us > _POSITION_EVERY_US:
                     # The process was held up: go on from now instead of rushing through what was missed.
                     due_us = now_us
-                due_us += round(self._seconds_per_quote * 1e6)
-                now_us = self._clock.now_us()
                 bid_ticks, ask_ticks = quote_around(price_ticks, self._instrument.spread_ticks)
-                yield [RawQuote(self._instrument.symbol, bid_ticks, ask_ticks, now_us)]
+                # The time at which it was due, not at which the process got to it: so a tape means the same quotes every time.
+                yield [RawQuote(self._instrument.symbol, bid_ticks, ask_ticks, due_us)]
+                due_us += round(pause_seconds / self._speed * 1e6)
+                now_us = self._clock.now_us()
                 if now_us - written_us >= _POSITION_EVERY_US:
                     self.close()
                     written_us = now_us
@@ -208,33 +217,39 @@ class ReplaySource:
                 }
             )
 
-    def _prices(self) -> Iterator[int]:
+    def _prices(self) -> Iterator[tuple[int, int]]:
+        """Yield each price with the seconds of tape time until the next one."""
         tape, position = self._tape, self._position
         if tape is None:
             return
         while 0 <= position.candle < len(tape):
             price_ticks = tape[position.candle].price_at(position.second)
             # Moved on before the yield: a position written meanwhile names the quote that comes next.
-            self._advance(len(tape))
-            yield price_ticks
+            yield price_ticks, self._advance(len(tape))
         # Whoever starts it again hears it from its beginning.
         self._position = _Position()
 
-    def _advance(self, length: int) -> None:
+    def _advance(self, length: int) -> int:
+        """Move to the next quote and return how many seconds of tape time away it is."""
         position = self._position
+        onwards, back = self._following, self._preceding
+        if position.is_backwards:
+            onwards, back = back, onwards
         step = -1 if position.is_backwards else 1
-        position.second += step
-        if 0 <= position.second < QUOTES_PER_CANDLE:
-            return
+        second = onwards[position.second]
+        if second is None and self._is_looping and not 0 <= position.candle + step < length:
+            # The price of the last second is not told twice.
+            position.is_backwards = not position.is_backwards
+            second = back[position.second]
+        if second is not None:
+            before, position.second = position.second, second
+            return abs(second - before)
         if 0 <= position.candle + step < length:
             position.candle += step
-            position.second = QUOTES_PER_CANDLE - 1 if position.is_backwards else 0
-        elif self._is_looping:
-            # The price of the last second is not told twice.
-            position.second -= 2 * step
-            position.is_backwards = not position.is_backwards
+            position.second = _CLOSE if position.is_backwards else 0
         else:
             position.candle = length
+        return 1
 
 
 def _rounded(numerator: int, denominator: int) -> int:
@@ -271,5 +286,5 @@ def _position_from(stored: dict[str, object], tape: Tape) -> _Position:
     is_backwards = stored.get("is_backwards")
     if not (isinstance(candle, int) and isinstance(second, int) and isinstance(is_backwards, bool)):
         return _Position()
-    is_in_range = 0 <= candle < len(tape) and 0 <= second < QUOTES_PER_CANDLE
+    is_in_range = 0 <= candle < len(tape) and 0 <= second < _MINUTE
     return _Position(candle, second, is_backwards) if is_in_range else _Position()

@@ -1,7 +1,8 @@
 """The feed: runs the sources, decides which one serves which instrument, and publishes what the guards admit.
 
 Life of a quote: source -> guards -> newest per symbol -> (every FEED_BATCH_MS) one log entry per source, (every 50 ms) one
-price batch to the web. An instrument is served by the first source of FEEDS that has its pinned class, covers it and can be
+price batch to the web. The entries are cut by the time of the quotes on the injected clock, not by when the process gets to it: a
+tape that is told in its own time, at any speed, gives the same entries. An instrument is served by the first source of FEEDS that has its pinned class, covers it and can be
 reached; when there is none, it stays without quotes, and the state says so.
 """
 
@@ -70,7 +71,7 @@ class FeedService:
         """
         self._sources_build = sources_build
         self._publisher = publisher
-        self._batch_seconds = batch_ms / 1000
+        self._batch_us = batch_ms * 1000
         self._clock = clock
         self._may_write_log = may_write_log
         self._instruments: dict[str, InstrumentInfo] = {}
@@ -78,6 +79,7 @@ class FeedService:
         self._serving: dict[str, Feeder] = {}
         self._latest: dict[str, Quote] = {}
         self._is_log_reachable = True
+        self._is_writing = False
         self._skew_us = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
@@ -115,7 +117,7 @@ class FeedService:
             await self._keep_lease()
         loops: list[tuple[Callable[[], Awaitable[None]], float]] = [
             (self._keep_lease, _LEASE_SECONDS),
-            (self._write_log, self._batch_seconds),
+            (self._write_log_in_time, 0.0),
             (self._publish_prices, _WEB_SECONDS),
             (self._confirm_quiet, _CONFIRM_SECONDS),
             (self._publish_status, _STATUS_SECONDS),
@@ -245,7 +247,7 @@ class FeedService:
                 feeder.guards.contradict(raw.symbol)
             elif feeder.guards.admit(raw, now_us):
                 bid_ticks, ask_ticks = with_markup(raw, self._instruments[raw.symbol])
-                self._put(feeder, Quote(raw.symbol, bid_ticks, ask_ticks, raw.ts_us))
+                self._put(feeder, Quote(raw.symbol, bid_ticks, ask_ticks, raw.ts_us), now_us)
 
     def _is_denied(self, feeder: Feeder, raw: RawQuote, now_us: int) -> bool:
         """Return whether another source of the same class has lately said something else."""
@@ -259,10 +261,10 @@ class FeedService:
             for other in self._feeders
         )
 
-    def _put(self, feeder: Feeder, quote: Quote) -> None:
+    def _put(self, feeder: Feeder, quote: Quote, now_us: int) -> None:
         self._latest[quote.symbol] = quote
-        feeder.for_log[quote.symbol] = quote
-        feeder.for_web[quote.symbol] = quote
+        # A quote may claim to be a little ahead of us; the others need not wait for that.
+        feeder.put(quote, min(quote.ts_us, now_us) // self._batch_us)
 
     async def _confirm_quiet(self) -> None:
         """State again, with a new time, what has not changed on a living connection; else thin coins would go stale."""
@@ -276,7 +278,7 @@ class FeedService:
                 and feeder.guards.is_confirmable(symbol)
             ):
                 feeder.guards.confirmed(symbol, now_us)
-                self._put(feeder, Quote(symbol, quote.bid_ticks, quote.ask_ticks, now_us))
+                self._put(feeder, Quote(symbol, quote.bid_ticks, quote.ask_ticks, now_us), now_us)
 
     # --- to the log and the web --------------------------------------------------------------------
 
@@ -300,24 +302,37 @@ class FeedService:
             self._is_log_reachable = False
             raise
 
+    async def _write_log_in_time(self) -> None:
+        """Write when a stretch of time has ended; the next call waits for the next one."""
+        await self._clock.sleep((self._batch_us - self._clock.now_us() % self._batch_us) / 1e6)
+        await self._write_log()
+
     async def _write_log(self) -> None:
-        if not (self._publisher.holds_lease and self._may_write_log()):
+        """Write the entries of all stretches that have ended."""
+        was_writing, self._is_writing = (
+            self._is_writing,
+            self._publisher.holds_lease and self._may_write_log(),
+        )
+        if not self._is_writing:
             return
+        if not was_writing:
+            # Whoever begins to write, begins with the newest prices.
+            for feeder in self._feeders:
+                feeder.merge()
+        stretch = self._clock.now_us() // self._batch_us
         for feeder in self._feeders:
-            if not feeder.for_log:
-                continue
-            batch, feeder.for_log = feeder.for_log, {}
-            try:
-                await self._publisher.write_log(
-                    feeder.source.name, feeder.source.source_class, tuple(batch.values())
-                )
-            except (RedisError, OSError):
-                # Whether it was written is unknown; the same prices go again under the next number, newer ones first.
-                feeder.for_log = batch | feeder.for_log
-                self._is_log_reachable = False
-                raise
-            self._is_log_reachable = True
-            self._watch_clocks()
+            while (quotes := feeder.finished(stretch)) is not None:
+                try:
+                    await self._publisher.write_log(
+                        feeder.source.name, feeder.source.source_class, tuple(quotes.values())
+                    )
+                except (RedisError, OSError):
+                    # Whether it was written is unknown; the same prices go again under the next number, newer ones first.
+                    feeder.give_back(quotes)
+                    self._is_log_reachable = False
+                    raise
+                self._is_log_reachable = True
+                self._watch_clocks()
 
     def _watch_clocks(self) -> None:
         was_wrong = abs(self._skew_us) > _SKEW_US_MAX

@@ -1,4 +1,4 @@
-"""From the FEEDS setting to sources: `binance`, `binance:usdm`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..]`."""
+"""From the FEEDS setting to sources: `binance`, `binance:usdm`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..&step=1]`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from apps.market.feed.base import Source
 from apps.market.feed.binance import BinanceSource
 from apps.market.feed.binance_wire import SPOT, USDM
 from apps.market.feed.positions import PositionFile
-from apps.market.feed.replay import ReplaySource
+from apps.market.feed.replay import STEPS, ReplaySource
 from apps.market.feed.simulator import SimulatorSource
 from apps.market.selectors import InstrumentInfo, instrument_find
 
@@ -84,8 +84,8 @@ def _replay(
 ) -> ReplaySource:
     path_text, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    if not path_text or options.keys() - {"symbol", "speed", "loop", "from"}:
-        message = f"expected replay:<path>[?symbol=..&speed=..&loop=..&from=..], found {text!r}"
+    if not path_text or options.keys() - {"symbol", "speed", "loop", "from", "step"}:
+        message = f"expected replay:<path>[?symbol=..&speed=..&loop=..&from=..&step=..], found {text!r}"
         raise FeedSettingError(message)
     instrument = instrument_find(options.get("symbol", "BTC"), among=instruments)
     if instrument is None:
@@ -100,6 +100,11 @@ def _replay(
     if loop_text not in ("0", "1"):
         message = f"the tape's loop must be 0 or 1, found {text!r}"
         raise FeedSettingError(message)
+    steps = {str(step): step for step in STEPS}
+    step = steps.get(options.get("step", "1"))
+    if step is None:
+        message = f"the tape's step must be one of {', '.join(steps)} seconds, found {text!r}"
+        raise FeedSettingError(message)
     return ReplaySource(
         path=base_dir / Path(path_text).expanduser(),
         instrument=instrument,
@@ -108,6 +113,7 @@ def _replay(
         clock=clock,
         is_looping=loop_text == "1",
         from_ms=_from_ms(options.get("from"), text),
+        step=step,
     )
 
 

@@ -258,3 +258,44 @@ async def test_real_tape_plays_inside_its_candles(tmp_path, instruments, clock):
         candle = tape[index]
         assert (minute[0], minute[-1]) == (candle.open_ticks, candle.close_ticks)
         assert (min(minute), max(minute)) == (candle.low_ticks, candle.high_ticks)
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 5, 10, 20])
+@pytest.mark.asyncio
+async def test_coarser_tape_leads_through_every_corner_at_the_same_times(
+    tape_path, instruments, clock, step
+):
+    (source,) = sources_from(
+        [f"replay:{tape_path}?loop=0&step={step}"],
+        instruments=instruments,
+        data_dir=tape_path.parent,
+        base_dir=tape_path.parent,
+        clock=clock,
+    )
+    begun = clock.now_us()
+
+    told = {(quote.ts_us - begun) // 1_000_000: mid(quote) for quote in await play(source, 1_000)}
+
+    assert sorted(told) == [60 * k + s for k in range(3) for s in (*range(0, 59, step), 59)]
+    corners = [told[60 * k + s] for k in range(3) for s in (0, 20, 40, 59)]
+    assert corners == [1000, 900, 1200, 1100, 1100, 1150, 800, 855, 855, 855, 1400, 1300]
+
+
+@pytest.mark.asyncio
+async def test_coarser_tape_turns_round_at_both_ends(tape_path, instruments, clock):
+    (source,) = sources_from(
+        [f"replay:{tape_path}?step=20"],
+        instruments=instruments,
+        data_dir=tape_path.parent,
+        base_dir=tape_path.parent,
+        clock=clock,
+    )
+    begun = clock.now_us()
+
+    quotes = await play(source, 12 + 11 + 11)
+
+    forwards = [mid(quote) for quote in quotes[:12]]
+    assert [mid(quote) for quote in quotes[12:23]] == forwards[-2::-1]
+    assert [mid(quote) for quote in quotes[23:34]] == forwards[1:]
+    # Three minutes less a second, twice, and forwards again.
+    assert (quotes[33].ts_us - begun) // 1_000_000 == 3 * 179
