@@ -178,7 +178,9 @@ async def from_memory(symbols: list[str]) -> None:
     instruments = selectors.instruments_by_symbol()
     times = []
     for number in range(QUESTIONS + 9):
-        question = CandleQuestion(instruments[symbols[number % 9]], INTERVALS["1m"], "bid", LATEST)
+        # Every round another number of rows, so that no answer is found ready.
+        limit = LATEST - number // 9
+        question = CandleQuestion(instruments[symbols[number % 9]], INTERVALS["1m"], "bid", limit)
         began = time.perf_counter()
         await answer(reader, question)
         times.append((time.perf_counter() - began) * 1e3)
@@ -262,8 +264,11 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def over_http(environment: dict[str, str], symbols: list[str]) -> None:
-    """Sixteen clients on connections that stay open, against the web application in a process of its own."""
+def over_http(environment: dict[str, str], symbols: list[str], last_ms: int) -> None:
+    """Sixteen clients on connections that stay open, against the web application in a process of its own.
+
+    Meanwhile the newest candle of every symbol changes four times a second, as in service.
+    """
     port = free_port()
     arguments = [
         "-m",
@@ -275,14 +280,43 @@ def over_http(environment: dict[str, str], symbols: list[str]) -> None:
     ]
     web = subprocess.Popen([sys.executable, *arguments, "--log-level", "error"], env=environment)
     try:
-        asyncio.run(_http(port, symbols))
+        asyncio.run(_http(port, symbols, last_ms, environment["REDIS_URL"]))
     finally:
         web.terminate()
         web.wait(20)
 
 
-async def _http(port: int, symbols: list[str]) -> None:
+async def _tell(symbols: list[str], last_ms: int, redis_url: str) -> None:
+    """Tell the newest minute of every symbol four times a second, as the writer of candles does."""
+    import msgspec
+    from redis.asyncio import Redis
+
+    from apps.market.candles.candle import Candle
+    from apps.market.candles.memory import CandleBatch
+    from engine.messages.streams import candles_channel
+
+    async with Redis.from_url(redis_url) as client:
+        for count in range(1, 10**9):
+            close = 100_000 + count % 50
+            candle = Candle(
+                last_ms + MINUTE_MS, 100_000, 100_050, 99_950, close, 200_010, 200_110, 199_910, 2 * close + 10,
+                100_060, 99_960, count, 1, 0, 59_000_000,
+            )  # fmt: skip
+            batch = CandleBatch(candles={symbol: [candle] for symbol in symbols}, reopened=())
+            await client.publish(candles_channel("bench:"), msgspec.json.encode(batch))
+            await asyncio.sleep(0.25)
+
+
+async def _http(port: int, symbols: list[str], last_ms: int, redis_url: str) -> None:
     await answers(port)
+    telling = asyncio.create_task(_tell(symbols, last_ms, redis_url))
+    try:
+        await _measure_http(port, symbols)
+    finally:
+        telling.cancel()
+
+
+async def _measure_http(port: int, symbols: list[str]) -> None:
     newest = [f"symbol={s}&interval={i}&limit={LATEST}" for s in symbols for i in ("1m", "5m")]
     stored = [f"{one}&endTime={START_MS + 20_000 * MINUTE_MS}" for one in newest]
     for name, queries in (("http_16_p50_ms", newest), ("http_16_stored_p50_ms", stored)):
@@ -359,7 +393,7 @@ def main() -> None:
         in_server(store, symbols)
         by_driver(store, symbols)
         _run(lambda: from_memory(symbols))
-        over_http(environment, symbols[:40])
+        over_http(environment, symbols[:40], last_ms)
         upserts(store, symbols, last_ms)
         ingest(symbols)
         store.close()

@@ -20,7 +20,6 @@ from apps.common.money import number_from_micros, number_from_scaled
 from apps.market.candles.answers import (
     LIMIT_DEFAULT,
     answer,
-    etag_of,
     is_known,
     question_from,
 )
@@ -96,15 +95,14 @@ class CandlesView(APIView):
     def get(self, request: Request) -> HttpResponse | Response:
         """List candles in the order of time, the newest as it stands now; tick volume counts quotes."""
         question = question_from(request.query_params.dict())
-        body = on_reader_loop(lambda reader: answer(reader, question))
+        found = on_reader_loop(lambda reader: answer(reader, question))
         if request.accepted_renderer.format == "api":
-            return Response(json_decode(body))
-        etag = etag_of(body)
-        if is_known(etag, request.headers.get("If-None-Match", "")):
+            return Response(json_decode(found.body))
+        if is_known(found.etag, request.headers.get("If-None-Match", "")):
             response = HttpResponse(status=304)
         else:
-            response = HttpResponse(body, content_type="application/json")
-        response["ETag"] = etag
+            response = HttpResponse(found.body, content_type="application/json")
+        response["ETag"] = found.etag
         response["Cache-Control"] = "no-cache"
         return response
 

@@ -12,6 +12,7 @@ from apps.common.exact_json import json_encode
 from apps.market.candles.candle import PriceSide
 from apps.market.candles.intervals import INTERVALS, Interval
 from apps.market.candles.reader import CandleQuestion, CandleReader
+from apps.market.candles.windows import Answer
 from apps.market.selectors import instrument_resolve
 
 LIMIT_MAX: Final = 1_000
@@ -53,24 +54,34 @@ def interval_from(text: str) -> Interval:
     return interval
 
 
-async def answer(reader: CandleReader, question: CandleQuestion) -> bytes:
-    """Return the body of the answer. Errors: CandlesUnavailableError."""
+async def answer(reader: CandleReader, question: CandleQuestion) -> Answer:
+    """Return the answer to a question; what nobody has changed since it was last asked is not written again.
+
+    Errors: CandlesUnavailableError.
+    """
+    window = reader.window_now(question)
+    if window is not None and window.kept is not None and window.kept[0] == question.limit:
+        return window.kept[1]
+    made = await _answer(reader, question)
+    # Nothing has been waited for when the window was there before: it still holds what the answer says.
+    if window is not None and window is reader.window_now(question):
+        window.kept = (question.limit, made)
+    return made
+
+
+async def _answer(reader: CandleReader, question: CandleQuestion) -> Answer:
     rows = await reader.rows(question)
     symbol = question.instrument.symbol
     first = rows[0][0] if rows else question.start_ms
     last = rows[-1][0] if rows else question.end_ms
     # Nothing here needs escaping: names are ours, the rest are digits.
-    return (
+    body = (
         f'{{"success":true,"data":{{"symbol":"{symbol}","dbSymbol":"{symbol}",'
         f'"interval":"{question.interval.name}","price":"{question.side}",'
         f'"from":{"null" if first is None else first},"to":{"null" if last is None else last},'
         f'"count":{len(rows)},"data":[{",".join([text for _, text in rows])}]}},"message":"Success"}}'
     ).encode()
-
-
-def etag_of(body: bytes) -> str:
-    """Return the entity tag of a body."""
-    return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    return Answer(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')
 
 
 def is_known(etag: str, if_none_match: str) -> bool:

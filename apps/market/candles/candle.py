@@ -5,11 +5,12 @@ Prices of bid and ask are ticks, of the mid half ticks (bid + ask), so that noth
 
 from collections.abc import Iterable
 from enum import IntFlag
+from functools import cache
 from typing import Final, Literal
 
 import msgspec
 
-from engine.values import SourceClass, text_from_scaled
+from engine.values import SourceClass
 
 PriceSide = Literal["bid", "mid"]
 
@@ -109,8 +110,19 @@ class Candle(msgspec.Struct, array_like=True):
             decimals += 1
         else:
             prices = [self.bid_open, self.bid_high, self.bid_low, self.bid_close]
-        opened, high, low, close = (text_from_scaled(price, decimals) for price in prices)
-        return f'[{self.open_ms},"{opened}","{high}","{low}","{close}","{self.quotes}"]'
+        if not decimals:
+            opened, high, low, close = prices
+            return f'[{self.open_ms},"{opened}","{high}","{low}","{close}","{self.quotes}"]'
+        # Prices are above zero, so that one template writes all four: answers have up to a thousand rows.
+        scale = 10**decimals
+        parts = [part for price in prices for part in divmod(price, scale)]
+        return _row_template(decimals) % (self.open_ms, *parts, self.quotes)
+
+
+@cache
+def _row_template(decimals: int) -> str:
+    price = f'"%d.%0{decimals}d"'
+    return f'[%d,{price},{price},{price},{price},"%d"]'
 
 
 def joined(open_ms: int, candles: Iterable[Candle]) -> Candle | None:

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from apps.common.envelope import service_failure
 from apps.common.errors import ServiceError
-from apps.market.candles.answers import answer, etag_of, failure_body, is_known, question_from
+from apps.market.candles.answers import answer, failure_body, is_known, question_from
 from apps.market.candles.reader import candle_reader
 
 Scope = MutableMapping[str, Any]
@@ -40,16 +40,16 @@ async def candles_app(scope: Scope, send: Send) -> None:
     """Answer one request for candles."""
     status, headers, body = 200, list(_FIXED), b""
     try:
-        body = await answer(candle_reader(), question_from(_parameters(scope)))
+        found = await answer(candle_reader(), question_from(_parameters(scope)))
     except ServiceError as error:
         status, body = error.http_status, failure_body(service_failure(error))
         headers.append((b"cache-control", b"no-store"))
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(error.retry_after_s).encode()))
     else:
-        etag = etag_of(body)
-        headers += [(b"etag", etag.encode()), (b"cache-control", b"no-cache")]
-        if is_known(etag, _header(scope, b"if-none-match").decode("latin1")):
+        body = found.body
+        headers += [(b"etag", found.etag.encode()), (b"cache-control", b"no-cache")]
+        if is_known(found.etag, _header(scope, b"if-none-match").decode("latin1")):
             status, body = 304, b""
     if status != 304:
         headers.append((b"content-length", str(len(body)).encode()))

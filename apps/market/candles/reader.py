@@ -126,6 +126,13 @@ class CandleReader:
         rows = [*stored, *tail]
         return rows[: question.limit] if start_ms is not None else rows[-question.limit :]
 
+    def window_now(self, question: CandleQuestion) -> Window | None:
+        """Return the window that alone answers a question for the newest candles; None when it is not in memory."""
+        if question.start_ms is not None or question.end_ms is not None:
+            return None
+        key = (question.instrument.symbol, question.interval.name, question.side)
+        return self._windows.get(key)
+
     async def newest(
         self, instrument: InstrumentInfo, interval: Interval, side: PriceSide = "bid"
     ) -> Row | None:

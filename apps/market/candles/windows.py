@@ -7,6 +7,7 @@ a window without reading the database makes it stale, and the next question read
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from apps.market.candles.builder import KEPT_MS
@@ -17,6 +18,14 @@ ROWS_MAX: Final = 1_000
 
 # When a candle begins, ms, and its row as JSON text.
 Row = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body of an answer and its entity tag."""
+
+    body: bytes
+    etag: str
 
 
 class Window:
@@ -45,13 +54,15 @@ class Window:
         # Minutes before this one are in `closed` or in `base`.
         self._since_ms = since_ms
         self._tail: list[Row] | None = None
+        # The last answer that was made of these rows, by the number of rows, until they change.
+        self.kept: tuple[int, Answer] | None = None
 
     def take(self, candle: Candle) -> bool:
         """Take one changed minute; False when it lies before the hot ones and the window is stale."""
         if candle.open_ms < self._since_ms:
             return False
         self._minutes[candle.open_ms] = candle
-        self._tail = None
+        self._tail = self.kept = None
         self._absorb(max(self._minutes) - KEPT_MS)
         return True
 

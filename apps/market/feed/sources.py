@@ -85,7 +85,9 @@ def _replay(
     path_text, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if not path_text or options.keys() - {"symbol", "speed", "loop", "from", "step"}:
-        message = f"expected replay:<path>[?symbol=..&speed=..&loop=..&from=..&step=..], found {text!r}"
+        message = (
+            f"expected replay:<path>[?symbol=..&speed=..&loop=..&from=..&step=..], found {text!r}"
+        )
         raise FeedSettingError(message)
     instrument = instrument_find(options.get("symbol", "BTC"), among=instruments)
     if instrument is None:
