@@ -153,43 +153,36 @@ def money_page(
     return list(found.order_by("-seq")[:limit])
 
 
-def balance_before(*, account_id: int, at_us: int) -> int:
+def balance_before(*, account_id: int, at_us: int, seq_max: int) -> int:
     """Return an account's balance right before an instant, micro-USD; 0 before its first event."""
-    before = HistoryEvent.objects.filter(account=account_id, at_us__lt=at_us)
+    before = HistoryEvent.objects.filter(account=account_id, at_us__lt=at_us, seq__lte=seq_max)
     balance: int | None = before.order_by("-seq").values_list("balance_micros", flat=True).first()
     return balance or 0
 
 
 def money_between(
-    *, account_id: int, start_us: int, end_us: int, after_seq: int, limit: int
+    *, account_id: int, start_us: int, end_us: int, after_seq: int, seq_max: int, limit: int
 ) -> list[HistoryEvent]:
-    """Return events of a period that carry postings, oldest first, after a seq."""
+    """Return events of a period that carry postings, oldest first, after a seq and up to another."""
     found = HistoryEvent.objects.filter(
         account=account_id,
         at_us__gte=start_us,
         at_us__lt=end_us,
         seq__gt=after_seq,
+        seq__lte=seq_max,
         kind__in=MONEY_KINDS,
     )
     return list(found.order_by("seq")[:limit])
 
 
-def closings_between(*, account_id: int, start_us: int, end_us: int) -> list[ClosedTrade]:
-    """Return an account's closings of a period, oldest first."""
+def closings_between(
+    *, account_id: int, start_us: int, end_us: int, seq_max: int
+) -> list[ClosedTrade]:
+    """Return an account's closings of a period up to a seq, oldest first."""
     found = ClosedTrade.objects.filter(
-        account=account_id, closed_at_us__gte=start_us, closed_at_us__lt=end_us
+        account=account_id, closed_at_us__gte=start_us, closed_at_us__lt=end_us, seq__lte=seq_max
     )
     return list(found.order_by("seq"))
-
-
-def fees_by_day(*, account_id: int, start_us: int, end_us: int) -> dict[int, int]:
-    """Return the commissions that an account paid in a period, micro-USD, by day since 1970."""
-    found = Fill.objects.filter(account=account_id, at_us__gte=start_us, at_us__lt=end_us)
-    by_day = found.annotate(day=F("at_us") / DAY_US).values("day")
-    return {
-        row["day"]: row["total"]
-        for row in by_day.annotate(total=Sum("commission_micros")).order_by("day")
-    }
 
 
 def postings_of(

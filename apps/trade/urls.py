@@ -61,6 +61,11 @@ urlpatterns = [
         name="account-statement",
     ),
     path(
+        "accounts/<int:account_id>/performance",
+        files.PerformanceView.as_view(),
+        name="account-performance",
+    ),
+    path(
         "accounts/<int:account_id>/statements",
         files.StatementsView.as_view(),
         name="account-statements",

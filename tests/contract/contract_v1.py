@@ -104,6 +104,13 @@ CONTRACT = (
         "day month from to fileFormat",
         "openingBalance closingBalance entries",
     ),
+    Route(
+        "GET",
+        "/accounts/{account_id}/performance",
+        True,
+        "day month from to",
+        "openingBalance closingBalance figures symbols days balances isCurrent",
+    ),
     Route("GET", "/accounts/live", True),
     Route("POST", "/accounts/live", True),
     Route("GET", "/kyc", True),

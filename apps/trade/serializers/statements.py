@@ -12,19 +12,24 @@ from apps.trade.choices import StatementFormat
 from apps.trade.serializers.answers import number_field
 
 
-class PeriodSerializer(StrictSerializer):
+class PerformancePeriodSerializer(StrictSerializer):
     """A day, a month, or a range of days (both included), in UTC."""
 
     day = serializers.CharField(required=False, max_length=10, help_text="Such as 2026-11-26.")
     month = serializers.CharField(required=False, max_length=7, help_text="Such as 2026-11.")
     to = serializers.CharField(required=False, max_length=10, help_text="With from.")
-    fileFormat = serializers.ChoiceField(choices=StatementFormat.choices, default="json")
 
     @override
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields, with the one whose name is a word of Python."""
         start = serializers.CharField(required=False, max_length=10, help_text="With to.")
         return {**super().get_fields(), "from": start}
+
+
+class PeriodSerializer(PerformancePeriodSerializer):
+    """A period, and how its statement is written."""
+
+    fileFormat = serializers.ChoiceField(choices=StatementFormat.choices, default="json")
 
 
 class StatementEntrySerializer(StrictSerializer):
@@ -49,26 +54,84 @@ class StatementDaySerializer(StrictSerializer):
     commission = number_field()
     swap = number_field()
     other = number_field()
+    result = number_field()
     trades = serializers.IntegerField()
 
 
-class StatementSerializer(StrictSerializer):
-    """A statement; opening balance and entries sum to the closing balance."""
+class FiguresSerializer(StrictSerializer):
+    """What the period's closings and entries say; closings count after their own commission, shares are rounded down."""
+
+    result = number_field(help_text="Closing less opening balance, without cash.")
+    pnl = number_field()
+    commission = number_field()
+    swap = number_field()
+    covered = number_field(help_text="What the insurance paid for losses beyond the stake.")
+    cash = number_field(help_text="Deposits less withdrawals.")
+    trades = serializers.IntegerField()
+    wins = serializers.IntegerField()
+    losses = serializers.IntegerField()
+    won = number_field(help_text="Sum of the gains.")
+    lost = number_field(help_text="Sum of the losses, without a sign.")
+    winRate = number_field(allow_null=True, help_text="wins / trades, per cent.")
+    profitFactor = number_field(allow_null=True, help_text="won / lost.")
+    expectancy = number_field(allow_null=True, help_text="(won - lost) / trades.")
+    best = number_field()
+    worst = number_field()
+    maxDrawdown = number_field(help_text="Deepest fall of the balance from its highest before.")
+    maxDrawdownPercent = number_field(allow_null=True, help_text="Of that highest balance.")
+
+
+class SymbolFiguresSerializer(StrictSerializer):
+    """What one market brought; the results of all markets and what was covered sum to the period's result."""
+
+    symbol = serializers.CharField()
+    trades = serializers.IntegerField()
+    wins = serializers.IntegerField()
+    winRate = number_field(allow_null=True)
+    profitFactor = number_field(allow_null=True)
+    pnl = number_field()
+    commission = number_field()
+    swap = number_field()
+    result = number_field()
+
+
+class BalancePointSerializer(StrictSerializer):
+    """The balance from an instant on."""
+
+    time = serializers.DateTimeField()
+    balance = number_field()
+
+
+class AccountPeriodSerializer(StrictSerializer):
+    """What a statement says of its period as a whole."""
 
     accountId = serializers.IntegerField()
     to = serializers.DateTimeField()
     currency = serializers.CharField()
     openingBalance = number_field()
     closingBalance = number_field()
-    totals = serializers.DictField()
+    figures = FiguresSerializer()
+    symbols = SymbolFiguresSerializer(many=True)
     days = StatementDaySerializer(many=True)
-    entries = StatementEntrySerializer(many=True)
     isCurrent = serializers.BooleanField()
 
     @override
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields, with the one whose name is a word of Python."""
         return {**super().get_fields(), "from": serializers.DateTimeField()}
+
+
+class StatementSerializer(AccountPeriodSerializer):
+    """A statement; opening balance and entries sum to the closing balance."""
+
+    totals = serializers.DictField()
+    entries = StatementEntrySerializer(many=True)
+
+
+class PerformanceSerializer(AccountPeriodSerializer):
+    """The figures of a statement, and the balance over time."""
+
+    balances = BalancePointSerializer(many=True)
 
 
 class StatementStateSerializer(StrictSerializer):

@@ -20,6 +20,8 @@ from apps.common.requests import user_id_of
 from apps.profile.facade import account_for
 from apps.trade.choices import StatementState
 from apps.trade.serializers.statements import (
+    PerformancePeriodSerializer,
+    PerformanceSerializer,
     PeriodSerializer,
     StatementSerializer,
     StatementStateSerializer,
@@ -28,8 +30,9 @@ from apps.trade.services.history import is_projected
 from apps.trade.services.lookup import account_of_order
 from apps.trade.services.receipts import order_detail_read
 from apps.trade.services.statements import requests
-from apps.trade.services.statements.collect import statement_collect, statement_shape
+from apps.trade.services.statements.collect import statement_collect
 from apps.trade.services.statements.files import CONTENT_TYPES, receipt_pdf, statement_file
+from apps.trade.services.statements.shape import performance_shape, statement_shape
 
 _READ_FAILURES = (400, 401, 404, 429, 503)
 _FILES = dict.fromkeys(
@@ -65,6 +68,26 @@ class StatementView(APIView):
             return Response(success(statement_shape(statement) | {"isCurrent": is_current}))
         name = f"statement-{account.id}-{period.text.replace(' ', '-')}"
         return _file(statement_file(statement, data["fileFormat"]), name, data["fileFormat"])
+
+
+class PerformanceView(APIView):
+    """What an account achieved in a day, a month or a range: the figures of its statement, without the entries."""
+
+    key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
+
+    @extend_schema(
+        operation_id="account_performance",
+        parameters=[PerformancePeriodSerializer],
+        responses=enveloped(PerformanceSerializer, failures=_READ_FAILURES),
+        tags=["accounts"],
+    )
+    def get(self, request: Request, account_id: int) -> Response:
+        data = validated(PerformancePeriodSerializer, request.query_params.dict())
+        account = account_for(user_id_of(request), account_require(request, account_id))
+        period = requests.period_of(data)
+        is_current = engine_gateway().run(is_projected(account))
+        statement = statement_collect(account_id=account.id, period=period)
+        return Response(success(performance_shape(statement) | {"isCurrent": is_current}))
 
 
 class StatementsView(APIView):

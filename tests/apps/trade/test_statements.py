@@ -66,6 +66,67 @@ def test_a_statement_adds_up_and_tells_each_day(alice):
     assert statement["isCurrent"] is True
 
 
+def test_the_figures_are_made_of_the_closings_and_the_entries(live, alice):
+    # A loss: bought at 10,051.0, sold at 9,900.0 -> -15.1; 400 ppm of 1,005.1 and of 990.0 -> 0.40204 and 0.396.
+    lost = json_decode(alice.post("/api/v1/trade/create", BUY).content)["data"]["orderId"]
+    live.price(99_000, 99_010)
+    alice.post("/api/v1/trade/close", {"orderId": lost})
+    # One that stays open has paid its commission: 400 ppm of 990.1.
+    alice.post("/api/v1/trade/create", BUY)
+    live.project()
+
+    statement = exact(alice.get(f"{alice.path}/statement", {"month": month()}))
+    performance = exact(alice.get(f"{alice.path}/performance", {"month": month()}))
+
+    # The gain was 4.9 before and 4.498 after the commission of its closing.
+    figures = statement["figures"]
+    assert figures == {
+        "result": Decimal("-12.196120"),
+        "pnl": Decimal("-10.200000"),
+        "commission": Decimal("1.996120"),
+        "swap": 0,
+        "covered": 0,
+        "cash": Decimal(10_000),
+        "trades": 2,
+        "wins": 1,
+        "losses": 1,
+        "won": Decimal("4.498000"),
+        "lost": Decimal("15.496000"),
+        "winRate": Decimal("50.00"),
+        "profitFactor": Decimal("0.29"),
+        "expectancy": Decimal("-5.499000"),
+        "best": Decimal("4.498000"),
+        "worst": Decimal("-15.496000"),
+        # From 10,004.09796 down to 9,987.90396: by 0.40204 + 15.496 + 0.39604.
+        "maxDrawdown": Decimal("16.294080"),
+        "maxDrawdownPercent": Decimal("0.16"),
+    }
+    (market,) = statement["symbols"]
+    assert (market["symbol"], market["trades"], market["wins"]) == ("BTCUSDT", 2, 1)
+    assert market["result"] == figures["result"] == sum(day["result"] for day in statement["days"])
+    assert market["commission"] == figures["commission"]
+    for name in ("figures", "symbols", "days", "openingBalance", "closingBalance", "isCurrent"):
+        assert performance[name] == statement[name]
+    assert "entries" not in performance
+    assert [point["balance"] for point in performance["balances"]][-1] == statement[
+        "closingBalance"
+    ]
+
+
+def test_figures_without_a_closing_claim_nothing(live):
+    user, account = live.user()
+    live.project()
+    client = live.client(user)
+
+    answer = exact(client.get(f"/api/v1/accounts/{account.id}/performance", {"day": "2020-02-29"}))
+
+    assert (
+        answer["figures"] | {"winRate": None, "profitFactor": None, "expectancy": None}
+        == (answer["figures"])
+    )
+    assert (answer["figures"]["trades"], answer["symbols"], answer["balances"]) == (0, [], [])
+
+
 def test_a_period_opens_with_the_balance_before_it(alice):
     before = exact(alice.get(f"{alice.path}/statement", {"day": "2020-02-29"}))
     far = exact(alice.get(f"{alice.path}/statement", {"from": "2037-01-01", "to": "2037-12-31"}))

@@ -11,11 +11,9 @@ from typing import Final
 
 from apps.common.clock import datetime_from_us, us_from_datetime
 from apps.common.errors import ServiceError
-from apps.common.money import number_from_micros
 from apps.trade import selectors
 from apps.trade.models import ClosedTrade, HistoryEvent
 from apps.trade.selectors import DAY_US
-from apps.trade.services.shapes import Shape
 from engine.values import check
 
 _BATCH: Final = 1_000
@@ -84,6 +82,8 @@ class Day:
     commission_micros: int
     swap_micros: int
     other_micros: int
+    # What the day brought: closing less opening balance, without cash.
+    result_micros: int
     trades: int
 
 
@@ -97,6 +97,8 @@ class Statement:
     closing_micros: int = 0
     entries: list[HistoryEvent] = field(default_factory=list)
     days: list[Day] = field(default_factory=list)
+    # What was closed in the period, oldest first.
+    closings: list[ClosedTrade] = field(default_factory=list)
     # By kind of event; micro-USD.
     totals: dict[str, int] = field(default_factory=dict)
 
@@ -108,13 +110,14 @@ def statement_collect(
 
     Errors: InvariantError when the history does not add up.
     """
-    statement = Statement(
-        account_id=account_id,
-        period=period,
-        opening_micros=selectors.balance_before(account_id=account_id, at_us=period.start_us),
+    # The projector goes on writing: one event is the last for everything that is read below.
+    seq_max = selectors.account_seq(account_id=account_id)
+    opening = selectors.balance_before(
+        account_id=account_id, at_us=period.start_us, seq_max=seq_max
     )
+    statement = Statement(account_id=account_id, period=period, opening_micros=opening)
     balance = statement.opening_micros
-    for event in _money(account_id, period):
+    for event in _money(account_id, period, seq_max):
         balance += event.amount_micros
         check(
             balance == event.balance_micros,
@@ -124,22 +127,28 @@ def statement_collect(
         statement.totals[event.kind] = statement.totals.get(event.kind, 0) + event.amount_micros
         if len(statement.entries) % _BATCH == 0:
             on_progress(len(statement.entries))
-    statement.closing_micros = selectors.balance_before(account_id=account_id, at_us=period.end_us)
+    statement.closing_micros = selectors.balance_before(
+        account_id=account_id, at_us=period.end_us, seq_max=seq_max
+    )
     check(
         statement.opening_micros + sum(statement.totals.values()) == statement.closing_micros,
         f"the statement of account {account_id} does not end at its closing balance",
+    )
+    statement.closings = selectors.closings_between(
+        account_id=account_id, start_us=period.start_us, end_us=period.end_us, seq_max=seq_max
     )
     statement.days = list(_days(statement))
     return statement
 
 
-def _money(account_id: int, period: Period) -> Iterator[HistoryEvent]:
+def _money(account_id: int, period: Period, seq_max: int) -> Iterator[HistoryEvent]:
     after = 0
     while batch := selectors.money_between(
         account_id=account_id,
         start_us=period.start_us,
         end_us=period.end_us,
         after_seq=after,
+        seq_max=seq_max,
         limit=_BATCH,
     ):
         yield from batch
@@ -147,25 +156,17 @@ def _money(account_id: int, period: Period) -> Iterator[HistoryEvent]:
 
 
 def _days(statement: Statement) -> Iterator[Day]:
-    fees = selectors.fees_by_day(
-        account_id=statement.account_id,
-        start_us=statement.period.start_us,
-        end_us=statement.period.end_us,
-    )
-    closings = selectors.closings_between(
-        account_id=statement.account_id,
-        start_us=statement.period.start_us,
-        end_us=statement.period.end_us,
-    )
     closed: dict[int, list[ClosedTrade]] = {}
-    for row in closings:
+    for row in statement.closings:
         closed.setdefault(row.closed_at_us // DAY_US, []).append(row)
     opening = statement.opening_micros
     for day, group in groupby(statement.entries, key=lambda event: event.at_us // DAY_US):
         entries = list(group)
         pnl = sum(row.pnl_micros for row in closed.get(day, ()))
         swap = sum(e.amount_micros for e in entries if e.kind == "SwapCharged")
-        commission = fees.get(day, 0)
+        # An opening moves the balance by its commission alone.
+        commission = sum(row.commission_micros for row in closed.get(day, ()))
+        commission -= sum(e.amount_micros for e in entries if e.kind == "PositionOpened")
         closing = entries[-1].balance_micros
         yield Day(
             date=f"{datetime_from_us(day * DAY_US):%Y-%m-%d}",
@@ -175,47 +176,9 @@ def _days(statement: Statement) -> Iterator[Day]:
             commission_micros=commission,
             swap_micros=swap,
             other_micros=closing - opening - pnl + commission - swap,
+            result_micros=closing
+            - opening
+            - sum(e.amount_micros for e in entries if e.kind == "CashPosted"),
             trades=len(closed.get(day, ())),
         )
         opening = closing
-
-
-def statement_shape(statement: Statement) -> Shape:
-    """Return a statement as JSON has it."""
-    return {
-        "accountId": statement.account_id,
-        "from": datetime_from_us(statement.period.start_us),
-        "to": datetime_from_us(statement.period.end_us),
-        "currency": "USD",
-        "openingBalance": number_from_micros(statement.opening_micros),
-        "closingBalance": number_from_micros(statement.closing_micros),
-        "totals": {kind: number_from_micros(sum_) for kind, sum_ in statement.totals.items()},
-        "days": [_day_shape(day) for day in statement.days],
-        "entries": [entry_shape(event) for event in statement.entries],
-    }
-
-
-def _day_shape(day: Day) -> Shape:
-    return {
-        "date": day.date,
-        "openingBalance": number_from_micros(day.opening_micros),
-        "closingBalance": number_from_micros(day.closing_micros),
-        "pnl": number_from_micros(day.pnl_micros),
-        "commission": number_from_micros(day.commission_micros),
-        "swap": number_from_micros(day.swap_micros),
-        "other": number_from_micros(day.other_micros),
-        "trades": day.trades,
-    }
-
-
-def entry_shape(event: HistoryEvent) -> Shape:
-    """Return one line of a statement."""
-    return {
-        "seq": event.seq,
-        "time": datetime_from_us(event.at_us),
-        "kind": event.kind,
-        "orderId": event.order_id or None,
-        "symbol": event.symbol or None,
-        "amount": number_from_micros(event.amount_micros),
-        "balance": number_from_micros(event.balance_micros),
-    }

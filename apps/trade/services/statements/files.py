@@ -12,7 +12,8 @@ from reportlab.lib.styles import ParagraphStyle, getSampleStyleSheet
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from apps.common.exact_json import json_encode
-from apps.trade.services.statements.collect import Statement, statement_shape
+from apps.trade.services.statements.collect import Statement
+from apps.trade.services.statements.shape import statement_shape
 
 CONTENT_TYPES: Final = {
     "json": "application/json",
@@ -22,7 +23,11 @@ CONTENT_TYPES: Final = {
 }
 _ENTRY_COLUMNS: Final = ("seq", "time", "kind", "orderId", "symbol", "amount", "balance")
 _DAY_COLUMNS: Final = (
-    *("date", "openingBalance", "closingBalance", "pnl", "commission", "swap", "other", "trades"),
+    *("date", "openingBalance", "closingBalance", "pnl", "commission", "swap", "other", "result"),
+    "trades",
+)
+_SYMBOL_COLUMNS: Final = (
+    *("symbol", "trades", "wins", "winRate", "profitFactor", "pnl", "commission", "swap", "result"),
 )
 # A cell that begins so would be run as a formula.
 _FORMULA_SIGNS: Final = ("=", "+", "@", "\t", "\r")
@@ -52,6 +57,10 @@ def _heading(shape: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, _cell(shape[name])) for name in names]
 
 
+def _figures(shape: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(name, _cell(value)) for name, value in shape["figures"].items()]
+
+
 def _csv(shape: dict[str, Any]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -74,9 +83,10 @@ def _xlsx(shape: dict[str, Any]) -> bytes:
         bold = book.add_format({"bold": True})
         summary = book.add_worksheet("Summary")
         summary.set_column(0, 1, 26)
-        for row, (name, value) in enumerate(_heading(shape)):
+        for row, (name, value) in enumerate(_heading(shape) + _figures(shape)):
             summary.write_string(row, 0, name, bold)
             summary.write_string(row, 1, value)
+        _sheet(book.add_worksheet("Markets"), _SYMBOL_COLUMNS, shape["symbols"], bold)
         _sheet(book.add_worksheet("Days"), _DAY_COLUMNS, shape["days"], bold)
         _sheet(book.add_worksheet("Entries"), _ENTRY_COLUMNS, shape["entries"], bold)
     return raw.getvalue()
@@ -107,6 +117,15 @@ def _statement_pdf(shape: dict[str, Any], period: str) -> bytes:
         ),
         Spacer(1, 12),
         _table(["", ""], [[name, value] for name, value in _heading(shape)]),
+        Spacer(1, 12),
+        Paragraph("Figures", _STYLES["Heading2"]),
+        _table(["", ""], [[name, value] for name, value in _figures(shape)]),
+        Spacer(1, 12),
+        Paragraph("Markets", _STYLES["Heading2"]),
+        _table(
+            _SYMBOL_COLUMNS,
+            [[_cell(row[name]) for name in _SYMBOL_COLUMNS] for row in shape["symbols"]],
+        ),
         Spacer(1, 12),
         Paragraph("Days", _STYLES["Heading2"]),
         _table(
