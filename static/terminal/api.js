@@ -118,6 +118,7 @@ export async function balanceGet() {
     accountId: data.accountId,
     balance: data.message,
     pnl: data.unrealisedPnl,
+    equity: data.equity,
     used: data.usedMargin,
     free: data.freeMargin,
     levels: levelsFrom(data),
@@ -160,6 +161,14 @@ export async function ledgerGet(id, { cursor, limit = 100 } = {}) {
 export async function eventsGet(id, after) {
   return call("GET", `/accounts/${id}/events?after=${after}&limit=200`);
 }
+
+/** Return the figures of a time ({day}, {month} or {from, to}, days in UTC) as text: those of its statement. */
+export const performanceGet = (id, period) => call("GET", `/accounts/${id}/performance?${new URLSearchParams(period)}`);
+
+/** Have the worker make a statement; returns where it stands: {statementId, state, period, progress, fileFormat}. */
+export const statementAsk = (id, wish) => call("POST", `/accounts/${id}/statements`, { body: wish });
+export const statementState = (id, statementId) => call("GET", `/accounts/${id}/statements/${statementId}`);
+export const statementFileUrl = (id, statementId) => `${BASE}/accounts/${id}/statements/${statementId}/file`;
 
 export async function receiptGet(orderId) {
   return call("GET", `/trade/orders/${encodeURIComponent(orderId)}`);

@@ -14,6 +14,7 @@ import { keysHelp, keysListen } from "./keys.js";
 import { paced } from "./pace.js";
 import { isSoundOn } from "./prefs.js";
 import { previewFollow } from "./preview.js";
+import { Quick } from "./quick.js";
 import { accountFind, accountHear, accountRefresh, accountShow, demoAdd, demoFill, explain, resumeFrom, sessionStart } from "./session.js";
 import { socketOpen } from "./socket.js";
 import { ask, bid, bidMove, dayChange, feedApply, heartbeat, instrument, instruments, isSheetOpen, link, pricesApply, side, spread, symbol, view } from "./store.js";
@@ -128,6 +129,7 @@ async function start() {
   line.subscribe(["prices:*"]);
   render(html`<${Instrument} />`, part("instrument"));
   render(html`<${Ticket} onOrder=${order} />`, part("ticket"));
+  render(html`<${Quick} onOrder=${order} />`, part("quick"));
   render(html`<${Tables} does=${does} />`, part("tables"));
   render(html`<${ChartHead} />`, part("chart-head"));
   render(html`<${Watchlist} onChoose=${choose} />`, part("watchlist"));
@@ -139,6 +141,8 @@ async function start() {
 }
 
 render(html`<${Toasts} />`, part("toasts"));
+// Shown from the start, so that those who listen hear the first message too.
+part("toasts").showPopover();
 render(html`<${Dialog} />`, part("dialogs"));
 render(html`<${AccountBar} />`, part("account"));
 render(html`<${Connection} />`, part("connection"));

@@ -17,7 +17,7 @@ export function barFrom([ms, open, high, low, close, volume]) {
 }
 
 export class BarSeries {
-  /** `seconds` is the length of one bar. */
+  /** `seconds` is the length of one bar; 0 where the calendar decides it and only the server begins a new one. */
   constructor(seconds) {
     this.seconds = seconds;
     this.bars = [];
@@ -44,8 +44,9 @@ export class BarSeries {
 
   /** Take in one price at `ms` (epoch) and return the bar that it changed; null if it belongs to a finished bar. */
   add(price, ms) {
-    const time = Math.floor(ms / 1000 / this.seconds) * this.seconds;
     const last = this.bars.at(-1);
+    if (!this.seconds && !last) return null;
+    const time = this.seconds ? Math.floor(ms / 1000 / this.seconds) * this.seconds : last.time;
     if (last && time < last.time) return null;
     if (last && time === last.time) {
       last.high = Math.max(last.high, price);

@@ -21,6 +21,9 @@ export const INTERVALS = [
   ["1h", 3600],
   ["4h", 14_400],
   ["1d", 86_400],
+  // Weeks begin on Monday and months have no fixed length.
+  ["1w", 0],
+  ["1M", 0],
 ];
 const SECONDS = new Map(INTERVALS);
 const PAGE = 500;

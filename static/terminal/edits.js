@@ -10,6 +10,7 @@ import { html } from "./html.js";
 import { nameOf } from "./positions.js";
 import { stepsOf } from "./receipts.js";
 import { instruments } from "./store.js";
+import { toast } from "./toasts.js";
 
 const clean = (text) => (text ? trimZeros(text) : "");
 
@@ -23,6 +24,7 @@ async function tryTo(work, trouble, isBusy) {
   } catch (error) {
     if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
     trouble.value = error instanceof Refusal ? error.message : "The server cannot be reached.";
+    toast("bad", "Refused", trouble.value);
     return false;
   } finally {
     isBusy.value = false;

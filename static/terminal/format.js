@@ -74,7 +74,7 @@ export function price(text) {
 
 /** Show a price with the way it moved last ("up", "down"), for readers who cannot tell green from red. */
 export function movedPrice(text, move) {
-  return (move.startsWith("up") ? "\u25b4" : move.startsWith("down") ? "\u25be" : "") + price(text);
+  return (move.startsWith("up") ? "\u25b4\u200a" : move.startsWith("down") ? "\u25be\u200a" : "") + price(text);
 }
 
 /** Return micro-USD per tick and unit: the factor that makes price × quantity exact money. */

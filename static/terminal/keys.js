@@ -8,7 +8,7 @@ const HELP = [
   ["B, S", "Buy side, sell side"],
   ["N", "New order: to the quantity"],
   ["Enter", "Send the order that stands in the ticket"],
-  ["1 – 7", "Interval of the chart, from 1m to 1d"],
+  ["1 – 9", "Interval of the chart, from one minute to one month"],
   ["Esc", "Leave a field, close a dialog, drop a dragged line"],
   ["?", "This help"],
 ];

@@ -3,6 +3,9 @@
 
 import { MONEY_DECIMALS, ceilDivide, floorDivide, microsPerTickUnit, notionalMicros, toUnits } from "./format.js";
 
+/** A first order of about this much, micro-USD: visible on the screen, harmless to the account. */
+export const SUGGESTED_MICROS = 1_000_000_000n;
+
 /** Round a quantity down to the instrument's step. */
 export function stepDown(instrument, units) {
   const step = toUnits(instrument.quantityStep, instrument.quantityDecimals) || 1n;

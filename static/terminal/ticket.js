@@ -2,20 +2,15 @@
 
 import { computed, signal } from "@preact/signals";
 import { signedMoney, money, price, toText, toUnits, trimZeros } from "./format.js";
-import { dialogOpen } from "./dialog.js";
 import { Choice, Field, Unit } from "./fields.js";
 import { html } from "./html.js";
 import { orderMode } from "./prefs.js";
-import { suggestedUnits } from "./sizing.js";
+import { armed, isSending, letGo, sendOnce } from "./sending.js";
+import { SUGGESTED_MICROS, suggestedUnits } from "./sizing.js";
 import { ask, bid, bidMove, figures, instrument, isSheetOpen, side, spread } from "./store.js";
 import * as wish from "./wish.js";
 
-// A first order of about this much: visible on the screen, harmless to the account.
-const SUGGESTED_MICROS = 1_000_000_000n;
-const DOUBLE_MS = 1200;
 const DASH = "\u2013";
-const isSending = signal(false);
-const isArmed = signal(false);
 const isMoreOpen = signal(false);
 
 const MODES = [
@@ -40,60 +35,23 @@ function deedOf(which) {
   return `${verb}${VERBS[wish.orderType.value]} ${wish.quantityText.value} ${instrument.value.base}`;
 }
 
-function Confirmation({ deed, body, onSend, close }) {
-  const rows = [
-    ["Market", body.symbol],
-    ["Price", body.price ?? body.stopPrice ? [body.stopPrice, body.price].filter(Boolean).map(price).join(" → ") : "market"],
-    ["Leverage", `${body.leverage}× ${body.marginMode}`],
-    ["Stop loss", body.stopLoss ? price(body.stopLoss) : "none"],
-    ["Take profit", body.takeProfit ? price(body.takeProfit) : "none"],
-    ["Margin", figureText("margin")],
-    ["Commission", figureText("commission")],
-  ];
-  const send = (event) => {
-    event.preventDefault();
-    close();
-    onSend();
-  };
-  return html`<form onSubmit=${send}>
-    <dl class="estimate">
-      ${rows.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd class="number">${value}</dd></div>`)}
-    </dl>
-    <div class="dialog-actions">
-      <button class="button" type="button" onClick=${close}>Cancel</button>
-      <button class="button submit ${body.type}" type="submit" autofocus>${deed}</button>
-    </div>
-  </form>`;
-}
-
 async function send(onOrder) {
-  if (wish.obstacle.value || isSending.value) return;
-  isSending.value = true;
-  try {
-    // What was traded stays in the ticket; its stops belonged to that one position.
-    if (await onOrder(wish.wishBody(), deedOf(side.value))) {
-      wish.stopsReset();
-      isSheetOpen.value = false;
-    }
-  } finally {
-    isSending.value = false;
+  if (wish.obstacle.value) return;
+  // What was traded stays in the ticket; its stops belonged to that one position.
+  if (await onOrder(wish.wishBody(), deedOf(side.value))) {
+    wish.stopsReset();
+    isSheetOpen.value = false;
   }
 }
 
 function submit(event, onOrder) {
   event.preventDefault();
-  if (wish.obstacle.value || isSending.value) return;
-  if (orderMode.value === "single" || (orderMode.value === "double" && isArmed.value)) {
-    isArmed.value = false;
-    send(onOrder);
-  } else if (orderMode.value === "double") {
-    isArmed.value = true;
-    setTimeout(() => (isArmed.value = false), DOUBLE_MS);
-  } else {
-    const deed = deedOf(side.value);
-    const props = { deed, body: wish.wishBody(), onSend: () => send(onOrder) };
-    dialogOpen({ title: `${deed}?`, body: Confirmation, className: "narrow", props });
-  }
+  if (wish.obstacle.value) return;
+  const costs = [
+    ["Margin", figureText("margin")],
+    ["Commission", figureText("commission")],
+  ];
+  letGo({ key: "ticket", deed: deedOf(side.value), body: wish.wishBody(), costs, send: () => send(onOrder) });
 }
 
 // --- parts -----------------------------------------------------------------------------------------------------------
@@ -106,7 +64,7 @@ const bidClass = computed(() => `number flash ${bidMove.value}`);
 /** Choose a side; armed for one click, the price itself trades. */
 export function sideChoose(which, onOrder) {
   side.value = which;
-  if (orderMode.value === "single" && wish.orderType.value === "market" && !wish.fault.value) send(onOrder);
+  if (orderMode.value === "single" && wish.orderType.value === "market" && !wish.fault.value) sendOnce(() => send(onOrder));
 }
 
 export function Sides({ onOrder }) {
@@ -272,7 +230,7 @@ export function Ticket({ onOrder }) {
   if (!known) return html`<p class="empty">Loading…</p>`;
   const isReady = !wish.obstacle.value && !isSending.value;
   const [tone, words] = verdict.value;
-  const deed = isSending.value ? "Sending…" : isArmed.value ? "Click again to send" : deedOf(side.value);
+  const deed = isSending.value ? "Sending…" : armed.value === "ticket" ? "Click again to send" : deedOf(side.value);
   return html`<form class="ticket" onSubmit=${(event) => submit(event, onOrder)} novalidate>
     <div class="panel-head ticket-head">
       <h2>${known.symbol}</h2>

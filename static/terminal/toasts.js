@@ -11,12 +11,21 @@ let count = 0;
 
 const dismiss = (id) => (toasts.value = toasts.value.filter((toast) => toast.id !== id));
 
+/** Bring the messages before an open dialog: it covers all that came to the top layer before it. */
+function raise() {
+  if (!document.querySelector("dialog:modal")) return;
+  const layer = document.getElementById("toasts");
+  layer.hidePopover();
+  layer.showPopover();
+}
+
 /** Show a message; `tone` is good, info or bad. */
 export function toast(tone, title, text = "") {
   const id = ++count;
   toasts.value = [...toasts.value.slice(1 - SHOWN_MAX), { id, tone, title, text }];
   setTimeout(() => dismiss(id), LIFE_MS[tone]);
   ring(tone);
+  raise();
 }
 
 const SIGNS = { good: "✓", info: "i", bad: "!" };

@@ -125,17 +125,23 @@ export const stopAims = Object.fromEntries(
   ]),
 );
 
+function unitsWords(known, count) {
+  if (count === null) return `Quantity is a number with at most ${known.quantityDecimals} decimals`;
+  const lowest = toUnits(known.quantityMin, known.quantityDecimals) ?? 1n;
+  return count < lowest ? `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}` : "";
+}
+
+/** Say what is wrong with a quantity in units as text; empty if nothing is. */
+export const quantityWords = (known, text) => unitsWords(known, toUnits(text, known.quantityDecimals));
+
 function quantityFault(known) {
   const modes = { usd: "amount in USD", percent: "share of the free margin" };
   if (!quantity.value.trim()) return quantityMode.value === "units" ? "Enter a quantity" : `Enter an ${modes.usd}`;
   if (units.value === null) {
     if (quantityMode.value === "percent") return "The share is a whole number from 1 to 100";
     if (quantityMode.value === "usd") return "The amount is a number in USD";
-    return `Quantity is a number with at most ${known.quantityDecimals} decimals`;
   }
-  const lowest = toUnits(known.quantityMin, known.quantityDecimals) ?? 1n;
-  if (units.value < lowest) return `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}`;
-  return "";
+  return unitsWords(known, units.value);
 }
 
 function stopFault(known, kind, name) {

@@ -34,10 +34,14 @@ class Product:
     """The running product."""
 
     url: str
-    # Prints a sign-in link for alice as `make login` does. It works once and ends the ones before it.
-    link_print: Callable[[], str]
+    # Runs a command of manage.py on the product's data and returns what it prints.
+    manage: Callable[..., str]
     # Where mail lands.
     mail_dir: Path
+
+    def link_print(self) -> str:
+        """Print a sign-in link for alice as `make login` does; it works once and ends the ones before it."""
+        return self.manage("login")
 
 
 @dataclass
@@ -109,15 +113,15 @@ def running(home: Path, feeds: str) -> Iterator[Product]:
             start_new_session=True,
         )
 
-    def link_print() -> str:
+    def manage(*arguments: str) -> str:
         done = subprocess.run(
-            [*command, "login"], env=environment, capture_output=True, text=True, check=True
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=True
         )
         return done.stdout.strip()
 
     try:
         _await_banner(log, process)
-        yield Product(f"http://localhost:{port}", link_print, home / "data" / "mail")
+        yield Product(f"http://localhost:{port}", manage, home / "data" / "mail")
     finally:
         process.send_signal(signal.SIGINT)
         try:

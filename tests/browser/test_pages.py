@@ -1,9 +1,10 @@
 """Every page in both themes and sizes: screenshots to look at, no accessibility violation, no policy violation."""
 
-import math
+import json
 import re
 import time
 from collections.abc import Callable
+from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -133,27 +134,102 @@ def test_the_terminal_and_the_portfolio_are_sound(demo, size: str):
     examine(page, "help-own", size, theme)
 
 
-def test_the_portfolio_agrees_with_the_ledger_and_hands_it_out(demo):
+MINUS = "\u2212"
+
+
+def cents(amount: Decimal, sign: str = "") -> str:
+    """Return an amount as the screen shows it: cut to cents and rounded down; `sign` "+" marks gains."""
+    cut = amount.quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
+    return f"{'+' if sign and amount > 0 else ''}{cut:,}".replace("-", MINUS)
+
+
+def exact_get(page: Page, path: str, **query: str) -> Any:
+    """Return what a route answers, with every number exact."""
+    answer = page.request.get(f"/api/v1{path}", params=query)
+    assert answer.ok, answer.text()
+    return json.loads(answer.text(), parse_float=Decimal, parse_int=Decimal)["data"]
+
+
+def test_the_portfolio_says_what_the_statement_says(demo):
     page = demo()
-    order = api_post(
-        page, "/trade/create", {"symbol": "BTC", "type": "buy", "quantity": "0.1", "leverage": 10}
+    for symbol, quantity in (("BTC", "0.1"), ("BTC", "0.02"), ("ETH", "1")):
+        wish = {"symbol": symbol, "type": "buy", "quantity": quantity, "leverage": 10}
+        order = api_post(page, "/trade/create", wish)
+        api_post(page, "/trade/close", {"orderId": order["orderId"]})
+    api_post(
+        page, "/trade/create", {"symbol": "SOL", "type": "buy", "quantity": "1", "leverage": 5}
     )
-    api_post(page, "/trade/close", {"orderId": order["orderId"]})
-    balance = page.request.get("/api/v1/balance").json()["data"]["balance"]
+    account = exact_get(page, "/balance")["accountId"]
 
     page.goto("/portfolio")
     page.get_by_role("button", name="Everything").click()
-    result = page.locator(".tiles dd").first.inner_text()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Statement, CSV").click()
-    rows = Path(download.value.path()).read_text().split()
+    expect(page.locator(".portfolio-note")).to_contain_text(re.compile(r"From 201\d"))
+    today = exact_get(page, f"/accounts/{account}/statement", day=page.evaluate(_TODAY))
+    figures = today["figures"]
 
-    # Cut to cents and rounded down, as all money on the screen.
-    expected = math.floor((balance - 10_000) * 100) / 100
-    assert result == f"{expected:+.2f} USD".replace("-", "\u2212")
-    assert rows[0] == "entry,time,kind,symbol,order,amount_usd,balance_usd"
-    assert float(rows[-1].split(",")[-1]) == balance
-    assert sum(float(row.split(",")[-2]) for row in rows[1:]) == pytest.approx(balance)
+    # What the statement states is made of its own entries.
+    entries = [entry for entry in today["entries"] if entry["kind"] != "CashPosted"]
+    assert figures["result"] == sum(entry["amount"] for entry in entries)
+    assert figures["result"] == figures["pnl"] - figures["commission"]
+    assert figures["result"] == sum(day["result"] for day in today["days"])
+    assert figures["result"] == sum(row["result"] for row in today["symbols"])
+    # The account is of today: everything is today.
+    usd = {
+        "result": cents(figures["result"], "+"),
+        "expectancy": cents(figures["expectancy"], "+"),
+        "maxDrawdown": cents(figures["maxDrawdown"]),
+        "commission": cents(figures["commission"]),
+        "swap": cents(figures["swap"], "+"),
+    }
+    for tile, text in usd.items():
+        expect(page.locator(f"[data-tile={tile}] dd")).to_have_text(f"{text} USD")
+    best_worst = f"{cents(figures['best'], '+')} / {cents(figures['worst'], '+')}"
+    expect(page.locator("[data-tile=bestWorst] dd")).to_have_text(best_worst)
+    rate = re.compile(rf"^{figures['wins'] * 100 // 3}(\.\d+)?%$")
+    expect(page.locator("[data-tile=winRate] dd")).to_have_text(rate)
+    factor = f"{figures['profitFactor']}" if figures["lost"] else "\u2013"
+    expect(page.locator("[data-tile=profitFactor] dd")).to_have_text(factor)
+    for row in today["symbols"]:
+        shown = page.locator(f"[data-symbol={row['symbol']}] td")
+        expect(shown.first).to_have_text(str(row["trades"]))
+        expect(shown.last).to_have_text(cents(row["result"], "+"))
+    expect(page.locator("[data-symbol]")).to_have_count(3)
+    day = page.locator(f"[data-day='{today['days'][0]['date']}'] b")
+    expect(day).to_have_text(cents(figures["result"], "+"))
+    expect(page.locator("[data-month-result]")).to_have_text(f"{cents(figures['result'], '+')} USD")
+    expect(page.locator("[data-closing]")).to_have_text(cents(today["closingBalance"]))
+    # Each says how it is made.
+    for tile in page.locator("[data-tile]").all():
+        tile.hover()
+        expect(tile.get_by_role("tooltip")).to_be_visible()
+
+
+_TODAY = "new Date().toISOString().slice(0, 10)"
+_BEGINS = {"PDF": b"%PDF-", "Excel": b"PK", "CSV": b"seq,time,kind,", "JSON": b'{"accountId":'}
+
+
+def test_statements_are_made_and_downloaded_in_every_format(demo):
+    page = demo()
+    order = {"symbol": "BTC", "type": "buy", "quantity": "0.1", "leverage": 10}
+    api_post(page, "/trade/close", {"orderId": api_post(page, "/trade/create", order)["orderId"]})
+    page.goto("/portfolio")
+
+    for number, (name, begins) in enumerate(_BEGINS.items()):
+        kind = ("shown", "day", "month", "range")[number]
+        page.get_by_label("Period", exact=True).select_option(kind)
+        page.get_by_label("Format").select_option(label=name)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Make the statement").click()
+        assert Path(download.value.path()).read_bytes().startswith(begins)
+        expect(page.locator(".statement-state")).to_contain_text("3 entries")
+
+    page.get_by_label("From", exact=True).fill("2026-02-02")
+    page.get_by_label("To", exact=True).fill("2026-01-01")
+    page.get_by_role("button", name="Make the statement").click()
+    expect(page.locator(".statement-state.loss")).to_contain_text("a statement covers")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Statement of this day").click()
+    assert json.loads(Path(download.value.path()).read_text())["figures"]["trades"] == 1
 
 
 def test_the_figures_are_those_of_what_was_traded(demo):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.journeys import (
     HEADLINE,
@@ -16,7 +16,6 @@ from tests.browser.journeys import (
     figure,
     fill,
     order,
-    price_now,
     send,
     toast,
 )
@@ -157,88 +156,31 @@ def test_stops_by_distance_and_by_money_become_prices(demo):
     assert profit == pytest.approx(entry + 1500, abs=100)
 
 
-def test_a_limit_order_waits_is_changed_and_cancelled(demo):
-    page = demo()
-    page.get_by_role("button", name="Limit", exact=True).click()
-    limit = round(price_now(page) * 0.9)
-    field(page, "Limit price").fill(str(limit))
-    fill(page, quantity="0.05")
-    send(page)
+def test_a_phone_trades_from_the_sheet(demo):
+    page = demo(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    chart, ticket = page.locator("#chart"), page.locator("#ticket")
+    expect(chart).to_be_visible()
+    expect(ticket).to_be_hidden()
+    expect(page.locator("#quick")).to_be_hidden()
 
-    expect(toast(page, "waits for its price")).to_be_visible()
-    page.get_by_role("button", name="Orders").click()
-    expect(page.locator(ROWS)).to_contain_text(f"{limit:,}.0")
-    page.get_by_role("button", name="Edit buy limit").click()
-    page.locator("dialog").get_by_label("Limit price").fill(str(limit + 10))
-    page.locator("dialog").get_by_role("button", name="Save").click()
-    expect(page.locator(ROWS)).to_contain_text(f"{limit + 10:,}.0")
-    page.locator(ROWS).get_by_role("button", name="Cancel buy limit").click()
+    page.locator("#sheet").get_by_role("button", name="Sell").tap()
+    expect(ticket).to_be_visible()
+    fill(page, quantity="0.02")
+    page.locator(".ticket .submit").tap()
+    page.locator("dialog .submit").tap()
+    expect(toast(page, "Sold 0.02 BTCUSDT at")).to_be_visible()
+    expect(ticket).to_be_hidden()
 
-    expect(page.locator("#tables")).to_contain_text("No order is waiting")
-
-
-def drag(page: Page, label: Locator, y: float) -> None:
-    """Take a line by its label and hold it at a height of the window."""
-    box = label.bounding_box()
-    x = box["x"] + 10
-    page.mouse.move(x, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(x - 60, y, steps=4)
-    expect(page.locator(".line-row.held")).to_have_count(1)
-
-
-def height_of(label: Locator) -> float:
-    return label.bounding_box()["y"]
-
-
-def test_stops_are_dragged_drawn_from_the_entry_and_rolled_back(demo):
-    page = demo()
-    price = price_now(page)
-    # Far enough that the market does not reach them, near enough to be in sight.
-    field(page, "Stop loss").fill(f"{price * 0.994:.1f}")
-    field(page, "Take profit").fill(f"{price * 1.006:.1f}")
-    order(page, quantity="0.05")
-    entry = page.locator(".line-chip", has_text="Long 0.05")
-    stop = page.locator(".line-chip", has_text="SL")
-    cell = page.locator(f"{ROWS} [data-label='Stop loss']")
-    expect(stop).to_have_text(re.compile(r"SL \u2212\d+\.\d\d"))
-    expect(stop).to_be_visible()
-    first = cell.inner_text()
-
-    # The label tells the result at the price under the pointer, and Esc drops the line.
-    told = stop.inner_text()
-    drag(page, stop, height_of(stop) - 12)
-    expect(stop).not_to_have_text(told)
-    page.keyboard.press("Escape")
-    page.mouse.up()
-    expect(stop).to_have_text(told)
-    expect(cell).to_have_text(first)
-
-    drag(page, stop, height_of(stop) - 12)
-    page.mouse.up()
-    expect(toast(page, "SL moved to")).to_be_visible()
-    expect(cell).not_to_have_text(first)
-
-    second = cell.inner_text()
-    stop.focus()
-    page.keyboard.press("Shift+ArrowDown")
-    page.keyboard.press("Enter")
-    expect(cell).not_to_have_text(second)
-
-    # Above the market it is no stop loss of a long: refused, and the line is where it was.
-    third = cell.inner_text()
-    drag(page, stop, (height_of(entry) + height_of(page.locator(".line-chip", has_text="TP"))) / 2)
-    page.mouse.up()
-    expect(toast(page, "SL was not moved")).to_contain_text(re.compile("stop", re.IGNORECASE))
-    expect(cell).to_have_text(third)
-    expect(stop).to_have_text(re.compile(r"SL \u2212"))
-
-    # From the entry a new stop is drawn; upwards it takes the profit.
-    page.get_by_role("button", name="Remove TP").click()
-    expect(toast(page, "TP removed")).to_be_visible()
-    drag(page, entry, height_of(entry) - 50)
-    page.mouse.up()
-    expect(toast(page, "TP moved to")).to_be_visible()
+    page.locator("#views").get_by_role("button", name="Markets").tap()
+    expect(chart).to_be_hidden()
+    page.locator("#watchlist a", has_text="Ethereum").first.tap()
+    page.wait_for_url("**/trade/ETHUSDT")
+    expect(chart).to_be_visible()
+    page.locator("#views").get_by_role("button", name="Positions").tap()
+    expect(page.locator(ROWS)).to_contain_text("Short")
+    page.get_by_role("button", name="Close BTCUSDT").tap()
+    expect(page.locator("#tables")).to_contain_text("No open position")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_part_is_closed_and_the_rest_is_reversed(demo):

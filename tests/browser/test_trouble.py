@@ -178,10 +178,17 @@ def tape(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def crash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The product on a tape that crashes forty seconds after its start: four minutes of tape a second."""
+    """The product on a tape that crashes forty seconds after its start: four minutes of tape a second.
+
+    The other coin's tape ends for good after a minute: from then on no price of it comes in.
+    """
     home = tmp_path_factory.mktemp("crash")
     tape(home / "crash.csv")
-    with running(home, f"replay:{home / 'crash.csv'}?symbol=BTC&speed=240") as product:
+    feeds = (
+        f"replay:{home / 'crash.csv'}?symbol=BTC&speed=240",
+        f"replay:{home / 'crash.csv'}?symbol=ETH&speed=240&loop=0",
+    )
+    with running(home, ",".join(feeds)) as product:
         yield product
 
 
@@ -218,3 +225,29 @@ def test_a_margin_call_and_a_stop_out_are_seen_live(crash: Product, browser: Bro
         page.get_by_role("button", name="History").click()
         expect(page.locator(ROWS).first).to_contain_text("stop-out")
     assert watch.complaints == []
+
+
+def test_a_feed_that_has_ended_stops_trading_on_the_screen_and_at_the_server(
+    crash: Product, browser: Browser
+):
+    with browser.new_context(base_url=crash.url) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_role("button", name="Start with a demo").first.click()
+        page.wait_for_url("**/trade/*")
+        page.goto("/trade/ETHUSDT")
+        fill(page, quantity="0.1")
+
+        # No quote is kept from the page: none is there. At most the rest of the tape and the age that the instrument allows.
+        expect(page.locator("#obstacle")).to_have_text(
+            re.compile("too old|Waiting for a price|no prices"), timeout=120_000
+        )
+        expect(page.locator(".ticket .submit")).to_have_attribute("aria-disabled", "true")
+        expect(page.locator(".quick-side.buy")).to_have_attribute("aria-disabled", "true")
+        token = page.locator("meta[name=csrf-token]").get_attribute("content")
+        answer = page.request.post(
+            "/api/v1/trade/create",
+            data={"symbol": "ETH", "type": "buy", "quantity": "0.1", "leverage": 10},
+            headers={"X-CSRFToken": token, "Origin": crash.url},
+        )
+        assert (answer.ok, answer.json()["code"]) == (False, "QUOTE_STALE")

@@ -34,6 +34,16 @@ test("quotes move the newest bar and begin the next one", () => {
   );
 });
 
+test("a bar of the calendar is moved by quotes and begun by the server alone", () => {
+  const series = new BarSeries(0);
+  assert.equal(series.add(10, 61_000), null);
+  series.merge([bar(60, 10)]);
+
+  series.add(12, 90 * 86_400_000);
+
+  assert.deepEqual(series.bars.map(({ time, high, close }) => [time, high, close]), [[60, 12, 12]]);
+});
+
 test("a quote of a finished bar changes nothing", () => {
   const series = new BarSeries(60);
   series.add(10, 120_000);

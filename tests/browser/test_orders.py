@@ -1,0 +1,110 @@
+"""Orders that wait, and lines of the chart that are dragged."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.journeys import ROWS, field, fill, order, price_now, send, toast
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_limit_order_waits_is_changed_and_cancelled(demo):
+    page = demo()
+    page.get_by_role("button", name="Limit", exact=True).click()
+    limit = round(price_now(page) * 0.9)
+    field(page, "Limit price").fill(str(limit))
+    fill(page, quantity="0.05")
+    send(page)
+
+    expect(toast(page, "waits for its price")).to_be_visible()
+    page.get_by_role("button", name="Orders").click()
+    expect(page.locator(ROWS)).to_contain_text(f"{limit:,}.0")
+    page.get_by_role("button", name="Edit buy limit").click()
+    page.locator("dialog").get_by_label("Limit price").fill(str(limit + 10))
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator(ROWS)).to_contain_text(f"{limit + 10:,}.0")
+    page.locator(ROWS).get_by_role("button", name="Cancel buy limit").click()
+
+    expect(page.locator("#tables")).to_contain_text("No order is waiting")
+
+
+def test_a_stop_limit_order_waits_for_its_stop(demo):
+    page = demo()
+    page.get_by_role("button", name="Stop limit", exact=True).click()
+    stop = round(price_now(page) * 1.1)
+    field(page, "Stop price").fill(str(stop))
+    field(page, "Limit price").fill(str(stop + 50))
+    fill(page, quantity="0.05")
+    send(page)
+
+    expect(toast(page, "Buy stop limit 0.05 BTC waits for its price")).to_be_visible()
+    page.get_by_role("button", name="Orders").click()
+    expect(page.locator(ROWS)).to_contain_text("Buy stop limit")
+    expect(page.locator(f"{ROWS} [data-label='Stop price']")).to_have_text(f"{stop:,}.0")
+    expect(page.locator(f"{ROWS} [data-label='Limit price']")).to_have_text(f"{stop + 50:,}.0")
+
+
+def drag(page: Page, label: Locator, y: float) -> None:
+    """Take a line by its label and hold it at a height of the window."""
+    box = label.bounding_box()
+    x = box["x"] + 10
+    page.mouse.move(x, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=4)
+    expect(page.locator(".line-row.held")).to_have_count(1)
+
+
+def height_of(label: Locator) -> float:
+    return label.bounding_box()["y"]
+
+
+def test_stops_are_dragged_drawn_from_the_entry_and_rolled_back(demo):
+    page = demo()
+    price = price_now(page)
+    # Far enough that the market does not reach them, near enough to be in sight.
+    field(page, "Stop loss").fill(f"{price * 0.994:.1f}")
+    field(page, "Take profit").fill(f"{price * 1.006:.1f}")
+    order(page, quantity="0.05")
+    entry = page.locator(".line-chip", has_text="Long 0.05")
+    stop = page.locator(".line-chip", has_text="SL")
+    cell = page.locator(f"{ROWS} [data-label='Stop loss']")
+    expect(stop).to_have_text(re.compile(r"SL \u2212\d+\.\d\d"))
+    expect(stop).to_be_visible()
+    first = cell.inner_text()
+
+    # The label tells the result at the price under the pointer, and Esc drops the line.
+    told = stop.inner_text()
+    drag(page, stop, height_of(stop) - 12)
+    expect(stop).not_to_have_text(told)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    expect(stop).to_have_text(told)
+    expect(cell).to_have_text(first)
+
+    drag(page, stop, height_of(stop) - 12)
+    page.mouse.up()
+    expect(toast(page, "SL moved to")).to_be_visible()
+    expect(cell).not_to_have_text(first)
+
+    second = cell.inner_text()
+    stop.focus()
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    expect(cell).not_to_have_text(second)
+
+    # Above the market it is no stop loss of a long: refused, and the line is where it was.
+    third = cell.inner_text()
+    drag(page, stop, (height_of(entry) + height_of(page.locator(".line-chip", has_text="TP"))) / 2)
+    page.mouse.up()
+    expect(toast(page, "SL was not moved")).to_contain_text(re.compile("stop", re.IGNORECASE))
+    expect(cell).to_have_text(third)
+    expect(stop).to_have_text(re.compile(r"SL \u2212"))
+
+    # From the entry a new stop is drawn; upwards it takes the profit.
+    page.get_by_role("button", name="Remove TP").click()
+    expect(toast(page, "TP removed")).to_be_visible()
+    drag(page, entry, height_of(entry) - 50)
+    page.mouse.up()
+    expect(toast(page, "TP moved to")).to_be_visible()
