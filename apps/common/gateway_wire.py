@@ -6,6 +6,7 @@ second time from here: redis-py's own retries are switched off, since one XADD w
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from typing_extensions import override
 
 from apps.common.cancellation import cancel_all
 from apps.common.outputs import Output, output_from_entry
+from apps.common.reply_link import ReplyLink
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +33,21 @@ _READ_COUNT = 1_000
 _BACKOFF_S_FIRST = 0.02
 _BACKOFF_S_MAX = 1.0
 
-# A command for the server, and what to call if it certainly did not take effect.
-Submission = tuple[tuple[Any, ...], Callable[[str], None]]
+# How often a connection is asked whether it still lives.
+_LIFE_CHECK_S = 1.0
+_READ = (b"XREAD", b"COUNT", _READ_COUNT, b"BLOCK", BLOCK_MS, b"STREAMS")
+
+# Called with the reason if a command certainly did not take effect.
+Refusal = Callable[[str], None]
 
 
-def connection_make(
-    url: str, *, socket_timeout_s: int | None = _SOCKET_TIMEOUT_S
-) -> AbstractConnection:
-    """Return a connection that never repeats a command; not yet connected.
-
-    Without socket_timeout_s the caller limits the time itself: redis-py's own limit costs a timer for every single reply.
-    """
+def connection_make(url: str) -> AbstractConnection:
+    """Return a connection that never repeats a command; not yet connected."""
     pool = ConnectionPool.from_url(
         url,
         protocol=2,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=socket_timeout_s,
+        socket_timeout=_SOCKET_TIMEOUT_S,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
     )
     return pool.make_connection()
@@ -76,7 +77,7 @@ class ConnectedTask:
     async def _run(self) -> None:
         pause_s = _BACKOFF_S_FIRST
         while True:
-            self._connection = self._connect()
+            self._connection = connection_make(self._url)
             try:
                 await self._connection.connect()
                 await self._serve(self._connection)
@@ -94,9 +95,6 @@ class ConnectedTask:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _BACKOFF_S_MAX)
 
-    def _connect(self) -> AbstractConnection:
-        return connection_make(self._url)
-
     async def _serve(self, connection: AbstractConnection) -> None:
         """Work on the connected connection until it fails."""
         raise NotImplementedError
@@ -106,56 +104,68 @@ class ConnectedTask:
 
 
 class CommandWriter(ConnectedTask):
-    """Sends commands in the order of their submission; what one turn of the loop submits leaves in one write."""
+    """Sends commands in the order of their submission; what one turn of the loop submits leaves in one write.
+
+    Nothing waits for the replies to what left before: the server syncs its file once for all that has come meanwhile.
+    """
 
     def __init__(self, url: str, name: str) -> None:
         super().__init__(url, name)
-        self._submitted: list[Submission] = []
-        self._wake = asyncio.Event()
+        # Packed commands that have not left yet, and what to call for each if it had no effect.
+        self._packed: list[bytes] = []
+        self._refusals: list[Refusal] = []
+        # The refusals of commands that have left, in the order of their replies.
+        self._under_way: deque[Refusal] = deque()
+        self._link: ReplyLink | None = None
 
-    def submit(self, parts: tuple[Any, ...], on_refused: Callable[[str], None]) -> None:
+    def submit(self, parts: tuple[Any, ...], on_refused: Refusal) -> None:
         """Queue one command.
 
         on_refused is called with the reason if the command certainly had no effect. After a connection that broke
         while the command was on its way nothing is called: nobody knows.
         """
-        self._submitted.append((parts, on_refused))
-        self._wake.set()
-
-    @override
-    def _connect(self) -> AbstractConnection:
-        return connection_make(self._url, socket_timeout_s=None)
+        if self._link is not None and not self._packed:
+            asyncio.get_running_loop().call_soon(self._send)
+        # Packed in C: redis-py's own packing takes a third of all the time that an order takes here.
+        self._packed.append(pack_command(parts))
+        self._refusals.append(on_refused)
 
     @override
     def _failed(self, error: Exception) -> None:
-        batch, self._submitted = self._submitted, []
-        for _, on_refused in batch:
+        refusals, self._refusals, self._packed = self._refusals, [], []
+        for on_refused in refusals:
             on_refused(f"the log cannot be reached ({type(error).__name__})")
 
     @override
     async def _serve(self, connection: AbstractConnection) -> None:
+        self._under_way.clear()
+        self._link = link = ReplyLink(connection, self._on_replies)
+        self._send()
         self.up.set()
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            batch, self._submitted = self._submitted, []
-            if not batch:
-                continue
-            try:
-                async with asyncio.timeout(_SOCKET_TIMEOUT_S):
-                    await self._write(connection, batch)
-            except TimeoutError as error:
-                raise RedisTimeoutError("the server does not answer") from error
+        try:
+            while True:
+                await link.stand(_LIFE_CHECK_S)
+                if self._under_way:
+                    link.require_life(_SOCKET_TIMEOUT_S)
+        finally:
+            self._link = None
 
-    async def _write(self, connection: AbstractConnection, batch: list[Submission]) -> None:
-        # Packed in C: redis-py's own packing takes a third of all the time that an order takes here.
-        packed = b"".join([pack_command(parts) for parts, _ in batch])
-        await connection.send_packed_command(packed, check_health=False)
-        for _, on_refused in batch:
-            try:
-                await connection.read_response(disable_decoding=True)
-            except ResponseError as error:
-                on_refused(f"the log refused the entry ({error})")
+    def _send(self) -> None:
+        # Without a link it stays queued for the next connection, or is refused when that fails.
+        if self._link is None or self._link.has_ended or not self._packed:
+            return
+        if not self._under_way:
+            self._link.quiet_since_s = asyncio.get_running_loop().time()
+        packed, self._packed = self._packed, []
+        self._under_way.extend(self._refusals)
+        self._refusals = []
+        self._link.write(b"".join(packed))
+
+    def _on_replies(self, replies: list[Any]) -> None:
+        for reply in replies:
+            on_refused = self._under_way.popleft()
+            if isinstance(reply, ResponseError):
+                on_refused(f"the log refused the entry ({reply})")
 
 
 class OutputReader(ConnectedTask):
@@ -173,21 +183,42 @@ class OutputReader(ConnectedTask):
         # Last id that was read, by stream; unknown before the first connection.
         self._last: dict[bytes, bytes] = {}
         self._on_outputs = on_outputs
+        self._link: ReplyLink | None = None
 
     @override
     async def _serve(self, connection: AbstractConnection) -> None:
         for stream in self._streams:
             if stream not in self._last:
                 self._last[stream] = await _stream_end(connection, stream)
+        self._link = link = ReplyLink(connection, self._on_replies)
+        self._ask(link)
         self.up.set()
-        while True:
-            await connection.send_command(
-                *("XREAD", "COUNT", _READ_COUNT, "BLOCK", BLOCK_MS, "STREAMS"),
-                *self._streams,
-                *(self._last[stream] for stream in self._streams),
-            )
-            for stream, entries in await connection.read_response(disable_decoding=True) or ():
+        try:
+            while True:
+                await link.stand(_LIFE_CHECK_S)
+                link.require_life(BLOCK_MS / 1_000 + _SOCKET_TIMEOUT_S)
+        finally:
+            self._link = None
+
+    def _ask(self, link: ReplyLink) -> None:
+        positions = [self._last[stream] for stream in self._streams]
+        command: tuple[Any, ...] = (*_READ, *self._streams, *positions)
+        link.write(pack_command(command))
+
+    def _on_replies(self, replies: list[Any]) -> None:
+        # What a closed link still had in its hands is read again by the next one.
+        link = self._link
+        if link is None:
+            return
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                link.end(reply)
+                return
+            for stream, entries in reply or ():
                 self._last[stream] = entries[-1][0]
+            # The server looks for the next ones while these are worked on.
+            self._ask(link)
+            for stream, entries in reply or ():
                 shard = self._shards[stream]
                 self._on_outputs(
                     [output_from_entry(shard, entry_id, fields) for entry_id, fields in entries]

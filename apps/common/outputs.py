@@ -5,6 +5,7 @@ The raw bytes stay as they are, because the chain hash covers them; replies and 
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Final
 
 from engine.messages import codec
 from engine.messages.chain import chain_hash
@@ -100,27 +101,62 @@ class Output:
         )
 
 
+# In the order in which the engine writes them.
+_FIELDS: Final = [
+    OUT_VERSION,
+    OUT_NUMBER,
+    OUT_GATEWAY,
+    OUT_ACCOUNT,
+    OUT_REQUEST,
+    OUT_REPLY,
+    OUT_EVENTS,
+    OUT_COMMAND,
+    OUT_DECIDED_AT,
+    OUT_EPOCH,
+    OUT_BUILD,
+    OUT_HASH,
+]
+
+
 def output_from_entry(shard: int, entry_id: bytes, fields: Sequence[bytes]) -> Output:
     """Read one stream entry; `fields` alternates names and values, as the server sends them.
 
     Errors: InvariantError for an entry that no engine of ours has written.
     """
-    values = dict(zip(fields[::2], fields[1::2], strict=True))
-    missing = {OUT_VERSION, OUT_NUMBER, OUT_HASH} - values.keys()
-    check(not missing, f"output entry {entry_id!r} lacks {sorted(missing)}")
+    values = fields[1::2]
+    # Every gateway reads every output, so the usual order is not looked up name by name.
+    if fields[::2] != _FIELDS:
+        named = dict(zip(fields[::2], values, strict=True))
+        missing = sorted(set(_FIELDS) - named.keys())
+        check(not missing, f"output entry {entry_id!r} lacks {missing}")
+        values = [named[name] for name in _FIELDS]
+    (
+        version,
+        n,
+        gateway,
+        account,
+        request_id,
+        reply,
+        events,
+        command,
+        decided_at,
+        epoch,
+        build,
+        chain,
+    ) = values
     return Output(
         shard=shard,
         output_id=entry_id.decode(),
-        n=int(values[OUT_NUMBER]),
-        account=int(values[OUT_ACCOUNT]),
-        request_id=values[OUT_REQUEST].decode(),
-        reply_raw=values[OUT_REPLY],
-        events_raw=values[OUT_EVENTS],
-        command_raw=values[OUT_COMMAND],
-        decided_at_us=int(values[OUT_DECIDED_AT]),
-        gateway=values[OUT_GATEWAY],
-        epoch=int(values[OUT_EPOCH]),
-        build=values[OUT_BUILD].decode(),
-        chain=values[OUT_HASH],
-        version=int(values[OUT_VERSION]),
+        n=int(n),
+        account=int(account),
+        request_id=request_id.decode(),
+        reply_raw=reply,
+        events_raw=events,
+        command_raw=command,
+        decided_at_us=int(decided_at),
+        gateway=gateway,
+        epoch=int(epoch),
+        build=build.decode(),
+        chain=chain,
+        version=int(version),
     )
