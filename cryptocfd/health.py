@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 from rq.job import Job
 
 from apps.market.facade import feed_status
+from apps.trade.facade import projected_number
 from engine.messages.health import EngineHealth, EngineState
 from engine.messages.streams import health_key
 
@@ -33,6 +34,8 @@ _TIMEOUT_SECONDS = 1.0
 _REPORT_AGE_US_MAX = 5_000_000
 _FEED_AGE_US_MAX = 5_000_000
 _JOB_AGE_SECONDS_MAX = 60
+# From here on what people read of their history lags behind what they see live.
+_PROJECTOR_LAG_MAX = 5_000
 
 _decode_health = msgspec.json.Decoder(EngineHealth).decode
 
@@ -60,6 +63,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     needed = {"database": _database, "log": _log, "valkey": _valkey}
     needed |= {f"engine{shard}": _engine(shard) for shard in range(settings.ENGINE_SHARDS)}
     wanted = {"feed": _feed, "jobs": _jobs}
+    wanted |= {f"projector{shard}": _projector(shard) for shard in range(settings.ENGINE_SHARDS)}
     checks = {name: _look(name, check) for name, check in (needed | wanted).items()}
     is_ready = all(checks[name].is_good for name in needed)
     is_whole = all(check.is_good for check in checks.values())
@@ -104,13 +108,29 @@ def _valkey() -> Check:
     return Check(is_good=True, detail={})
 
 
+def _report(shard: int) -> EngineHealth | None:
+    with _client(settings.REDIS_URL) as client:
+        raw = client.get(health_key(settings.STREAM_PREFIX, shard))
+    return None if raw is None else _decode_health(raw)
+
+
+def _projector(shard: int) -> Callable[[], Check]:
+    def check() -> Check:
+        health = _report(shard)
+        if health is None:
+            return Check(is_good=False, detail={"reason": "no engine reports"})
+        # The report is up to a second old, and the projector may have passed it by now.
+        lag = max(0, health.number - projected_number(shard=shard))
+        return Check(is_good=lag <= _PROJECTOR_LAG_MAX, detail={"lagOutputs": lag})
+
+    return check
+
+
 def _engine(shard: int) -> Callable[[], Check]:
     def check() -> Check:
-        with _client(settings.REDIS_URL) as client:
-            raw = client.get(health_key(settings.STREAM_PREFIX, shard))
-        if raw is None:
+        health = _report(shard)
+        if health is None:
             return Check(is_good=False, detail={"reason": "no engine reports"})
-        health = _decode_health(raw)
         age_us = time.time_ns() // 1000 - health.reported_at_us
         is_fresh = age_us < _REPORT_AGE_US_MAX
         return Check(

@@ -40,6 +40,12 @@ def layouts() -> list[list[ProjectorOffset]]:
     return [list(group) for _, group in groupby(rows, key=lambda row: row.layout)]
 
 
+def projected_number(*, shard: int) -> int:
+    """Return the number of the last output of a shard that stands in the journal; 0 before the first."""
+    row = ProjectorOffset.objects.filter(shard=shard).order_by("-layout").values_list("n").first()
+    return row[0] if row else 0
+
+
 def journal_entries_of_request(
     *, account: int, request_id: str, output_id: int
 ) -> list[JournalEntry]:

@@ -53,6 +53,8 @@ class Fault(Enum):
     TORN = auto()
     # A snapshot's file disappears, or a call that was sent never arrives.
     VANISHED = auto()
+    # It takes its time.
+    DELAYED = auto()
 
 
 # Asked with the name of each point.
@@ -135,6 +137,8 @@ class MemoryLog:
         self._plan = plan
         # The answer to the last batch; None: it will never come.
         self._published: Published | None = None
+        # Whether nobody has looked at that answer yet.
+        self.owes_answer = False
 
     def _meet(self, point: str) -> Fault:
         fault = self._plan(point)
@@ -146,6 +150,7 @@ class MemoryLog:
 
     def reconnect(self) -> None:
         """Make a new connection."""
+        self.owes_answer = False
         self._meet("reconnect")
 
     def raise_epoch(self) -> int:
@@ -192,15 +197,24 @@ class MemoryLog:
     def publish(self, batch: Batch) -> None:
         """Commit a batch, by the rules of the script on the server, unless the call is lost on its way."""
         fault = self._meet("publish")
+        self.owes_answer = True
         self._published = None
         if fault is Fault.VANISHED:
             return
         published = self._commit(batch)
         self._published = None if fault is Fault.LOST_REPLY else published
 
+    def has_answer(self) -> bool:
+        """Return whether the answer has come."""
+        fault = self._plan("has_answer")
+        if fault is Fault.CRASH:
+            raise SimulatedCrashError("has_answer")
+        return fault is Fault.NONE
+
     def published(self) -> Published:
         """Return what became of the batch."""
         self._meet("published")
+        self.owes_answer = False
         if self._published is None:
             raise LogUnavailableError("the answer to publish was lost")
         return self._published
@@ -245,9 +259,12 @@ class MemoryInbox:
             raise LogUnavailableError("the connection broke while waiting")
         entries = self._log.read_input(after, None, limit)
         queries, self.asked = self.asked, []
-        if not entries and not queries:
+        if not entries and not queries and not self._log.owes_answer:
             self._clock.running_us += timeout_us
         return Arrivals(entries, queries)
+
+    def look_ahead(self) -> None:
+        """Do nothing: what is there is read by the next wait()."""
 
     def answer(self, query: Query, view: AnyView) -> None:
         """Keep an answer."""
@@ -414,6 +431,10 @@ class MemoryRetention:
     def memory(self) -> LogMemory:
         """Return that nothing is used."""
         return LogMemory(used=0, limit=1)
+
+    def disk_percent(self) -> int:
+        """Return that nothing is used."""
+        return 0
 
     def close(self) -> None:
         """Do nothing: there is no connection."""

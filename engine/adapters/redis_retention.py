@@ -1,6 +1,7 @@
 """The registers beside the log, and its trimming, on a connection of their own."""
 
 import hashlib
+import os
 import socket
 from collections.abc import Mapping
 from typing import Final, cast
@@ -35,8 +36,10 @@ class RedisRetention:
         self._consumers = streams.consumers_key(config.prefix, config.shard)
         self._input = streams.input_stream(config.prefix, config.shard, config.shards)
         self._output = streams.output_stream(config.prefix, config.shard, config.shards)
-        folder = str(config.snapshot_dir.absolute()).encode()
-        digest = hashlib.blake2b(folder, digest_size=_HOST_DIGEST_BYTES).hexdigest()
+        self._folder = config.snapshot_dir.absolute()
+        digest = hashlib.blake2b(
+            str(self._folder).encode(), digest_size=_HOST_DIGEST_BYTES
+        ).hexdigest()
         self._host = f"{socket.gethostname()}:{digest}"
 
     @property
@@ -106,6 +109,17 @@ class RedisRetention:
         )
         limit = int(facts[b"maxmemory"]) or int(facts[b"total_system_memory"])
         return LogMemory(used=int(facts[b"used_memory"]), limit=limit)
+
+    def disk_percent(self) -> int:
+        """Return how full the disk of this host's snapshots is, by what an ordinary user may still write."""
+        # The folder is made with the first snapshot; until then the one that it will stand in tells.
+        place = next((p for p in (self._folder, *self._folder.parents) if p.is_dir()), None)
+        if place is None:
+            return 0
+        facts = os.statvfs(place)
+        used = facts.f_blocks - facts.f_bfree
+        usable = used + facts.f_bavail
+        return -(-used * 100 // usable) if usable else 0
 
     def close(self) -> None:
         """Give up the connection."""

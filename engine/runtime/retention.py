@@ -89,6 +89,10 @@ class Retention(Protocol):
         """Return what the log's server uses."""
         ...
 
+    def disk_percent(self) -> int:
+        """Return how full the disk of this host's snapshots is; 0 when that is unknown."""
+        ...
+
     def close(self) -> None:
         """Give up the connection."""
         ...
@@ -132,6 +136,8 @@ class Trimmer:
 
     def beat(self) -> None:
         """Do what is due; a log out of reach is tried again with the next beat."""
+        # Measured first: a full disk is one of the reasons for a log out of reach.
+        self._status.disk_percent = self._retention.disk_percent()
         try:
             self._register()
             self._measure()

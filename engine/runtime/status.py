@@ -13,6 +13,7 @@ from engine.values import entry_time_us, text_from_entry_id
 _VERIFIED_KEPT: Final = 2
 # From where on people are told; what is refused, and when, decides apps.common.admission.
 MEMORY_ALARM_PERCENT: Final = 60
+DISK_ALARM_PERCENT: Final = 80
 LAG_ALARM_MS: Final = 1_000
 LAG_ALARM_ENTRIES: Final = 5_000
 
@@ -45,6 +46,8 @@ class Status:
         # Written by the heartbeat: the share of its memory that the log's server uses, and who keeps the log from
         # being trimmed ("" is nobody).
         self.log_memory_percent = 0
+        # Written by the heartbeat too: how full the disk of the snapshots is.
+        self.disk_percent = 0
         self.held_back_by = ""
 
     def note_verified(self, header: SnapshotHeader) -> None:
@@ -59,6 +62,8 @@ class Status:
             alarms.append(f"SNAPSHOT_FAILED: {self.snapshot_failure}")
         if self.log_memory_percent >= MEMORY_ALARM_PERCENT:
             alarms.append(f"LOG_MEMORY: the log's server uses {self.log_memory_percent} %")
+        if self.disk_percent >= DISK_ALARM_PERCENT:
+            alarms.append(f"DISK: the disk of the snapshots is {self.disk_percent} % full")
         if self.held_back_by:
             alarms.append(f"TRIM_BLOCKED: the log cannot be trimmed because of {self.held_back_by}")
         if lag_ms > LAG_ALARM_MS or lag_entries > LAG_ALARM_ENTRIES:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,6 +53,17 @@ def trade(hand: LogHand, cash_seqs: range) -> list[str]:
             raw = codec.encode(deposit(ACCOUNT, cash_seq, 1))
             pipeline.xadd(hand.input, {b"v": 1, b"m": raw, b"g": b"g1"})
         return [entry_id.decode() for entry_id in pipeline.execute()]
+
+
+def test_the_disk_is_measured_before_and_after_its_folder_is_made(config) -> None:
+    retention = RedisRetention(config)
+    before = retention.disk_percent()
+    config.snapshot_dir.mkdir(parents=True)
+    _, used, free = shutil.disk_usage(config.snapshot_dir)
+
+    # Others write to the same disk meanwhile.
+    assert abs(before - 100 * used / (used + free)) < 2
+    assert abs(retention.disk_percent() - before) < 2
 
 
 def test_input_goes_when_two_snapshots_hold_it_and_outputs_when_a_consumer_has_them(

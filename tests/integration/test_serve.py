@@ -60,6 +60,9 @@ def test_first_start_stop_by_ctrl_c_and_a_second_start_within_five_seconds(
     second_stop = second.end(signal.SIGTERM)
 
     assert ready["status"] == "ready", ready
+    # The projector reads along: a first start has some hundred outputs, and none of them waits for long.
+    assert ready["checks"]["projector0"]["ok"] is True
+    assert 0 <= ready["checks"]["projector0"]["lagOutputs"] < 5_000
     assert re.search(r"Sign in as alice +http://localhost:\d+/\S+token=\S+", first.text)
     assert f"Data              {data_dir}" in first.text
     assert "simulator (simulated, 123 instruments)" in first.text

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from engine.adapters.memory import MemoryClock, MemoryRetention, World, no_faults
+from engine.adapters.memory import Fault, MemoryClock, MemoryRetention, World, no_faults
 from engine.messages.health import EngineState
 from engine.runtime.ports import SnapshotHeader
 from engine.runtime.retention import SILENT_US_MAX, Registration, Trimmer, bounds
@@ -64,10 +64,21 @@ def header(entry_id: str) -> SnapshotHeader:
     )
 
 
+class FillingDisk(MemoryRetention):
+    """A log out of reach beside a disk that is as full as a test says."""
+
+    def __init__(self, world: World, percent: int) -> None:
+        super().__init__(world, lambda _: Fault.LOST_CALL, "here")
+        self._percent = percent
+
+    def disk_percent(self) -> int:
+        return self._percent
+
+
 class Engine:
     """A trimmer with its world, ten minutes after two snapshots."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, disk_percent: int | None = None) -> None:
         self.world = World()
         for ms in range(0, 1_200_000, 60_000):
             self.world.append(b"", at_ms=ms + 1)
@@ -79,8 +90,13 @@ class Engine:
         self.status.position = self.status.position._replace(entry_id=last, applied=20)
         self.status.note_verified(header("1020001-0"))
         self.status.note_verified(header("1080001-0"))
+        retention = (
+            MemoryRetention(self.world, no_faults, "here")
+            if disk_percent is None
+            else FillingDisk(self.world, disk_percent)
+        )
         self.trimmer = Trimmer(
-            retention=MemoryRetention(self.world, no_faults, "here"),
+            retention=retention,
             clock=self.clock,
             status=self.status,
         )
@@ -147,6 +163,13 @@ def test_outputs_without_any_consumer_are_kept_and_told_of() -> None:
 
     assert "no durable consumer" in alarm
     assert engine.world.outputs_below == 0
+
+
+def test_a_disk_is_an_alarm_from_eighty_percent_on_also_while_the_log_is_away() -> None:
+    calm, full = Engine(disk_percent=79), Engine(disk_percent=80)
+
+    assert calm.alarms() == ()
+    assert full.alarms() == ("DISK: the disk of the snapshots is 80 % full",)
 
 
 def test_memory_of_the_log_is_an_alarm_from_sixty_percent_on() -> None:
