@@ -45,9 +45,9 @@ class EngineConfig:
     snapshot_every_entries: int = 10_000
     # Limits of one read and one publish call.
     batch_entries_max: int = 256
-    # A batch is published in two halves, but none smaller than this: the first is on its way while the second is
-    # decided. With everything in one call engine and gateway would take turns instead of working at the same time;
-    # with many small ones the disk would have to sync too often.
+    # In the middle of a batch this many outputs leave, if nothing else is on its way, while the rest is decided. With
+    # everything in one call engine and gateway would take turns instead of working at the same time; with many small
+    # ones the disk would have to sync too often.
     publish_outputs_min: int = 32
     batch_bytes_max: int = 1_048_576
     # The lease is renewed, and time is appended to a quiet log, this often.

@@ -1,6 +1,6 @@
 """Decides the retained input of one shard again, from a snapshot on, and compares with what was recorded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from cryptocfd.history.errors import HistoryError
@@ -11,12 +11,12 @@ from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
 from engine.core.machine import Machine
 from engine.runtime.errors import HaltError, LogUnavailableError
+from engine.runtime.history import inputs, outputs, skips_ahead
 from engine.runtime.ports import InputEntry, Output, Position, Snapshot
-from engine.runtime.shard import Shard, is_skipped, skipped_id_of
+from engine.runtime.shard import Shard, is_skipped
 from engine.runtime.snapshots import position_of
 from engine.values import text_from_entry_id
 
-_PAGE: Final = 2_000
 # What of an output is compared; tag, epoch and build lie outside of what was decided.
 _COMPARED: Final = ("number", "account", "request_id", "reply", "events", "command", "chain")
 
@@ -72,14 +72,14 @@ def _decide_again(config: EngineConfig, log: RedisLog, advance: Advance) -> Deci
     # The snapshots that lie ahead, in order, by the number of entries that they hold.
     ahead = {s.header.count: s for s in reversed(snapshots) if s.header.count <= goal.applied}
     shard, start = _start(config, log, list(ahead.values()))
-    entries = outputs = compared = 0
-    shard.skips.update(_skips(log, shard.position.entry_id))
-    recorded = _recorded(log, shard.position.entry_id, goal.entry_id)
+    entries = answered = compared = 0
+    shard.skips.update(skips_ahead(log, shard.position.entry_id))
+    recorded = outputs(log, shard.position.entry_id, goal.entry_id)
     output = next(recorded, None)
-    for entry in _entries(log, shard.position.entry_id, goal.entry_id):
+    for entry in inputs(log, shard.position.entry_id, goal.entry_id):
         mine = output if output is not None and output.entry_id == entry.entry_id else None
         if mine is not None:
-            outputs += 1
+            answered += 1
             output = next(recorded, None)
             if is_skipped(mine):
                 shard.skips.add(entry.entry_id)
@@ -96,15 +96,15 @@ def _decide_again(config: EngineConfig, log: RedisLog, advance: Advance) -> Deci
             f"{shard.position.number}; the checkpoint says {text_from_entry_id(goal.entry_id)} with "
             f"output {goal.number}."
         )
-    return Decided(start, entries, outputs, compared)
+    return Decided(start, entries, answered, compared)
 
 
 def _start(
     config: EngineConfig, log: RedisLog, oldest_first: Sequence[Snapshot]
 ) -> tuple[Shard, str]:
     """Return the state of the oldest snapshot whose successors are all there, or the empty one."""
-    inputs = log.input_state()
-    removed = inputs.added - inputs.length
+    held = log.input_state()
+    removed = held.added - held.length
     if removed == 0 and not _is_later_layout(log):
         machine = Machine(shard=config.shard, shards=config.shards)
         return Shard(machine, Position(), epoch=0, build=config.build), "genesis"
@@ -171,24 +171,3 @@ def _compare_state(shard: Shard, snapshot: Snapshot) -> None:
                 f"First difference at snapshot {snapshot.name}, in the {name} hash: recorded {was}, "
                 f"decided now {now}."
             )
-
-
-def _entries(log: RedisLog, after: int, upto: int) -> Iterator[InputEntry]:
-    while after < upto and (page := log.read_input(after, upto, _PAGE)):
-        yield from page
-        after = page[-1].entry_id
-
-
-def _recorded(log: RedisLog, after: int, upto: int) -> Iterator[Output]:
-    while after < upto and (page := log.read_outputs(after, upto, _PAGE)):
-        yield from page
-        after = page[-1].entry_id
-
-
-def _skips(log: RedisLog, after: int) -> Iterator[int]:
-    while page := log.read_input(after, None, _PAGE):
-        for entry in page:
-            skipped = skipped_id_of(entry)
-            if skipped is not None:
-                yield skipped
-        after = page[-1].entry_id

@@ -161,7 +161,7 @@ def _drained(config: EngineConfig) -> JournalShard:
             before, now_us = shard.position, SystemClock().now_us()
             decided = [shard.decide(entry, now_us) for entry in entries]
             outputs = [output for output in decided if output is not None]
-            log.publish(Batch(epoch, config.build, before, shard.position, outputs, is_last=False))
+            log.publish(Batch(epoch, config.build, before, shard.position, outputs))
             if (published := log.published()) is not Published.DONE:
                 raise HistoryError(f"Shard {config.shard} cannot publish: {published.name}.")
     except HaltError as error:

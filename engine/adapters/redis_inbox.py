@@ -18,6 +18,7 @@ from engine.adapters.resp import Argument, Connection, ConnectionLostError, Serv
 from engine.config import EngineConfig
 from engine.messages import codec, streams
 from engine.messages.views import AnyView
+from engine.runtime.errors import LogUnavailableError
 from engine.runtime.ports import Arrivals, Clock, Query
 from engine.values import entry_id_from_text
 
@@ -131,26 +132,35 @@ class RedisInbox:
         self._wake_write.settimeout(0)
 
     def wait(self, after: int, limit: int, timeout_us: int) -> Arrivals:
-        """Return as soon as entries with id > after or queries are there, or wake() was called, or the time is over."""
+        """Return as soon as entries with id > after, queries, or the answer to a batch are there, or wake() was called."""
         del limit  # Every read asks for one batch; RedisLog knows its size.
-        self._log.ask(after)
+        log = self._log
+        log.read_on(after)
         queries_fd = self._queries.fileno()
-        ready = {self._log.fileno()} if self._log.has_reply() else set[int]()
-        if queries_fd is not None and self._queries.has_reply():
-            ready.add(queries_fd)
+        has_queries = queries_fd is not None and self._queries.has_reply()
         poller = select.poll()
         wake_fd = self._wake_read.fileno()
-        for descriptor in (self._log.fileno(), queries_fd, wake_fd):
-            if descriptor is not None:
-                poller.register(descriptor, select.POLLIN)
-        ready.update(fd for fd, _ in poller.poll(0 if ready else timeout_us // 1_000))
+        for descriptor in (*log.filenos(), wake_fd):
+            poller.register(descriptor, select.POLLIN)
+        if queries_fd is not None:
+            poller.register(queries_fd, select.POLLIN)
+        is_waiting = not (has_queries or log.has_news())
+        ready = {fd for fd, _ in poller.poll(timeout_us // 1_000 if is_waiting else 0)}
         if wake_fd in ready:
             self._wake_read.recv(4096)
         queries: Sequence[Query] = (
-            self._queries.take() if queries_fd is not None and queries_fd in ready else ()
+            self._queries.take() if has_queries or queries_fd in ready else ()
         )
-        entries = self._log.take() if self._log.fileno() in ready else ()
-        return Arrivals(entries, queries)
+        log.look()
+        if is_waiting and not ready:
+            log.require_life()
+        return Arrivals(log.take(), queries)
+
+    def look_ahead(self) -> None:
+        """Take in entries that have arrived meanwhile, so that the server can look for the next ones."""
+        # Whatever is wrong with the log shows in the next wait().
+        with suppress(LogUnavailableError):
+            self._log.look()
 
     def answer(self, query: Query, view: AnyView) -> None:
         """Gather an answer; flush() sends it."""

@@ -1,10 +1,11 @@
 """The log on Valkey: input and output stream, checkpoint and epoch of one shard.
 
-One connection carries both publishing and reading on: a publish call is followed, in the same write, by the read of
-what comes next, which saves a round trip in every batch.
+Two connections: the read of what comes next waits on the server all the time, so that entries are here when a batch is
+decided, and the batch before is committed meanwhile on the other one.
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -32,6 +33,9 @@ _TIMEOUT_MS: Final = 5_000
 _BLOCK_MS: Final = 1_000
 _SILENCE_US: Final = (_BLOCK_MS + _TIMEOUT_MS) * 1_000
 
+# Pages of history under way before anybody has asked for them: one of each stream.
+_PAGES_AHEAD_MAX: Final = 2
+
 _SCRIPT_ID: Final = hashlib.sha1(PUBLISH.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -41,38 +45,54 @@ class RedisLog:
     def __init__(self, config: EngineConfig, clock: Clock) -> None:
         prefix, shard, shards = config.prefix, config.shard, config.shards
         self._connection = Connection(config.log_redis_url, timeout_ms=_TIMEOUT_MS)
+        self._reading = Connection(config.log_redis_url, timeout_ms=_TIMEOUT_MS)
         self._clock = clock
         self._input = streams.input_stream(prefix, shard, shards)
         self._output = streams.output_stream(prefix, shard, shards)
         self._checkpoint = streams.checkpoint_key(prefix, shard)
         self._epoch = streams.epoch_key(prefix, shard)
         self._limit = config.batch_entries_max
+        # Pages of history that were asked for on the reading connection, in order, and those that came out of turn.
+        self._owed: deque[_Range] = deque()
+        self._pages: dict[_Range, list[_RawEntry]] = {}
+        # Entries that were read before anybody took them.
+        self._ahead: list[InputEntry] = []
         # The position whose successors were asked for; None: no read is on its way.
-        self._awaited: int | None = None
+        self._asked_after: int | None = None
         self._asked_us = 0
+        # Whether the answer to a batch is owed.
+        self._is_publishing = False
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Give up the connections."""
         self._connection.close()
+        self._reading.close()
 
-    def fileno(self) -> int:
-        """Return the descriptor that becomes readable when an awaited read is answered."""
-        return self._connection.fileno()
+    def filenos(self) -> tuple[int, ...]:
+        """Return the descriptors of which one becomes readable when entries or the answer to a batch are there."""
+        if self._is_publishing:
+            return (self._reading.fileno(), self._connection.fileno())
+        return (self._reading.fileno(),)
 
     # --- single calls -----------------------------------------------------------------------------------------------
 
     def reconnect(self) -> None:
-        """Drop the connection, whatever it was doing, and make a new one; nothing is sent again."""
-        self._awaited = None
+        """Drop the connections, whatever they were doing, and make new ones; nothing is sent again."""
+        self._owed.clear()
+        self._pages.clear()
+        self._ahead.clear()
+        self._asked_after = None
+        self._is_publishing = False
         try:
+            self._reading.connect()
             self._connection.connect()
             self._connection.call("SCRIPT", "LOAD", PUBLISH)
         except (ConnectionLostError, ServerError) as error:
             raise LogUnavailableError(str(error)) from error
 
     def _call(self, *command: Argument) -> object:
-        if self._awaited is not None:
-            # Replies come in order: a read on its way would hold this one back for as long as no entry comes.
+        if self._is_publishing:
+            # Replies come in order: the one that is owed would be taken for the answer to this call.
             self.reconnect()
         try:
             return self._connection.call(*command)
@@ -129,26 +149,51 @@ class RedisLog:
         return [_output(raw) for raw in self._range(self._output, after, upto, limit)]
 
     def _range(self, stream: str, after: int, upto: int | None, limit: int) -> "list[_RawEntry]":
-        start = f"({text_from_entry_id(after)}"
-        end = "+" if upto is None else text_from_entry_id(upto)
-        return cast("list[_RawEntry]", self._call("XRANGE", stream, start, end, "COUNT", limit))
+        """Return one page; the server gathers the next one while the caller works on this."""
+        wanted = (stream, after, upto, limit)
+        try:
+            if wanted in self._owed or wanted in self._pages:
+                page = self._page(wanted)
+            else:
+                page = cast("list[_RawEntry]", self._call(*_range_command(wanted)))
+            if upto is not None and len(page) == limit:
+                last = entry_id_from_text(page[-1][0].decode())
+                # One page a stream: what a caller does not come for stays where it is.
+                if last < upto and len(self._owed) + len(self._pages) < _PAGES_AHEAD_MAX:
+                    self._expect((stream, last, upto, limit))
+        except (ConnectionLostError, ServerError) as error:
+            raise LogUnavailableError(str(error)) from error
+        return page
+
+    def _expect(self, wanted: "_Range") -> None:
+        # The connection that waits for entries later has nothing to do while history is read.
+        self._reading.send(_range_command(wanted))
+        self._owed.append(wanted)
+
+    def _page(self, wanted: "_Range") -> "list[_RawEntry]":
+        while wanted not in self._pages:
+            self._pages[self._owed[0]] = cast("list[_RawEntry]", self._reading.receive())
+            self._owed.popleft()
+        return self._pages.pop(wanted)
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def publish(self, batch: Batch) -> None:
-        """Send a batch on its way; with the last one, ask for what follows in the same write."""
-        if self._awaited is not None:
+        """Send a batch on its way."""
+        if self._is_publishing:
             self.reconnect()
         keys = (self._output, self._checkpoint, self._epoch, self._input)
-        commands = [("EVALSHA", _SCRIPT_ID, len(keys), *keys, *publish_arguments(batch))]
-        if batch.is_last:
-            commands.append(self._read_command(batch.after.entry_id))
         try:
-            self._connection.send(*commands)
+            self._connection.send(
+                ("EVALSHA", _SCRIPT_ID, len(keys), *keys, *publish_arguments(batch))
+            )
         except ConnectionLostError as error:
             raise LogUnavailableError(str(error)) from error
-        if batch.is_last:
-            self._note_asked(batch.after.entry_id)
+        self._is_publishing = True
+
+    def has_answer(self) -> bool:
+        """Return whether the answer to the batch under way, which is short, has begun to arrive."""
+        return not self._is_publishing or self._connection.is_readable()
 
     def published(self) -> Published:
         """Wait for the answer to the batch that is under way.
@@ -160,52 +205,74 @@ class RedisLog:
             return published_from(self._connection.receive())
         except (ConnectionLostError, ServerError) as error:
             raise LogUnavailableError(str(error)) from error
+        finally:
+            self._is_publishing = False
 
-    def ask(self, after: int) -> None:
-        """Ask for the entries after a position, unless that is on its way."""
-        if self._awaited == after:
-            if self._clock.monotonic_us() - self._asked_us > _SILENCE_US:
-                raise LogUnavailableError("the log does not answer")
-            return
-        if self._awaited is not None:
-            self.reconnect()
-        try:
-            self._connection.send(self._read_command(after))
-        except ConnectionLostError as error:
-            raise LogUnavailableError(str(error)) from error
-        self._note_asked(after)
+    def read_on(self, after: int) -> None:
+        """Let the server look for entries after a position, and after those that were read ahead of it."""
+        if self._asked_after is None:
+            self._ask(self._ahead[-1].entry_id if self._ahead else after)
 
-    def take(self) -> Sequence[InputEntry]:
-        """Return the entries that were asked for, as far as they are there without waiting."""
+    def _ask(self, after: int) -> None:
         try:
-            is_there, reply = self._connection.receive_now()
+            if self._owed:
+                # Replies come in order, and nobody wants those pages any more.
+                self._owed.clear()
+                self._reading.connect()
+            self._reading.send(
+                (
+                    *("XREAD", "COUNT", self._limit, "BLOCK", _BLOCK_MS),
+                    *("STREAMS", self._input, text_from_entry_id(after)),
+                )
+            )
         except (ConnectionLostError, ServerError) as error:
             raise LogUnavailableError(str(error)) from error
-        if not is_there:
-            return []
-        self._awaited = None
-        if reply is None:
-            return []
-        ((_, entries),) = cast("list[tuple[bytes, list[_RawEntry]]]", reply)
-        return [_input_entry(raw) for raw in entries]
-
-    def has_reply(self) -> bool:
-        """Return whether an answer was read already, so that the descriptor no longer shows it."""
-        return self._connection.has_reply()
-
-    def _read_command(self, after: int) -> tuple[Argument, ...]:
-        position = text_from_entry_id(after)
-        return (
-            "XREAD", "COUNT", self._limit, "BLOCK", _BLOCK_MS, "STREAMS", self._input, position,
-        )  # fmt: skip
-
-    def _note_asked(self, after: int) -> None:
-        self._awaited = after
+        self._asked_after = after
         self._asked_us = self._clock.monotonic_us()
+
+    def look(self) -> None:
+        """Take in what has arrived, without waiting, and let the server look for what follows."""
+        after = self._asked_after
+        if after is None or len(self._ahead) >= self._limit:
+            return
+        try:
+            is_there, reply = self._reading.receive_now()
+        except (ConnectionLostError, ServerError) as error:
+            self._asked_after = None
+            raise LogUnavailableError(str(error)) from error
+        if not is_there:
+            return
+        if reply is not None:
+            ((_, entries),) = cast("list[tuple[bytes, list[_RawEntry]]]", reply)
+            self._ahead += [_input_entry(raw) for raw in entries]
+            after = self._ahead[-1].entry_id
+        self._ask(after)
+
+    def take(self) -> Sequence[InputEntry]:
+        """Return at most a batch of the entries that were read."""
+        taken, self._ahead = self._ahead[: self._limit], self._ahead[self._limit :]
+        return taken
+
+    def require_life(self) -> None:
+        """Return unless the server owes an answer for so long that it must be dead; call it when nothing has come."""
+        if self._clock.monotonic_us() - self._asked_us > _SILENCE_US:
+            raise LogUnavailableError("the log does not answer")
+
+    def has_news(self) -> bool:
+        """Return whether entries, or bytes of a reply, were read already, so that the descriptors do not show them."""
+        return bool(self._ahead) or self._reading.has_reply() or self._connection.has_reply()
 
 
 # Id, then names and values of the fields in turn; None where the entry was deleted under a range.
 _RawEntry = tuple[bytes, list[bytes]]
+# Stream, after, upto, limit.
+_Range = tuple[str, int, int | None, int]
+
+
+def _range_command(wanted: _Range) -> tuple[Argument, ...]:
+    stream, after, upto, limit = wanted
+    end = "+" if upto is None else text_from_entry_id(upto)
+    return ("XRANGE", stream, f"({text_from_entry_id(after)}", end, "COUNT", limit)
 
 
 def _named(flat: object) -> dict[bytes, bytes]:
@@ -214,32 +281,54 @@ def _named(flat: object) -> dict[bytes, bytes]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
+# In the order in which gateways, feeds and engines write them. Usually nothing is looked up name by name: what is read
+# here is every entry of the log, at work and in recovery.
+_IN_FIELDS: Final = [streams.IN_VERSION, streams.IN_MESSAGE, streams.IN_GATEWAY]
+_OUT_FIELDS: Final = [
+    streams.OUT_VERSION,
+    streams.OUT_NUMBER,
+    streams.OUT_GATEWAY,
+    streams.OUT_ACCOUNT,
+    streams.OUT_REQUEST,
+    streams.OUT_REPLY,
+    streams.OUT_EVENTS,
+    streams.OUT_COMMAND,
+    streams.OUT_DECIDED_AT,
+    streams.OUT_EPOCH,
+    streams.OUT_BUILD,
+    streams.OUT_HASH,
+]
+
+
 def _input_entry(raw: _RawEntry) -> InputEntry:
     entry_id, fields = raw
-    named = _named(fields)
-    # An entry without our fields was not written by us: it has no message, and is refused as MALFORMED.
-    return InputEntry(
-        entry_id_from_text(entry_id.decode()),
-        named.get(streams.IN_VERSION, b""),
-        named.get(streams.IN_MESSAGE, b""),
-        named.get(streams.IN_GATEWAY, b""),
-    )
+    values = fields[1::2]
+    if fields[::2] != _IN_FIELDS:
+        # An entry without our fields was not written by us: it has no message, and is refused as MALFORMED.
+        named = dict(zip(fields[::2], values, strict=True))
+        values = [named.get(name, b"") for name in _IN_FIELDS]
+    version, message, gateway = values
+    return InputEntry(entry_id_from_text(entry_id.decode()), version, message, gateway)
 
 
 def _output(raw: _RawEntry) -> Output:
     entry_id, fields = raw
-    named = _named(fields)
+    values = fields[1::2]
+    if fields[::2] != _OUT_FIELDS:
+        named = dict(zip(fields[::2], values, strict=True))
+        values = [named[name] for name in _OUT_FIELDS]
+    _, number, gateway, account, request, reply, events, command, at, epoch, build, chain = values
     return Output(
         entry_id_from_text(entry_id.decode()),
-        int(named[streams.OUT_NUMBER]),
-        named[streams.OUT_GATEWAY],
-        int(named[streams.OUT_ACCOUNT]),
-        named[streams.OUT_REQUEST].decode(),
-        named[streams.OUT_REPLY],
-        named[streams.OUT_EVENTS],
-        named[streams.OUT_COMMAND],
-        int(named[streams.OUT_DECIDED_AT]),
-        int(named[streams.OUT_EPOCH]),
-        named[streams.OUT_BUILD].decode(),
-        named[streams.OUT_HASH],
+        int(number),
+        gateway,
+        int(account),
+        request.decode(),
+        reply,
+        events,
+        command,
+        int(at),
+        int(epoch),
+        build.decode(),
+        chain,
     )

@@ -138,6 +138,12 @@ class Connection:
         """Return whether bytes were read that no reply was made of yet; they no longer show in the descriptor."""
         return self._reader.has_data()
 
+    def is_readable(self) -> bool:
+        """Return whether more of a reply can be read without waiting, or the connection has ended."""
+        if self._socket is None or self._reader.has_data():
+            return True
+        return self._is_readable()
+
     def _is_readable(self) -> bool:
         connection = self._live()
         if isinstance(connection, ssl.SSLSocket) and connection.pending():

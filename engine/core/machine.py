@@ -46,6 +46,11 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     events: tuple[AnyEvent, ...]
 
 
+# A union in the call would be built anew for every entry.
+_WITHOUT_OUTPUT = (UpdateQuotes, Tick)
+_NO_OUTCOME = Outcome(0, "", None, ())
+
+
 class Machine:
     """One shard's state machine. Single-threaded; one entry after the other."""
 
@@ -118,13 +123,12 @@ class Machine:
         advance(self.state, entry_id)
         if outcome is None:
             check(
-                isinstance(message, UpdateQuotes | Tick),
-                "an entry that must have an output has none",
+                isinstance(message, _WITHOUT_OUTPUT), "an entry that must have an output has none"
             )
-            outcome = Outcome(0, "", None, ())
-        if any(isinstance(event, EntrySkipped) for event in outcome.events):
+            outcome = _NO_OUTCOME
+        elif any(type(event) is EntrySkipped for event in outcome.events):
             return
-        if isinstance(message, UpdateQuotes):
+        if type(message) is UpdateQuotes:
             self._write_recorded_quotes(message, outcome.events)
         for event in outcome.events:
             evolve(self.state, event)
@@ -136,6 +140,11 @@ class Machine:
 
     def _write_recorded_quotes(self, entry: UpdateQuotes, events: tuple[AnyEvent, ...]) -> None:
         note_sequence(self.state, entry)
+        instruments = self.state.instrument_by_symbol
+        if not events:
+            for quote in entry.quotes:
+                write_quote(instruments[quote.symbol], quote, entry)
+            return
         refused = [
             (event.symbol, event.bid_ticks, event.ask_ticks, event.ts_us)
             for event in events
@@ -144,7 +153,7 @@ class Machine:
         for quote in entry.quotes:
             named = (quote.symbol, quote.bid_ticks, quote.ask_ticks, quote.ts_us)
             if named not in refused:
-                write_quote(self.state.instrument_by_symbol[quote.symbol], quote, entry)
+                write_quote(instruments[quote.symbol], quote, entry)
 
     def _take_quote_of_receipt(self, event: AccountEvent) -> None:
         """Value by the quote of a symbol's last receipt where only outputs are left (rule Q4).

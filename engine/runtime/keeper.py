@@ -42,11 +42,10 @@ class SnapshotKeeper:
         if snapshot is not None:
             self._status.note_verified(snapshot)
 
-    def take_if_due(self, shard: Shard) -> None:
-        """Take a snapshot if it is time, and note what became of the last one; errors as take() and note()."""
-        if self._schedule.is_due(shard.position.applied, self._clock.monotonic_us()):
-            self.take(shard)
-        self.note()
+    def is_due(self, shard: Shard) -> bool:
+        """Return whether it is time for a snapshot, and the one before is written."""
+        is_due = self._schedule.is_due(shard.position.applied, self._clock.monotonic_us())
+        return is_due and not self._store.is_busy()
 
     def take(self, shard: Shard) -> bool:
         """Hand the present state to the store if it is newer than the last.

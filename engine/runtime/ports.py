@@ -85,8 +85,6 @@ class Batch(NamedTuple):
     before: Position
     after: Position
     outputs: Sequence[Output]
-    # Whether everything that was read is decided with it: then the read of what follows may be sent along.
-    is_last: bool
 
 
 class StreamState(NamedTuple):
@@ -155,6 +153,10 @@ class Log(Protocol):
         """
         ...
 
+    def has_answer(self) -> bool:
+        """Return whether published() would return at once, or fail; only while a batch is under way."""
+        ...
+
     def published(self) -> Published:
         """Wait for the answer to the batch that is under way."""
         ...
@@ -183,10 +185,15 @@ class Inbox(Protocol):
     """Where an engine waits for entries and queries at once, and answers the latter."""
 
     def wait(self, after: int, limit: int, timeout_us: int) -> Arrivals:
-        """Return as soon as entries with id > after or queries are there, or wake() was called, or the time is over.
+        """Return as soon as entries with id > after, queries or the answer to a batch are there, or the time is over.
 
-        Errors: LogUnavailableError. Queries are no part of the promise: without their server none arrive.
+        wake() ends it too. Errors: LogUnavailableError. Queries are no part of the promise: without their server none
+        arrive.
         """
+        ...
+
+    def look_ahead(self) -> None:
+        """Take in entries that have arrived meanwhile, for the next wait(); cheap, called in the middle of a batch."""
         ...
 
     def answer(self, query: Query, view: AnyView) -> None:

@@ -1,14 +1,22 @@
 """Commits batches to the log, and finds out the truth when an answer is lost. Never sends anything again blindly."""
 
 import logging
-from collections.abc import Sequence
 from threading import Event
 from typing import Final
 
 from engine.config import EngineConfig
 from engine.messages.health import EngineState
 from engine.runtime.errors import HaltCode, HaltError, LogUnavailableError, RecoveryNeededError
-from engine.runtime.ports import Batch, Checkpoint, Clock, Log, Output, Position, Published
+from engine.runtime.ports import (
+    Batch,
+    Checkpoint,
+    Clock,
+    Log,
+    Output,
+    Position,
+    Probe,
+    Published,
+)
 from engine.runtime.status import Status
 from engine.values import text_from_entry_id
 
@@ -17,6 +25,8 @@ _logger = logging.getLogger(__name__)
 # Pause before the log is tried again: as long as it has been failing, within these bounds.
 _BACKOFF_US: Final = 20_000
 _BACKOFF_US_MAX: Final = 1_000_000
+# Bytes of an output beside its variable parts: names of fields, numbers and hash.
+_OUTPUT_OVERHEAD: Final = 200
 
 
 class StopRequested(Exception):  # noqa: N818 - a way out of a loop, not an error.
@@ -24,28 +34,86 @@ class StopRequested(Exception):  # noqa: N818 - a way out of a loop, not an erro
 
 
 class Publisher:
-    """The way from decided outputs to committed ones."""
+    """The way from decided outputs to committed ones.
+
+    One batch is under way at a time; what is decided meanwhile is gathered and leaves together, so a busy engine
+    commits seldom and a quiet one at once.
+    """
 
     def __init__(
-        self, *, config: EngineConfig, log: Log, clock: Clock, status: Status, stopping: Event
+        self,
+        *,
+        config: EngineConfig,
+        log: Log,
+        clock: Clock,
+        status: Status,
+        stopping: Event,
+        probe: Probe,
     ) -> None:
         self._config = config
         self._log = log
         self._clock = clock
         self._status = status
         self._stopping = stopping
+        self._probe = probe
+        # What waits to leave: from which position to which, and the bytes of the outputs, roughly.
+        self._before = self._after = Position()
+        self._outputs: list[Output] = []
+        self._size = 0
         # The batch under way, and the error that met it when it was sent.
         self._batch: Batch | None = None
         self._lost: LogUnavailableError | None = None
         # Since when the log fails, monotonic microseconds; 0: it does not.
         self._failing_since_us = 0
 
-    def begin(
-        self, before: Position, after: Position, outputs: Sequence[Output], *, is_last: bool
-    ) -> None:
-        """Send one batch on its way, as soon as the one before is known to be committed; errors as finish()."""
-        self.finish()
-        self._batch = Batch(self._status.epoch, self._config.build, before, after, outputs, is_last)
+    def begin_from(self, position: Position) -> None:
+        """Gather from a committed position on; what was gathered or under way is forgotten."""
+        self._before = self._after = position
+        self._outputs = []
+        self._size = 0
+        self._batch = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether everything that was decided is committed."""
+        return self._batch is None and self._after.applied == self._before.applied
+
+    def gather(self, output: Output | None, after: Position) -> None:
+        """Take the output of one decided entry (None: it has none) and the position behind it; errors as finish()."""
+        if output is not None:
+            size = len(output.events) + len(output.reply) + len(output.command) + _OUTPUT_OVERHEAD
+            is_full = len(self._outputs) >= self._config.batch_entries_max
+            if is_full or (self._outputs and self._size + size > self._config.batch_bytes_max):
+                self._confirm()
+                self._begin()
+            self._outputs.append(output)
+            self._size += size
+        self._after = after
+
+    def offer(self, outputs_min: int) -> None:
+        """Send what was gathered, if it is that much and nothing is under way any more; errors as finish()."""
+        if self._batch is not None:
+            if not self._log.has_answer():
+                return
+            self._confirm()
+        if len(self._outputs) >= outputs_min and not self.is_idle:
+            self._begin()
+
+    def finish(self) -> None:
+        """Return only when everything that was gathered is known to be committed.
+
+        Errors: HaltError when this engine may not or must not go on, RecoveryNeededError, StopRequested.
+        """
+        self._confirm()
+        if not self.is_idle:
+            self._begin()
+            self._confirm()
+
+    def _begin(self) -> None:
+        self._batch = Batch(
+            self._status.epoch, self._config.build, self._before, self._after, self._outputs
+        )
+        self._before, self._outputs, self._size = self._after, [], 0
         self._send(self._batch)
 
     def _send(self, batch: Batch) -> None:
@@ -55,28 +123,30 @@ class Publisher:
         except LogUnavailableError as error:
             self._lost = error
 
-    def finish(self) -> None:
-        """Return only when the batch under way, if there is one, is known to be committed.
-
-        Errors: HaltError when this engine may not or must not go on, RecoveryNeededError, StopRequested.
-        """
+    def _confirm(self) -> None:
+        """Return only when the batch under way, if there is one, is known to be committed."""
         while (batch := self._batch) is not None:
             try:
                 if self._lost is not None:
                     raise self._lost
                 published = self._log.published()
             except LogUnavailableError as error:
-                if self.is_committed(batch.before, batch.after, error):
-                    self._batch = None
-                else:
+                if not self.is_committed(batch.before, batch.after, error):
                     self._send(batch)
-                continue
-            self._judge(published, batch.before)
+                    continue
+            else:
+                self._judge(published, batch.before)
             self._batch = None
+            self._status.position = batch.after
+            self._probe("after_publish")
 
-    def forget(self) -> None:
-        """Forget the batch under way: the state that it came from is thrown away."""
-        self._batch = None
+    def find_out(self, error: LogUnavailableError) -> None:
+        """Return, after the log went away while it was read, when everything is committed; errors as finish()."""
+        if self._batch is not None:
+            self._lost = error
+        elif self.is_idle:
+            self.is_committed(self._before, self._before, error)
+        self.finish()
 
     def _judge(self, published: Published, before: Position) -> None:
         self.log_answered()

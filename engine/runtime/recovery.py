@@ -5,18 +5,16 @@ cannot rewrite it. Start-up and crash take this one path. Whatever cannot be pro
 """
 
 import logging
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from engine.config import EngineConfig
 from engine.runtime.errors import HaltCode, HaltError
+from engine.runtime.history import inputs, outputs, skips_ahead
 from engine.runtime.ports import (
-    InputEntry,
     Log,
     MachineFactory,
-    Output,
     Position,
     Probe,
     RefusedSnapshot,
@@ -25,14 +23,11 @@ from engine.runtime.ports import (
     SnapshotStore,
     StateMachine,
 )
-from engine.runtime.shard import Shard, skipped_id_of
+from engine.runtime.shard import Shard
 from engine.runtime.snapshots import position_of
 from engine.values import InvariantError, text_from_entry_id
 
 _logger = logging.getLogger(__name__)
-
-# Entries per read: some hundred kilobytes at a time.
-_PAGE = 2_000
 
 
 class Recovered(NamedTuple):
@@ -74,8 +69,8 @@ def recover(
     _require_streams(log, goal)
 
     header = None
-    inputs = log.input_state()
-    if followed is None or followed.position.applied < inputs.added - inputs.length:
+    held = log.input_state()
+    if followed is None or followed.position.applied < held.added - held.length:
         # A standby that was overtaken by trimming is no better than its newest snapshot.
         machine, position, header = restored(log, snapshots, machines, goal)
         shard = Shard(machine, position, epoch=epoch, build=config.build)
@@ -88,26 +83,26 @@ def recover(
     shard.settle()
     probe("after_evolve")
 
-    shard.skips.update(_skips_ahead(log, goal.entry_id))
+    shard.skips.update(skips_ahead(log, goal.entry_id))
     return Recovered(shard, header, goal.applied - position.applied)
 
 
 def _require_streams(log: Log, goal: Position) -> None:
     """Refuse streams that contradict the checkpoint."""
-    outputs = log.output_state()
-    if outputs.last_id > goal.entry_id:
+    written = log.output_state()
+    if written.last_id > goal.entry_id:
         raise HaltError(
             HaltCode.OUTPUT_AHEAD,
-            f"the output stream ends at {text_from_entry_id(outputs.last_id)}, but the checkpoint "
+            f"the output stream ends at {text_from_entry_id(written.last_id)}, but the checkpoint "
             f"stands at {text_from_entry_id(goal.entry_id)}. Restore the log from a backup.",
         )
-    inputs = log.input_state()
-    removed = inputs.added - inputs.length
-    if inputs.last_id < goal.entry_id or inputs.added < goal.applied or removed > goal.applied:
+    held = log.input_state()
+    removed = held.added - held.length
+    if held.last_id < goal.entry_id or held.added < goal.applied or removed > goal.applied:
         raise HaltError(
             HaltCode.INPUT_GAP,
-            f"the input stream holds {inputs.length} of {inputs.added} entries up to "
-            f"{text_from_entry_id(inputs.last_id)}, but the checkpoint counts {goal.applied} up to "
+            f"the input stream holds {held.length} of {held.added} entries up to "
+            f"{text_from_entry_id(held.last_id)}, but the checkpoint counts {goal.applied} up to "
             f"{text_from_entry_id(goal.entry_id)}: entries were removed before they were applied. "
             "Restore the log from a backup.",
         )
@@ -120,12 +115,12 @@ def restored(
 
     Errors: HaltError when neither is there, LogUnavailableError.
     """
-    inputs = log.input_state()
+    held = log.input_state()
     refused: list[RefusedSnapshot] = []
     for candidate in snapshots.newest_first():
         if isinstance(candidate, Snapshot):
             _require_not_ahead(candidate, goal)
-            loaded = _loaded(log, machines, candidate, inputs.added - inputs.length)
+            loaded = _loaded(log, machines, candidate, held.added - held.length)
             if not isinstance(loaded, RefusedSnapshot):
                 return loaded, position_of(candidate.header), candidate.header
             candidate = loaded
@@ -134,7 +129,7 @@ def restored(
             "A snapshot was refused; the next older one is tried.",
             extra={"snapshot": candidate.name, "reason": candidate.reason},
         )
-    if (refused and goal.applied == 0) or inputs.added > inputs.length:
+    if (refused and goal.applied == 0) or held.added > held.length:
         raise HaltError(
             HaltCode.SNAPSHOTS_UNUSABLE,
             "no snapshot can be used ("
@@ -189,14 +184,14 @@ def _loaded(
 
 def _evolve_history(log: Log, shard: Shard, goal: Position) -> None:
     """Merge input and recorded outputs by id, up to the checkpoint, and prove that they end in its hash."""
-    outputs = _outputs(log, shard.position.entry_id, goal.entry_id)
-    output = next(outputs, None)
-    for entry in _inputs(log, shard.position.entry_id, goal.entry_id):
+    recorded = outputs(log, shard.position.entry_id, goal.entry_id)
+    output = next(recorded, None)
+    for entry in inputs(log, shard.position.entry_id, goal.entry_id):
         if output is not None and output.entry_id < entry.entry_id:
             break
         if output is not None and output.entry_id == entry.entry_id:
             shard.evolve(entry, output)
-            output = next(outputs, None)
+            output = next(recorded, None)
         else:
             shard.evolve(entry, None)
     require_checkpoint(shard.position, goal, is_complete=output is None)
@@ -226,25 +221,3 @@ def require_checkpoint(position: Position, goal: Position, *, is_complete: bool 
             f"the recorded outputs up to number {position.number} do not end in the hash of the "
             "checkpoint. Restore the log from a backup.",
         )
-
-
-def _inputs(log: Log, after: int, upto: int) -> Iterator[InputEntry]:
-    while after < upto and (page := log.read_input(after, upto, _PAGE)):
-        yield from page
-        after = page[-1].entry_id
-
-
-def _outputs(log: Log, after: int, upto: int) -> Iterator[Output]:
-    while after < upto and (page := log.read_outputs(after, upto, _PAGE)):
-        yield from page
-        after = page[-1].entry_id
-
-
-def _skips_ahead(log: Log, after: int) -> Iterator[int]:
-    """Yield the entries that a SkipEntry further on in the log tells to pass over."""
-    while page := log.read_input(after, None, _PAGE):
-        for entry in page:
-            skipped = skipped_id_of(entry)
-            if skipped is not None:
-                yield skipped
-        after = page[-1].entry_id

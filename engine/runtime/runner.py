@@ -3,9 +3,10 @@
 One round of the loop
   1. wait for entries and queries at once;
   2. decide the entries, with the wall clock at the start of the batch for the two rules that need one;
-  3. commit outputs and checkpoint under the epoch, in calls that do all or nothing;
-  4. answer queries: between two batches, after the publish, never in the middle;
-  5. take a snapshot if one is due.
+  3. commit outputs and checkpoint under the epoch, in calls that do all or nothing; the next entries may be decided
+     while one is on its way;
+  4. answer queries: after the publish, never in the middle;
+  5. take a snapshot if one is due, after the publish too.
 Whoever kills the process between two instructions loses nothing: what was not committed is decided again, by the same
 rules, on the next start.
 """
@@ -28,7 +29,6 @@ from engine.runtime.ports import (
     Lease,
     Log,
     MachineFactory,
-    Output,
     Probe,
     Query,
     SnapshotHeader,
@@ -52,8 +52,8 @@ _LEASE_POLL_US: Final = 20_000
 # A query that waits longer for its entry has been asked again by then.
 _QUERY_AGE_US_MAX: Final = 3_000_000
 _QUERIES_WAITING_MAX: Final = 10_000
-# Bytes of an output beside its variable parts: names of fields, numbers and hash.
-_OUTPUT_OVERHEAD: Final = 200
+# Entries of a batch after which it is seen what has come meanwhile; a look costs two microseconds.
+_LOOK_EVERY: Final = 8
 
 
 class Runner:
@@ -93,7 +93,7 @@ class Runner:
         self._stopped = threading.Event()
         self._is_beating = False
         self._publisher = Publisher(
-            config=config, log=log, clock=clock, status=status, stopping=self._stopping
+            config=config, log=log, clock=clock, status=status, stopping=self._stopping, probe=probe
         )
         self._keeper = SnapshotKeeper(
             config=config, store=snapshots, clock=clock, status=status, probe=probe
@@ -110,6 +110,7 @@ class Runner:
             self.start()
             while not self._stopping.is_set():
                 self.step()
+            self._publisher.finish()
             self._status.state = EngineState.STOPPING
             self._keeper.finish(self._live())
             self._status.state = EngineState.STOPPED
@@ -218,6 +219,7 @@ class Runner:
         if shard is not followed:
             self._adopt(shard, snapshot)
         now_us = self._clock.monotonic_us()
+        self._publisher.begin_from(shard.position)
         self._status.position = shard.position
         self._status.arrived_us = now_us
         self._status.reason = ""
@@ -290,7 +292,6 @@ class Runner:
                 "The state in memory is thrown away and built anew.", extra={"reason": str(error)}
             )
             self._shard = None
-            self._publisher.forget()
             self._queries.clear()
             self.start()
 
@@ -314,7 +315,9 @@ class Runner:
         self._status.reason = ""
         self._status.state = EngineState.STANDBY
         self._status.position = follower.shard.position
-        self._keeper.take_if_due(follower.shard)
+        if self._keeper.is_due(follower.shard):
+            self._keeper.take(follower.shard)
+        self._keeper.note()
         if not has_moved:
             self._clock.wait(self._stopping, _LEASE_POLL_US)
 
@@ -338,48 +341,42 @@ class Runner:
                 shard.position.entry_id, self._config.batch_entries_max, _WAIT_US
             )
         except LogUnavailableError as error:
-            self._publisher.is_committed(shard.position, shard.position, error)
+            self._publisher.find_out(error)
+            self._status.batch_began_us = 0
             return
         self._publisher.log_answered()
         self._probe("after_read")
         if arrivals.entries:
             self._status.batch_began_us = self._clock.monotonic_us()
-            self._decide_and_publish(shard, arrivals.entries)
-            self._status.position = shard.position
+            self._decide(shard, arrivals.entries)
             self._status.arrived_us = self._clock.monotonic_us()
-            self._status.batch_began_us = 0
+        self._publisher.offer(0)
         if arrivals.queries or self._queries:
+            self._publisher.finish()
             self._answer(shard, arrivals.queries)
-        self._keeper.take_if_due(shard)
+        if self._keeper.is_due(shard):
+            self._publisher.finish()
+            self._keeper.take(shard)
+        self._keeper.note()
+        if self._publisher.is_idle:
+            self._status.batch_began_us = 0
 
-    def _decide_and_publish(self, shard: Shard, entries: Sequence[InputEntry]) -> None:
-        """Decide a batch and commit it in two halves: one is on its way while the other is decided.
+    def _decide(self, shard: Shard, entries: Sequence[InputEntry]) -> None:
+        """Decide a batch, and hand it to the publisher part by part: one is committed while the next is decided.
 
-        Nobody sees the state of an uncommitted part: queries and snapshots wait for the whole batch.
+        Nobody sees the state of an uncommitted part: queries and snapshots wait for it.
         """
         decided_at_us = self._clock.now_us()
         config, probe, publisher = self._config, self._probe, self._publisher
-        half = max(config.publish_outputs_min, len(entries) // 2)
-        before = shard.position
-        outputs: list[Output] = []
-        size = 0
-        for entry in entries:
-            previous = shard.position
+        look_every = min(_LOOK_EVERY, config.publish_outputs_min)
+        for number, entry in enumerate(entries, 1):
             output = shard.decide(entry, decided_at_us)
             probe("mid_apply")
-            if output is None:
-                continue
-            weight = len(output.events) + len(output.reply) + len(output.command) + _OUTPUT_OVERHEAD
-            is_full = len(outputs) >= half or size + weight > config.batch_bytes_max
-            if outputs and is_full:
-                publisher.begin(before, previous, outputs, is_last=False)
-                before, outputs, size = previous, [], 0
-            outputs.append(output)
-            size += weight
+            publisher.gather(output, shard.position)
+            if number % look_every == 0:
+                self._inbox.look_ahead()
+                publisher.offer(config.publish_outputs_min)
         probe("after_apply")
-        publisher.begin(before, shard.position, outputs, is_last=True)
-        publisher.finish()
-        probe("after_publish")
 
     # --- queries ----------------------------------------------------------------------------------------------------
 

@@ -213,7 +213,7 @@ class Shard:
         self, entry: InputEntry, message: AnyMessage | None, outcome: Outcome | None
     ) -> None:
         digest = b""
-        if message is not None and not isinstance(message, UpdateQuotes | Tick):
+        if message is not None and not isinstance(message, _WITHOUT_ANSWER):
             digest = codec.content_digest(message)
         try:
             self.machine.evolve_recorded(entry.entry_id, message, outcome, digest)

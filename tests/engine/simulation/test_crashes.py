@@ -42,6 +42,7 @@ CONFIG = EngineConfig(
 FAULTS = {
     "publish": (Fault.CRASH, Fault.LOST_CALL, Fault.VANISHED, Fault.LOST_REPLY),
     "published": (Fault.CRASH, Fault.LOST_CALL),
+    "has_answer": (Fault.CRASH, Fault.DELAYED, Fault.DELAYED),
     "wait": (Fault.CRASH, Fault.LOST_CALL),
     "raise_epoch": (Fault.CRASH, Fault.LOST_CALL, Fault.LOST_REPLY),
     "checkpoint": (Fault.CRASH, Fault.LOST_CALL),
