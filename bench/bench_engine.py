@@ -17,7 +17,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.books import EFFECTIVE_LEVERAGES_PERCENT, USD, Market, cross_book, crowd, symbol_name
-from bench.measuring import Bench, machine_us, settled
+from bench.measuring import ROUNDS, Bench, machine_us, settled
 from engine.adapters.forked_snapshots import ForkedSnapshots
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.config import EngineConfig, SnapshotKey
@@ -52,6 +52,8 @@ RESTORED_REQUESTS = 200_000
 CROSS_ACCOUNTS = 50_000
 CROSS_SYMBOLS = 18
 ORDERS = 14_000
+# Accounts that trade, round after round.
+TRADERS = 2_100
 QUOTES = 140_000
 TRIGGERS = 1_400
 CROSS_QUOTES = 210_000
@@ -90,7 +92,7 @@ def orders(market: Market, accounts: Sequence[int]) -> list[InputEntry]:
             command_entry(
                 market,
                 cmd.PlaceOrder(
-                    request_id=f"order-{number:08d}-{account}",
+                    request_id=f"order-{market.sequence:08d}-{account}",
                     account=account,
                     user_id=account,
                     deadline_us=entry_time_us(market.next_id()) + DEADLINE_US,
@@ -181,9 +183,8 @@ def bench_crowd(bench: Bench, scale: int) -> None:
     )
     with settled():
         bench_quotes(bench, market)
-        count = min(ORDERS, accounts // 3)
-        bench_orders(bench, market, range(1, count + 1))
-        bench_stages(bench, market, range(count + 1, 3 * count + 1))
+        bench_orders(bench, market, range(1, TRADERS // scale + 1))
+        bench_stages(bench, market, range(1, TRADERS // scale + 1))
         bench_triggers(bench, market)
 
 
@@ -211,19 +212,26 @@ def bench_quotes(bench: Bench, market: Market) -> None:
 
 
 def bench_orders(bench: Bench, market: Market, accounts: Sequence[int]) -> None:
-    """Place orders and close what they opened: decode, digest, decide, evolve, encode."""
+    """Place orders and close what they opened: decode, digest, decide, evolve, encode.
+
+    Each account trades again and again, as traders do. Its first order since the engine's start, for which its positions are
+    summed up, is told apart.
+    """
     engine = Engine(market)
-    bench.show("order_us", bench.us_each(orders(market, accounts), engine.command), "us")
+    first_us = bench.us_each(orders(market, accounts), engine.command)
+    again = [account for _ in range(ROUNDS) for account in accounts]
+    bench.show("order_us", bench.us_each(orders(market, again), engine.command), "us")
+    bench.show("first_order_us", first_us, "us")
     entries = closes(market, engine.outcomes)
     bench.show("close_us", bench.us_each(entries, engine.command), "us")
 
 
 def bench_stages(bench: Bench, market: Market, accounts: Sequence[int]) -> None:
     """Take orders through a whole shard, and others through one stage after the other, to say where the time goes."""
-    half = len(accounts) // 2
-    entries = orders(market, accounts[:half])
+    again = [account for _ in range(ROUNDS) for account in accounts]
+    entries = orders(market, again)
     bench.show("order_in_shard_us", bench.us_each(entries, Line(market).take), "us")
-    entries = orders(market, accounts[half:])
+    entries = orders(market, again)
     messages = [codec.decode_message(entry.message) for entry in entries]
     digests = [codec.content_digest(message) for message in messages]
     bench.show(

@@ -225,7 +225,7 @@ def add_position(machine: Machine, account: Account, wish: Wish) -> None:
             else _liquidation(instrument, wish, price, units, margin),
             opened_at_us=machine.now_us,
             balance_micros=account.balance_micros - commission,
-            postings=fill_postings(account, commission_micros=commission),
+            postings=fill_postings(account, 0, commission, 0),
             receipt=ev.Receipt(rule="P1"),
         ),
     )

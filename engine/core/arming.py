@@ -75,18 +75,34 @@ def compact(state: State, instrument: Instrument, queue: int) -> None:
 
 
 def arm_position(state: State, instrument: Instrument, position: Position) -> None:
-    """Queue every trigger of a position."""
+    """Queue every trigger of a position: those of position_triggers(), without a list of them."""
+    loss, gain = (BID_FALLS, BID_RISES) if position.is_long else (ASK_RISES, ASK_FALLS)
     owner = owner_of(position.account, position.k)
-    for queue, price_ticks, kind in position_triggers(position):
-        if instrument.queues.arm(queue, price_ticks, owner, kind):
-            compact(state, instrument, queue)
+    arm = instrument.queues.arm
+    if position.stop_loss_ticks and arm(loss, position.stop_loss_ticks, owner, STOP_LOSS):
+        compact(state, instrument, loss)
+    if position.take_profit_ticks and arm(gain, position.take_profit_ticks, owner, TAKE_PROFIT):
+        compact(state, instrument, gain)
+    if position.liquidation_ticks and arm(loss, position.liquidation_ticks, owner, LIQUIDATION):
+        compact(state, instrument, loss)
+    if position.trailing_ticks:
+        threshold = trailing_threshold(position)
+        if threshold and arm(gain, threshold, owner, TRAILING):
+            compact(state, instrument, gain)
 
 
 def disarm_position(instrument: Instrument, position: Position) -> None:
     """Count every trigger of a position as stale; call before its values change."""
+    loss, gain = (BID_FALLS, BID_RISES) if position.is_long else (ASK_RISES, ASK_FALLS)
     stale = instrument.queues.stale
-    for queue, _, _ in position_triggers(position):
-        stale[queue] += 1
+    if position.stop_loss_ticks:
+        stale[loss] += 1
+    if position.take_profit_ticks:
+        stale[gain] += 1
+    if position.liquidation_ticks:
+        stale[loss] += 1
+    if position.trailing_ticks and trailing_threshold(position):
+        stale[gain] += 1
 
 
 def arm_order(state: State, instrument: Instrument, order: PendingOrder) -> None:

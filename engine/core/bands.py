@@ -19,48 +19,51 @@ from collections.abc import Mapping, Sequence
 
 from engine.core.margin import BPS
 from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES, PRICE_MAX
-from engine.rounding import ceil_div
+from engine.rounding import ceil_div, floor_div
 
 # (instrument index, micro-USD per tick: below zero for shorts, closing price in ticks)
 Exposure = tuple[int, int, int]
-# Slot of a band: instrument index * 4 + queue.
+# Bands by slot: instrument index * 4 + queue.
+Bands = Mapping[int, int]
 QUEUES = 4
+_QUEUE_MASK = 3
+# A price that may move by a quarter of itself is far from its band, and none needs more than its whole: what is left of the
+# cushion then is kept for trades to come.
+_FAR_PARTS = 4
 
 
-def extended(
-    bands: Mapping[int, int], exposures: Sequence[Exposure], cushion: int
-) -> dict[int, int] | None:
-    """Return what must be added so that standing bands hold a cushion; None: they cannot, all must be found anew.
+def worst_ticks(slot: int, bands: Bands) -> int:
+    """Return the worst closing price that the band of an exposure lets by, ticks; without one there is hardly a limit.
 
-    1. Strictly inside its band a price can still move by its distance less one tick; a long without a band may fall to one
-       tick. What is left of the cushion after all these losses goes to shorts that have no band yet.
-    2. If that is less than half of what a fresh split would give them, a fresh split is better.
-    Units: the cushion in micro-USD times basis points, above zero.
+    Longs stand in slots that wait for the bid to fall, shorts in those that wait for the ask to rise.
+    """
+    if slot & _QUEUE_MASK == BID_FALLS:
+        return bands.get(slot, -1) + 1
+    return bands.get(slot, PRICE_MAX + 1) - 1
+
+
+def spread_cushion(exposures: Sequence[Exposure], cushion: int) -> int:
+    """Return the part of a cushion that a fresh split gives away; of an ample one a part is kept (rule B2).
+
+    Units: micro-USD times basis points.
+    """
+    total = sum(abs(price * weight) for _, weight, price in exposures) * BPS
+    if cushion * _FAR_PARTS <= total:
+        return cushion
+    return min(total, cushion - floor_div(cushion, _FAR_PARTS))
+
+
+def newcomer_bands(newcomers: Sequence[Exposure], left: int) -> dict[int, int] | None:
+    """Return the bands of shorts that have none from half of what the standing bands leave; None: they would be near.
+
+    Units: micro-USD times basis points.
     Source: docs/ENGINE.md, rule B2.
     """
-    loss = total = missing_total = 0
-    missing: list[Exposure] = []
-    for exposure in exposures:
-        index, weight, price = exposure
-        if weight > 0:
-            total += price * weight
-            distance = price - bands.get(index * QUEUES + BID_FALLS, 0)
-            loss += (distance - 1) * weight
-        else:
-            total -= price * weight
-            band = bands.get(index * QUEUES + ASK_RISES, 0)
-            if band == 0:
-                missing.append(exposure)
-                missing_total -= price * weight
-                continue
-            distance = band - price
-            loss -= (distance - 1) * weight
-        if distance <= 0:
-            return None
-    left = cushion - loss * BPS
-    if left <= 0 or 2 * left * total < cushion * missing_total:
+    total = -sum(price * weight for _, weight, price in newcomers) * BPS
+    given = floor_div(left, 2)
+    if given * _FAR_PARTS <= total:
         return None
-    return band_prices(missing, left, is_recovery=False)
+    return band_prices(newcomers, min(total, given), is_recovery=False)
 
 
 def band_prices(

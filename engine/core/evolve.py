@@ -17,6 +17,7 @@ from engine.core.arming import (
 from engine.core.expiries import expiry_key
 from engine.core.ledger import post
 from engine.core.state import (
+    NO_BANDS,
     Account,
     Instrument,
     PendingOrder,
@@ -195,14 +196,21 @@ def _remove_order(state: State, account: Account, k: int) -> None:
 
 
 def _position_opened(state: State, account: Account, event: ev.PositionOpened) -> None:
-    instrument = state.instrument_by_symbol[event.symbol]
     k = entity_k(account.account, event.position_id)
-    if k in account.orders:
-        _remove_order(state, account, k)
-    else:
-        check(k == account.next_k, "position id out of sequence")
+    open_fill(state, account, state.instrument_by_symbol[event.symbol], k, event)
+
+
+def open_fill(
+    state: State, account: Account, instrument: Instrument, k: int, event: ev.PositionOpened
+) -> None:
+    """Evolve by a fill whose account, instrument and number are at hand; the account's sequence is the caller's."""
+    if k == account.next_k:
         account.next_k = k + 1
+    else:
+        check(k in account.orders, "position id out of sequence")
+        _remove_order(state, account, k)
     is_long = event.direction is _LONG
+    units = event.quantity_units
     # In the order of the fields: eighteen keywords would cost more than all the rest here.
     position = Position(
         account.account,
@@ -210,7 +218,7 @@ def _position_opened(state: State, account: Account, event: ev.PositionOpened) -
         instrument.index,
         is_long,
         event.margin_mode is _CROSS,
-        event.quantity_units,
+        units,
         event.price_ticks,
         event.leverage,
         event.margin_micros,
@@ -226,7 +234,7 @@ def _position_opened(state: State, account: Account, event: ev.PositionOpened) -
     )
     account.positions[k] = position
     instrument.open_count += 1
-    instrument.net_units += event.quantity_units if is_long else -event.quantity_units
+    instrument.net_units += units if is_long else -units
     _count(state, instrument, position, 1)
     arm_position(state, instrument, position)
     post(state, account, event.postings, event.balance_micros)
@@ -234,9 +242,10 @@ def _position_opened(state: State, account: Account, event: ev.PositionOpened) -
 
 def _count(state: State, instrument: Instrument, position: Position, sign: int) -> None:
     """Keep the sums of an account, if they are kept, in step with a position that comes (1) or goes (-1)."""
-    holdings = state.holdings.get(position.account)
+    account_id = position.account
+    holdings = state.holdings.get(account_id)
     if holdings is not None:
-        holdings.add(instrument, position, sign)
+        holdings.add(instrument, position, sign, state.bands.get(account_id, NO_BANDS))
 
 
 def _position_modified(state: State, account: Account, event: ev.PositionModified) -> None:
@@ -258,17 +267,26 @@ def _trailing_moved(state: State, account: Account, event: ev.TrailingStopMoved)
 
 
 def _position_closed(state: State, account: Account, event: ev.PositionClosed) -> None:
-    k = entity_k(account.account, event.position_id)
-    position = account.positions[k]
-    instrument = state.instruments[position.instrument]
-    check(
-        position.quantity_units == event.quantity_units + event.remaining_units, "quantity differs"
-    )
-    instrument.net_units -= event.quantity_units if position.is_long else -event.quantity_units
+    position = account.positions[entity_k(account.account, event.position_id)]
+    close_fill(state, account, state.instruments[position.instrument], position, event)
+
+
+def close_fill(
+    state: State,
+    account: Account,
+    instrument: Instrument,
+    position: Position,
+    event: ev.PositionClosed,
+) -> None:
+    """Evolve by a close whose position is at hand; the account's sequence is the caller's."""
+    units, remaining = event.quantity_units, event.remaining_units
+    if position.quantity_units != units + remaining:
+        check(False, "quantity differs")  # noqa: FBT003 - always wrong.
+    instrument.net_units -= units if position.is_long else -units
     disarm_position(instrument, position)
     _count(state, instrument, position, -1)
-    if event.remaining_units:
-        position.quantity_units = event.remaining_units
+    if remaining:
+        position.quantity_units = remaining
         position.margin_micros = event.margin_micros
         position.liquidation_ticks = event.liquidation_ticks
         position.commission_micros += event.commission_micros
@@ -276,7 +294,7 @@ def _position_closed(state: State, account: Account, event: ev.PositionClosed) -
         _count(state, instrument, position, 1)
         arm_position(state, instrument, position)
     else:
-        del account.positions[k]
+        del account.positions[position.k]
         instrument.open_count -= 1
     post(state, account, event.postings, event.balance_micros)
 

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from engine.core.bands import Exposure
-from engine.core.margin import notional_micros, pnl_micros
-from engine.core.state import Account, Instrument, Position, State
+from engine.core.bands import QUEUES, Exposure
+from engine.core.margin import pnl_micros
+from engine.core.state import Account, Holdings, Instrument, Position, State
+from engine.core.triggers import ASK_RISES
 
 
 class Figures(msgspec.Struct, frozen=True, gc=False):
@@ -38,11 +39,7 @@ def unrealised_micros(instrument: Instrument, position: Position) -> int:
     if price_ticks == 0:
         return 0
     return pnl_micros(
-        is_long=position.is_long,
-        entry_ticks=position.price_ticks,
-        price_ticks=price_ticks,
-        quantity_units=position.quantity_units,
-        k=instrument.k,
+        position.is_long, position.price_ticks, price_ticks, position.quantity_units, instrument.k
     )
 
 
@@ -61,12 +58,25 @@ def figures(state: State, account: Account) -> Figures:
     return Figures(equity, holdings.used_margin, isolated, unrealised, held)
 
 
-def gross_notional(account: Account, instrument: Instrument) -> int:
+def gross_notional(holdings: Holdings, instrument: Instrument) -> int:
     """Return the account's gross open notional in a symbol at current closing prices, micro-USD."""
-    index = instrument.index
-    total = 0
-    for position in account.positions.values():
-        if position.instrument == index:
-            price_ticks = instrument.bid if position.is_long else instrument.ask
-            total += notional_micros(price_ticks, position.quantity_units, instrument.k)
-    return total
+    exposed, isolated = holdings.exposed, holdings.isolated
+    long_slot = instrument.index * QUEUES
+    short_slot = long_slot + ASK_RISES
+    long = isolated.get(long_slot, 0)
+    short = isolated.get(short_slot, 0)
+    if long_slot in exposed:
+        long += exposed[long_slot][1]
+    if short_slot in exposed:
+        short += exposed[short_slot][1]
+    return long * instrument.bid - short * instrument.ask
+
+
+def floor_margin(holdings: Holdings, account: Account) -> int:
+    """Return a free margin that the account has at every price its bands let by, micro-USD, without looking at a price.
+
+    Sound while no band is hit: between entries, and for commands. A quote's entry has to hit its bands first.
+    Source: docs/ENGINE.md, rule B2.
+    """
+    equity = account.balance_micros - holdings.isolated_margin + holdings.floor_micros
+    return equity - holdings.used_margin

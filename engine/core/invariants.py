@@ -66,7 +66,7 @@ def _verify_account(state: State, account: Account) -> None:
 def _are_counted(state: State, account: Account) -> bool:
     """Return whether the sums that are kept for an account, if any, are those of its positions."""
     kept = state.holdings.get(account.account)
-    return kept is None or kept == state.summed_up(account)
+    return kept is None or kept.is_same(state.summed_up(account))
 
 
 def _verify_unguarded(state: State, account: Account) -> None:

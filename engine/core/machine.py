@@ -16,7 +16,7 @@ from engine.core.decide.entry import (
 from engine.core.decide.quotes import note_sequence
 from engine.core.evolve import evolve, write_quote
 from engine.core.invariants import verify
-from engine.core.rearm import rearm, spent_bands
+from engine.core.rearm import guard, rearm, spent_bands
 from engine.core.requests import remember, request_key
 from engine.core.state import State
 from engine.core.views import account_view, preview_view
@@ -83,21 +83,22 @@ class Machine:
         engine's wall clock (0: the entry's own time), used for deadlines and the clock check only.
         Errors: InvariantError and anything else is a bug; the caller halts and publishes nothing.
         """
-        check(entry_id > self.state.entry_id, "entry ids must rise")
-        work = begin(self.state, entry_id, decided_at_us)
+        state = self.state
+        if entry_id <= state.entry_id:
+            check(False, "entry ids must rise")  # noqa: FBT003 - always wrong.
+        work = begin(state, entry_id, decided_at_us)
         if isinstance(message, UpdateQuotes):
             decide_quotes(work, message)
-        elif isinstance(message, Tick):
-            decide_tick(work)
-        elif message is None:
-            decide_tick(work)
-            return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
-        else:
+        elif isinstance(message, Command):
             key = request_key(message)
             reply = decide_command(work, message, key, digest)
-            remember(self.state, key, digest, entry_id, reply)
+            remember(state, key, digest, entry_id, reply)
             account = message.account if isinstance(message, AccountCommand) else 0
             return Outcome(account, message.request_id, reply, tuple(work.events))
+        else:
+            decide_tick(work)
+            if message is None:
+                return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
         if not work.events:
             return None
         return Outcome(0, "", None, tuple(work.events))
@@ -180,7 +181,9 @@ class Machine:
         for account_id in spent_bands(state):
             state.marked[account_id] = None
         for account_id in state.marked:
-            rearm(state, state.accounts[account_id])
+            account = state.accounts[account_id]
+            if not guard(state, account):
+                rearm(state, account)
         state.marked = {}
 
     def state_hash(self) -> bytes:

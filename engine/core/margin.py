@@ -23,7 +23,11 @@ def notional_micros(price_ticks: int, quantity_units: int, k: int) -> int:
 
 
 def pnl_micros(
-    *, is_long: bool, entry_ticks: int, price_ticks: int, quantity_units: int, k: int
+    is_long: bool,  # noqa: FBT001 - keywords cost, and every close comes by here
+    entry_ticks: int,
+    price_ticks: int,
+    quantity_units: int,
+    k: int,
 ) -> int:
     """Return the result of a position at a closing price, before commission, micro-USD.
 

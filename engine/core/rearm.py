@@ -1,15 +1,52 @@
 """Arming of an account's bands and watch lists from its present figures (rules B1-B4)."""
 
 from engine.core.arming import compact, stands
-from engine.core.bands import Exposure, band_prices, extended
+from engine.core.bands import (
+    QUEUES,
+    Exposure,
+    band_prices,
+    newcomer_bands,
+    spread_cushion,
+)
 from engine.core.figures import Figures, figures
 from engine.core.margin import BPS, RECOVERY_BPS
-from engine.core.state import Account, State
-from engine.core.triggers import BAND, owner_of, trigger_parts
+from engine.core.state import NO_BANDS, Account, Instrument, State
+from engine.core.triggers import BAND, PRICE_MAX, owner_of, trigger_parts
 
 # A slot is instrument index * 4 + queue.
 _QUEUE_BITS = 2
 _QUEUE_MASK = 3
+
+
+def guard(state: State, account: Account) -> bool:
+    """Return whether an account stays above its call level at every price that its bands let by (rule B2).
+
+    Then nothing is to be raised, cleared, closed or armed anew. Shorts that have no band yet are given one from what the others
+    leave, so that trading need not queue all of them again. False says nothing: look at the prices.
+    Sound once every band that a price has reached is spent.
+    """
+    if account.is_margin_call or account.is_stop_out_pending or account.account in state.watched:
+        return False
+    holdings = state.holdings_of(account)
+    exposed = holdings.exposed
+    if not exposed:
+        return False
+    equity = account.balance_micros - holdings.isolated_margin + holdings.floor_micros
+    least = account.terms.margin_call_level_bps * holdings.used_margin
+    if equity * BPS > least:
+        return True
+    bands = state.bands.get(account.account, NO_BANDS)
+    newcomers: list[Exposure] = []
+    for slot, (instrument, weight, _) in exposed.items():
+        if weight < 0 and slot not in bands:
+            newcomers.append((instrument.index, weight, instrument.ask))
+            # Counted at the worst price so far.
+            equity += (instrument.ask - PRICE_MAX) * weight
+    added = newcomer_bands(newcomers, equity * BPS - least) if newcomers else None
+    if added is None:
+        return False
+    _add_bands(state, account, added)
+    return True
 
 
 def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
@@ -17,7 +54,6 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
 
     1. The cushion over the next level that matters: the call level, or the stop-out level once the call is raised.
     2. A cushion above zero gives bands; without one the account is watched: checked at each accepted quote of its symbols.
-       Bands that hold this cushion too stay, so that trading need not queue all of them again.
     3. While the call is raised, bands on the way up watch for its end.
     No output depends on when this happens (rule B4): a band only marks an account for an exact check.
     """
@@ -30,11 +66,7 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
         level = terms.stop_out_level_bps if account.is_margin_call else terms.margin_call_level_bps
         cushion = sums.cross_equity * BPS - level * sums.used_margin
         if cushion > 0:
-            added = _extension(state, account, held, cushion)
-            if added is not None:
-                _add_bands(state, account.account, added)
-                return
-            bands = band_prices(held, cushion, is_recovery=False)
+            bands = band_prices(held, spread_cushion(held, cushion), is_recovery=False)
         else:
             watched = tuple(dict.fromkeys(exposure[0] for exposure in held))
         if account.is_margin_call:
@@ -42,32 +74,26 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
             gap = recovery - sums.cross_equity * BPS
             if gap > 0:
                 bands |= band_prices(held, gap, is_recovery=True)
-    _replace_bands(state, account.account, bands)
+    _replace_bands(state, account, bands)
     _replace_watches(state, account.account, watched)
 
 
-def _extension(
-    state: State, account: Account, held: list[Exposure], cushion: int
-) -> dict[int, int] | None:
-    """Return what the bands of an account without call and watch lack to be sound; None: find all anew (rule B2)."""
-    bands = state.bands.get(account.account)
-    if not bands or account.is_margin_call or account.account in state.watched:
-        return None
-    return extended(bands, held, cushion)
+def _add_bands(state: State, account: Account, added: dict[int, int]) -> None:
+    bands = state.bands.setdefault(account.account, {})
+    bands.update(added)
+    state.holdings_of(account).note_bands(bands)
+    _queue_bands(state, account.account, added)
 
 
-def _add_bands(state: State, account_id: int, added: dict[int, int]) -> None:
-    state.bands[account_id].update(added)
-    _queue_bands(state, account_id, added)
-
-
-def _replace_bands(state: State, account_id: int, bands: dict[int, int]) -> None:
+def _replace_bands(state: State, account: Account, bands: dict[int, int]) -> None:
+    account_id = account.account
     before = state.bands.get(account_id)
     # The new bands stand before any is queued: queueing may compact, and compacting asks the state.
     if bands:
         state.bands[account_id] = bands
     elif before is not None:
         del state.bands[account_id]
+    state.holdings_of(account).note_bands(bands)
     fresh = bands
     if before:
         fresh = {slot: price for slot, price in bands.items() if before.get(slot) != price}
@@ -94,6 +120,16 @@ def _replace_watches(state: State, account_id: int, watched: tuple[int, ...]) ->
         state.watched[account_id] = watched
 
 
+def spend_band(state: State, instrument: Instrument, queue: int, account_id: int) -> None:
+    """Take away a band that was hit, and note the worst case without it."""
+    bands = state.bands[account_id]
+    del bands[instrument.index * QUEUES + queue]
+    instrument.queues.disarm(queue)
+    holdings = state.holdings.get(account_id)
+    if holdings is not None:
+        holdings.note_bands(bands)
+
+
 def spent_bands(state: State) -> list[int]:
     """Take every band that the current quotes have crossed and return the accounts they belong to, by id.
 
@@ -112,8 +148,7 @@ def spent_bands(state: State) -> list[int]:
                     continue
                 _, account_id, _, kind = trigger_parts(queue, key)
                 if kind == BAND:
-                    del state.bands[account_id][instrument.index << _QUEUE_BITS | queue]
-                    instrument.queues.disarm(queue)
+                    spend_band(state, instrument, queue, account_id)
                     spent[account_id] = None
                 else:
                     waiting.append(key)

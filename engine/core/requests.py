@@ -13,7 +13,7 @@ def request_key(command: AnyCommand) -> str:
     Cash has none: its own gapless numbers, without a window, stand for it.
     """
     if isinstance(command, AccountCommand):
-        if isinstance(command, PostCash):
+        if type(command) is PostCash:
             return ""
         return f"a{command.account}:{command.request_id}"
     return f"s{command.source}:{command.request_id}"
@@ -37,13 +37,15 @@ def answered(
 
 def remember(state: State, key: str, digest: bytes, entry_id: int, reply: AnyReply) -> None:
     """Keep a terminal answer; the oldest leave by number and by age in the log, only when one is added."""
-    if not key or isinstance(reply, Duplicate):
-        return
     code = None
+    if isinstance(reply, Duplicate):
+        return
     if isinstance(reply, Rejected):
         code = reply.code
         if code is RejectCode.EXISTS_WITH_DIFFERENT_CONTENT:
             return
+    if not key:
+        return
     record = RequestRecord(key, digest, entry_id, code)
     state.requests[key] = record
     # A dict that loses its first entry again and again scans its own holes; the queue does not.

@@ -9,7 +9,8 @@ from collections import deque
 
 import msgspec
 
-from engine.core.triggers import TriggerQueues
+from engine.core.bands import QUEUES, Bands, worst_ticks
+from engine.core.triggers import ASK_RISES, TriggerQueues
 from engine.messages.definitions import GroupSpec, InstrumentSpec, Terms
 from engine.messages.events import ReceiptQuote
 from engine.messages.rejects import RejectCode
@@ -28,6 +29,7 @@ from engine.values import (
 REQUESTS_MAX = 1_000_000
 REQUEST_AGE_US_MAX = 24 * 3600 * 1_000_000
 DAY_US = 24 * 3600 * 1_000_000
+NO_BANDS: Bands = {}
 
 
 class Position(msgspec.Struct, array_like=True, gc=False):
@@ -172,27 +174,45 @@ class Instrument:
         self.price_ticks_max = floor_div(SAFE_INTEGER_MAX, spec.quantity_max_units * self.k)
 
 
-class Holdings(msgspec.Struct, gc=False):
+class Holdings:
     """What the open positions of one account sum to, so that a check need not walk them."""
 
-    # Initial margins of cross positions, and margins of isolated ones, micro-USD.
-    used_margin: int = 0
-    isolated_margin: int = 0
-    # Cross exposures by instrument index * 2 + is_long: (instrument, micro-USD per tick, micro-USD at entry), below zero
-    # for shorts, so that the result at a closing price is price * weight - cost.
-    exposed: dict[int, tuple[Instrument, int, int]] = {}
+    __slots__ = ("exposed", "floor_micros", "isolated", "isolated_margin", "used_margin")
 
-    def add(self, instrument: Instrument, position: Position, sign: int) -> None:
-        """Count a position in (1) or out (-1)."""
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        # Initial margins of cross positions, and margins of isolated ones, micro-USD.
+        self.used_margin = 0
+        self.isolated_margin = 0
+        # Cross exposures by the slot of the band that guards them: (instrument, micro-USD per tick, micro-USD at entry), below
+        # zero for shorts, so that the result at a closing price is price * weight - cost.
+        self.exposed: dict[int, tuple[Instrument, int, int]] = {}
+        # The results of all exposures at the worst prices that their bands let by, micro-USD: while no band is hit, the
+        # account cannot fall lower (rule B2).
+        self.floor_micros = 0
+        # Isolated positions by such slots: micro-USD per tick, below zero for shorts.
+        self.isolated: dict[int, int] = {}
+
+    def is_same(self, other: "Holdings") -> bool:
+        """Return whether both say the same."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def add(self, instrument: Instrument, position: Position, sign: int, bands: Bands) -> None:
+        """Count a position in (1) or out (-1), among the bands that stand."""
+        weight = sign * position.quantity_units * instrument.k
+        slot = instrument.index * QUEUES
+        if not position.is_long:
+            slot += ASK_RISES
+            weight = -weight
         if not position.is_cross:
             self.isolated_margin += sign * position.margin_micros
+            weight += self.isolated.pop(slot, 0)
+            if weight:
+                self.isolated[slot] = weight
             return
         self.used_margin += sign * position.margin_micros
-        slot = instrument.index * 2 + position.is_long
-        weight = sign * position.quantity_units * instrument.k
-        if not position.is_long:
-            weight = -weight
         cost = weight * position.price_ticks
+        self.floor_micros += worst_ticks(slot, bands) * weight - cost
         before = self.exposed.get(slot)
         if before is not None:
             weight += before[1]
@@ -201,6 +221,13 @@ class Holdings(msgspec.Struct, gc=False):
             self.exposed[slot] = (instrument, weight, cost)
         else:
             del self.exposed[slot]
+
+    def note_bands(self, bands: Bands) -> None:
+        """Find the floor anew: the bands are others now."""
+        floor = 0
+        for slot, (_, weight, cost) in self.exposed.items():
+            floor += worst_ticks(slot, bands) * weight - cost
+        self.floor_micros = floor
 
 
 class State:
@@ -253,8 +280,9 @@ class State:
     def summed_up(self, account: Account) -> Holdings:
         """Return what the account's positions sum to, found anew."""
         holdings = Holdings()
+        bands = self.bands.get(account.account, NO_BANDS)
         for position in account.positions.values():
-            holdings.add(self.instruments[position.instrument], position, 1)
+            holdings.add(self.instruments[position.instrument], position, 1, bands)
         return holdings
 
     def ledger_total_micros(self) -> int:

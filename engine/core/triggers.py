@@ -57,23 +57,33 @@ def trigger_parts(queue: int, key: int) -> tuple[int, int, int, int]:
     return price_ticks, account, key >> _KIND_BITS & _K_MASK, key & _KIND_MASK
 
 
+def _top_ticks(queue: int, heap: list[int]) -> int:
+    distance = heap[0] >> _ID_BITS
+    return distance if queue & 1 else PRICE_MAX - distance
+
+
 class TriggerQueues:
     """The four heaps of one instrument."""
 
-    __slots__ = ("heaps", "stale")
+    __slots__ = ("heaps", "stale", "tops")
 
     def __init__(self) -> None:
         """Create empty queues."""
         self.heaps: list[list[int]] = [[_SENTINEL], [_SENTINEL], [_SENTINEL], [_SENTINEL]]
         # Stale entries per heap; an estimate that decides only when to compact.
         self.stale = [0, 0, 0, 0]
+        # Price of the first entry of each heap; where there is none one that no quote reaches.
+        self.tops = [_top_ticks(queue, heap) for queue, heap in enumerate(self.heaps)]
 
     def arm(self, queue: int, price_ticks: int, owner: int, kind: int) -> bool:
         """Add a trigger of an owner_of(); return whether the queue is worth compacting now."""
         heap = self.heaps[queue]
         # trigger_key(), written out: most of what an order costs is calls.
         distance = price_ticks if queue & 1 else PRICE_MAX - price_ticks
-        heappush(heap, distance << _ID_BITS | owner << _KIND_BITS | kind)
+        key = distance << _ID_BITS | owner << _KIND_BITS | kind
+        heappush(heap, key)
+        if heap[0] is key:
+            self.tops[queue] = price_ticks
         return self.stale[queue] * 2 > len(heap) > _COMPACT_MIN
 
     def disarm(self, queue: int) -> None:
@@ -82,29 +92,33 @@ class TriggerQueues:
 
     def is_touched(self, bid_ticks: int, ask_ticks: int) -> bool:
         """Return whether a quote reaches the top of any queue."""
-        falls_bid, rises_bid, falls_ask, rises_ask = self.heaps
+        falls_bid, rises_bid, falls_ask, rises_ask = self.tops
         return (
-            falls_bid[0] >> _ID_BITS <= PRICE_MAX - bid_ticks
-            or rises_bid[0] >> _ID_BITS <= bid_ticks
-            or falls_ask[0] >> _ID_BITS <= PRICE_MAX - ask_ticks
-            or rises_ask[0] >> _ID_BITS <= ask_ticks
+            bid_ticks <= falls_bid
+            or bid_ticks >= rises_bid
+            or ask_ticks <= falls_ask
+            or ask_ticks >= rises_ask
         )
 
     def pop_reached(self, queue: int, bid_ticks: int, ask_ticks: int) -> int:
         """Take the first entry that a quote reaches, stale or not; -1 when there is none."""
         price_ticks = bid_ticks if queue <= BID_RISES else ask_ticks
-        reach = price_ticks if queue & 1 else PRICE_MAX - price_ticks
+        top_ticks = self.tops[queue]
+        if price_ticks < top_ticks if queue & 1 else price_ticks > top_ticks:
+            return -1
+        # A valid entry is counted stale by its own effect, a stale one already was.
+        self.stale[queue] -= 1
         heap = self.heaps[queue]
-        if heap[0] >> _ID_BITS <= reach:
-            # A valid entry is counted stale by its own effect, a stale one already was.
-            self.stale[queue] -= 1
-            return heappop(heap)
-        return -1
+        key = heappop(heap)
+        self.tops[queue] = _top_ticks(queue, heap)
+        return key
 
     def push_back(self, queue: int, key: int) -> None:
         """Return an entry that was taken but must wait."""
         self.stale[queue] += 1
-        heappush(self.heaps[queue], key)
+        heap = self.heaps[queue]
+        heappush(heap, key)
+        self.tops[queue] = _top_ticks(queue, heap)
 
     def dump(self, queue: int) -> list[int]:
         """Return the entries of a queue in order; the queue is left in order too, so that the next time is cheap."""
@@ -118,3 +132,4 @@ class TriggerQueues:
         heapify(keys)
         self.heaps[queue] = keys
         self.stale[queue] = 0
+        self.tops[queue] = _top_ticks(queue, keys)

@@ -210,7 +210,7 @@ def _preview(
     cost = opening_cost(account, instrument, opening, own_ticks)
     impact = _impact(state, account, instrument, opening, cost)
     tiers = instrument.spec.tiers
-    gross = gross_notional(account, instrument) + cost.notional
+    gross = gross_notional(state.holdings_of(account), instrument) + cost.notional
     spec = instrument.spec
     rate_ppm = spec.swap_long_ppm if opening.is_buy else spec.swap_short_ppm
     return PreviewView(

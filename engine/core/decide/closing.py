@@ -1,12 +1,11 @@
 """Closing a position, whole or in part: the fill and who pays it (rules P1, M5, M6, L5)."""
 
-from engine.core.decide.work import Work, receipt
-from engine.core.figures import closing_ticks
+from engine.core.decide.work import Work
 from engine.core.ledger import fill_postings
 from engine.core.liquidation import liquidation_ticks
 from engine.core.margin import commission_micros, notional_micros, pnl_micros, released_margin
 from engine.core.state import Account, Instrument, Position, entity_id
-from engine.messages.events import PositionClosed
+from engine.messages.events import PositionClosed, Receipt
 from engine.values import CloseReason, Direction
 
 # Reading a member off its enum costs as much as a call, and every close comes by here.
@@ -50,14 +49,10 @@ def close_position(
     Source: docs/ENGINE.md, rules M5, M6, L5.
     """
     instrument = work.state.instruments[position.instrument]
-    price = price_ticks or closing_ticks(instrument, is_long=position.is_long)
-    pnl = pnl_micros(
-        is_long=position.is_long,
-        entry_ticks=position.price_ticks,
-        price_ticks=price,
-        quantity_units=units,
-        k=instrument.k,
-    )
+    is_long = position.is_long
+    price = price_ticks or (instrument.bid if is_long else instrument.ask)
+    entry = position.price_ticks
+    pnl = pnl_micros(is_long, entry, price, units, instrument.k)
     notional = notional_micros(price, units, instrument.k)
     commission = 0 if is_free else commission_micros(notional, account.terms.commission_ppm)
     freed = released_margin(position.margin_micros, units, position.quantity_units)
@@ -69,33 +64,34 @@ def close_position(
         margin -= excess - insured
     remaining = position.quantity_units - units
     position_id = entity_id(account.account, position.k)
-    work.emit(
+    work.emit_closed(
+        account,
+        instrument,
+        position,
         PositionClosed(
             account=account.account,
             seq=account.seq + 1,
             position_id=position_id,
             fill_id=f"{position_id}.{position.fills + 1}",
             symbol=instrument.spec.symbol,
-            direction=_LONG if position.is_long else _SHORT,
+            direction=_LONG if is_long else _SHORT,
             close_reason=reason,
             quantity_units=units,
             remaining_units=remaining,
-            entry_price_ticks=position.price_ticks,
+            entry_price_ticks=entry,
             price_ticks=price,
             pnl_micros=pnl,
             commission_micros=commission,
             insured_micros=insured,
             margin_micros=margin,
-            liquidation_ticks=position_liquidation(
+            liquidation_ticks=0
+            if position.is_cross
+            else position_liquidation(
                 account, instrument, position, margin_micros=margin, units=remaining
             ),
             closed_at_us=work.now_us,
             balance_micros=account.balance_micros + pnl - commission + insured,
-            postings=fill_postings(
-                account, pnl_micros=pnl, commission_micros=commission, insured_micros=insured
-            ),
-            receipt=receipt(rule, instrument, **inputs),
-        )
+            postings=fill_postings(account, pnl, commission, insured),
+            receipt=Receipt(rule, instrument.quote, instrument.previous, inputs),
+        ),
     )
-    work.touch(account, may_stop_out=True)
-    work.filled[instrument.index] = None

@@ -47,7 +47,8 @@ def begin(state: State, entry_id: int, decided_at_us: int) -> Work:
 def decide_quotes(work: Work, entry: cmd.UpdateQuotes) -> None:
     """Expire orders, take the quotes, fire triggers, check margins: in this order (rule E2)."""
     work.is_quotes = True
-    pending.expire_orders(work)
+    if work.state.expiries:
+        pending.expire_orders(work)
     written = take_quotes(work, entry)
     fire_triggers(work, written)
     for instrument in written:
@@ -64,13 +65,15 @@ def decide_tick(work: Work) -> None:
 
 def decide_command(work: Work, command: cmd.AnyCommand, key: str, digest: bytes) -> AnyReply:
     """Answer a command once and for all, with everything that follows from it in the same entry (rules E2, E3)."""
-    pending.expire_orders(work)
-    known = answered(work.state, key, command, digest)
+    state = work.state
+    if state.expiries:
+        pending.expire_orders(work)
+    known = answered(state, key, command, digest)
     if known is not None:
         return known
     reply = check_deadline(work, command) or _dispatch(work, command)
     if work.filled:
-        instruments = [work.state.instruments[index] for index in work.filled]
+        instruments = [state.instruments[index] for index in work.filled]
         fire_triggers(work, instruments)
         check_margins(work, instruments[0])
     elif work.touched:

@@ -13,6 +13,7 @@ from engine.core.decide.opening import (
 )
 from engine.core.decide.work import Work, receipt
 from engine.core.figures import closing_ticks
+from engine.core.rearm import spend_band
 from engine.core.state import Account, Instrument, PendingOrder, Position, entity_id
 from engine.core.triggers import (
     BAND,
@@ -78,8 +79,7 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
 
 def _mark(work: Work, instrument: Instrument, queue: int, account_id: int) -> None:
     """Note that an account's band was hit; the band is spent."""
-    del work.state.bands[account_id][instrument.index * QUEUES + queue]
-    instrument.queues.disarm(queue)
+    spend_band(work.state, instrument, queue, account_id)
     work.touch(work.state.accounts[account_id], may_stop_out=work.is_quotes)
 
 

@@ -7,7 +7,7 @@ from engine.core.figures import Figures, closing_ticks, figures, unrealised_micr
 from engine.core.ledger import insurance_postings
 from engine.core.liquidation import largest_loss, largest_margin, smallest_slice_units
 from engine.core.margin import is_at_or_below, is_recovered, margin_level_bps
-from engine.core.rearm import rearm
+from engine.core.rearm import guard, rearm
 from engine.core.state import Account, Instrument, Position, entity_id
 from engine.messages.events import (
     MarginCallCleared,
@@ -28,8 +28,10 @@ def check_margins(work: Work, cause: Instrument | None) -> None:
     Source: docs/ENGINE.md, rule L1.
     """
     state, touched = work.state, work.touched
-    for account_id in sorted(touched):
+    for account_id in sorted(touched) if len(touched) > 1 else touched:
         account = state.accounts[account_id]
+        if guard(state, account):
+            continue
         sums = _check_margin(work, account, cause, may_stop_out=touched[account_id])
         rearm(state, account, sums)
 

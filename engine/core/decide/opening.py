@@ -3,8 +3,8 @@
 import msgspec
 
 from engine.core.decide.checks import check_positions_limit
-from engine.core.decide.work import Work, receipt, rejected
-from engine.core.figures import figures, gross_notional
+from engine.core.decide.work import Work, rejected
+from engine.core.figures import figures, floor_margin, gross_notional
 from engine.core.ledger import fill_postings
 from engine.core.liquidation import is_crossed, liquidation_ticks
 from engine.core.margin import (
@@ -14,7 +14,7 @@ from engine.core.margin import (
     tier_index,
 )
 from engine.core.state import Account, Instrument, PendingOrder, State, entity_id
-from engine.messages.events import PositionOpened
+from engine.messages.events import PositionOpened, Receipt
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.values import Direction, MarginMode, OrderType
@@ -84,7 +84,9 @@ def opening_cost(
     Rounding: margin and commission up; notional and spread cost are exact.
     Source: docs/ENGINE.md, rules M1, M6, R12.
     """
-    units, k = opening.quantity_units, instrument.k
+    units = opening.quantity_units
+    # Of one tick.
+    value = units * instrument.k
     spread_ticks = instrument.ask - instrument.bid
     if opening.is_buy:
         price_ticks = price_ticks or instrument.ask
@@ -92,7 +94,7 @@ def opening_cost(
     else:
         price_ticks = price_ticks or instrument.bid
         closing = price_ticks + spread_ticks
-    notional = notional_micros(price_ticks, units, k)
+    notional = price_ticks * value
     margin = initial_margin(notional, opening.leverage)
     found_ticks = 0
     if not opening.is_cross:
@@ -103,7 +105,7 @@ def opening_cost(
             margin_micros=margin,
             tiers=instrument.spec.tiers,
             commission_ppm=account.terms.commission_ppm,
-            k=k,
+            k=instrument.k,
         )
     return Cost(
         price_ticks,
@@ -111,7 +113,7 @@ def opening_cost(
         notional,
         margin,
         commission_micros(notional, account.terms.commission_ppm),
-        notional_micros(spread_ticks, units, k),
+        spread_ticks * value,
         found_ticks,
     )
 
@@ -122,13 +124,21 @@ def check_opening(
     instrument: Instrument,
     opening: Opening,
     relief: Relief = NO_RELIEF,
+    *,
+    is_settled: bool = True,
 ) -> Cost | Rejected:
-    """Return what an opening costs; refuse it above tiers, exposure caps or free margin, or if liquidated at once (rule R12)."""
+    """Return what an opening costs; refuse it above tiers, exposure caps or free margin, or if liquidated at once (rule R12).
+
+    ``is_settled``: no band has been hit that is not spent yet, so a worst case is known without looking at prices.
+    """
     cost = opening_cost(account, instrument, opening)
+    holdings = state.holdings_of(account)
     spec = instrument.spec
     tiers = spec.tiers
-    gross = gross_notional(account, instrument) - relief.notional + cost.notional
-    tier = tiers[tier_index(tiers, gross)]
+    gross = gross_notional(holdings, instrument) - relief.notional + cost.notional
+    tier = tiers[0]
+    if gross > tier.notional_cap_micros:
+        tier = tiers[tier_index(tiers, gross)]
     if gross > tier.notional_cap_micros:
         return rejected(
             RejectCode.NOTIONAL_ABOVE_TIERS,
@@ -148,20 +158,22 @@ def check_opening(
             notional_micros=gross,
             notional_micros_max=spec.exposure_account_micros_max,
         )
-    return (
-        _check_house(instrument, opening, cost, relief)
-        or _check_free_margin(state, account, cost, relief)
-        or (None if opening.is_cross else _check_liquidation(opening, cost))
-        or cost
-    )
+    if spec.exposure_house_micros_max:
+        refusal = _check_house(instrument, opening, cost, relief)
+        if refusal:
+            return refusal
+    required = cost.margin + cost.commission + cost.spread_cost
+    if not is_settled or floor_margin(holdings, account) < required:
+        refusal = _check_free_margin(state, account, cost, relief)
+        if refusal:
+            return refusal
+    return cost if opening.is_cross else _check_liquidation(opening, cost) or cost
 
 
 def _check_house(
     instrument: Instrument, opening: Opening, cost: Cost, relief: Relief
 ) -> Rejected | None:
     cap = instrument.spec.exposure_house_micros_max
-    if cap == 0:
-        return None
     before = instrument.net_units - relief.net_units
     after = before + (opening.quantity_units if opening.is_buy else -opening.quantity_units)
     exposure = notional_micros(cost.price_ticks, abs(after), instrument.k)
@@ -205,7 +217,9 @@ def check_fill(
     work: Work, account: Account, instrument: Instrument, opening: Opening
 ) -> Cost | Rejected:
     """Return what a fill costs; refuse it for the number of positions or what check_opening refuses."""
-    return check_positions_limit(account) or check_opening(work.state, account, instrument, opening)
+    return check_positions_limit(account) or check_opening(
+        work.state, account, instrument, opening, is_settled=not work.is_quotes
+    )
 
 
 def open_position(
@@ -219,7 +233,18 @@ def open_position(
 ) -> str:
     """Fill an opening at the cost that check_opening found at this quote, and return the position's id."""
     position_id = entity_id(account.account, k)
-    work.emit(
+    commission = cost.commission
+    stop_loss_ticks = opening.stop_loss_ticks
+    if opening.trailing_ticks and not stop_loss_ticks:
+        stop_loss_ticks = trailing_stop_loss(
+            is_long=opening.is_buy,
+            closing_ticks=cost.closing_ticks,
+            trailing_ticks=opening.trailing_ticks,
+        )
+    work.emit_opened(
+        account,
+        instrument,
+        k,
         PositionOpened(
             account=account.account,
             seq=account.seq + 1,
@@ -233,34 +258,27 @@ def open_position(
             leverage=opening.leverage,
             margin_mode=_CROSS if opening.is_cross else _ISOLATED,
             margin_micros=cost.margin,
-            commission_micros=cost.commission,
-            stop_loss_ticks=_first_stop_loss(opening, cost.closing_ticks) or None,
+            commission_micros=commission,
+            stop_loss_ticks=stop_loss_ticks or None,
             take_profit_ticks=opening.take_profit_ticks or None,
             trailing_ticks=opening.trailing_ticks or None,
             liquidation_ticks=cost.liquidation_ticks,
             opened_at_us=work.now_us,
-            balance_micros=account.balance_micros - cost.commission,
-            postings=fill_postings(account, commission_micros=cost.commission),
-            receipt=receipt(
+            balance_micros=account.balance_micros - commission,
+            postings=fill_postings(account, 0, commission, 0),
+            receipt=Receipt(
                 rule,
-                instrument,
-                notional_micros=cost.notional,
-                margin_micros=cost.margin,
-                commission_micros=cost.commission,
+                instrument.quote,
+                instrument.previous,
+                {
+                    "notional_micros": cost.notional,
+                    "margin_micros": cost.margin,
+                    "commission_micros": commission,
+                },
             ),
-        )
+        ),
     )
-    work.touch(account, may_stop_out=work.is_quotes)
-    work.filled[instrument.index] = None
     return position_id
-
-
-def _first_stop_loss(opening: Opening, closing: int) -> int:
-    if opening.stop_loss_ticks or not opening.trailing_ticks:
-        return opening.stop_loss_ticks
-    return trailing_stop_loss(
-        is_long=opening.is_buy, closing_ticks=closing, trailing_ticks=opening.trailing_ticks
-    )
 
 
 def trailing_stop_loss(*, is_long: bool, closing_ticks: int, trailing_ticks: int) -> int:

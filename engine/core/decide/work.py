@@ -2,9 +2,9 @@
 
 import msgspec
 
-from engine.core.evolve import evolve
-from engine.core.state import Account, Instrument, State
-from engine.messages.events import AnyEvent, Receipt
+from engine.core.evolve import close_fill, evolve, open_fill
+from engine.core.state import Account, Instrument, Position, State
+from engine.messages.events import AnyEvent, PositionClosed, PositionOpened, Receipt
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 
@@ -29,6 +29,29 @@ class Work(msgspec.Struct, gc=False):
         """Record an event and evolve the state by it at once."""
         evolve(self.state, event)
         self.events.append(event)
+
+    def emit_opened(
+        self, account: Account, instrument: Instrument, k: int, event: PositionOpened
+    ) -> None:
+        """Record a fill that opens: its account is checked at the end, and what waits in the instrument may fire.
+
+        At a command no stop-out may start from it, for it was judged by the free margin.
+        """
+        account.seq += 1
+        open_fill(self.state, account, instrument, k, event)
+        self.events.append(event)
+        self.filled[instrument.index] = None
+        self.touched[account.account] = self.is_quotes or self.touched.get(account.account, False)
+
+    def emit_closed(
+        self, account: Account, instrument: Instrument, position: Position, event: PositionClosed
+    ) -> None:
+        """Record a fill that closes: its account is checked at the end, and what waits in the instrument may fire."""
+        account.seq += 1
+        close_fill(self.state, account, instrument, position, event)
+        self.events.append(event)
+        self.filled[instrument.index] = None
+        self.touched[account.account] = True
 
     def touch(self, account: Account, *, may_stop_out: bool) -> None:
         """Have the account's margin checked at the end of the entry."""

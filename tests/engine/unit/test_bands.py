@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.bands import QUEUES, Exposure, band_prices, extended
+from engine.core.bands import (
+    QUEUES,
+    Exposure,
+    band_prices,
+    newcomer_bands,
+    spread_cushion,
+    worst_ticks,
+)
 from engine.core.margin import BPS
 from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES, PRICE_MAX
 
@@ -99,83 +106,84 @@ def test_a_band_never_stands_at_the_present_price(rows: list[Exposure], cushion:
 
 
 @given(EXPOSURES, CUSHIONS)
-def test_fresh_bands_hold_their_cushion(rows: list[Exposure], cushion: int) -> None:
+def test_the_worst_price_of_each_band_is_the_last_that_leaves_it_alone(
+    rows: list[Exposure], cushion: int
+) -> None:
     bands = band_prices(rows, cushion, is_recovery=False)
 
-    assert extended(bands, rows, cushion) == {}
+    for index, weight, price in rows:
+        slot = index * QUEUES + (BID_FALLS if weight > 0 else ASK_RISES)
+        worst = worst_ticks(slot, bands)
+        if weight > 0:
+            assert worst <= price
+            assert worst - 1 == bands.get(slot, -1)
+        else:
+            assert worst >= price
+            assert worst + 1 == bands[slot]
 
 
-@given(EXPOSURES, EXPOSURES, CUSHIONS, CUSHIONS)
-def test_bands_that_stay_hold_the_cushion_with_what_is_added(
-    before: list[Exposure], after: list[Exposure], cushion: int, later: int
+def test_without_a_band_a_long_may_lose_all_and_a_short_has_hardly_a_limit() -> None:
+    assert worst_ticks(BID_FALLS, {}) == 0
+    assert worst_ticks(5 * QUEUES + ASK_RISES, {}) == PRICE_MAX
+    assert worst_ticks(5 * QUEUES + ASK_RISES, {5 * QUEUES + ASK_RISES: 700}) == 699
+    assert worst_ticks(5 * QUEUES, {5 * QUEUES: 500}) == 501
+
+
+@pytest.mark.parametrize(
+    ("cushion", "given_away"),
+    [
+        # A quarter of the notional of 900 and less: all of it.
+        (1, 1),
+        (225 * BPS, 225 * BPS),
+        # More: a quarter of it stays.
+        (225 * BPS + 1, 225 * BPS + 1 - 562_500),
+        (1_000 * BPS, 750 * BPS),
+        (1_200 * BPS - 1, 900 * BPS),
+        # No price needs more than its whole.
+        (1_200 * BPS, 900 * BPS),
+        (5_000 * BPS, 900 * BPS),
+    ],
+)
+def test_of_an_ample_cushion_a_part_is_kept(cushion: int, given_away: int) -> None:
+    assert spread_cushion([(0, 1, 600), (1, -1, 300)], cushion) == given_away
+
+
+@given(EXPOSURES, CUSHIONS)
+def test_what_is_given_away_is_no_more_than_the_cushion_and_never_nothing(
+    rows: list[Exposure], cushion: int
 ) -> None:
-    bands = band_prices(before, cushion, is_recovery=False)
-
-    added = extended(bands, after, later)
-
-    if added is not None:
-        assert not added.keys() & bands.keys()
-        assert most_lost(after, bands | added, is_recovery=False) * BPS < later
+    assert 0 < spread_cushion(rows, cushion) <= cushion
 
 
-def test_bands_stay_while_the_moves_inside_them_cost_less_than_the_cushion() -> None:
-    # 10 micro-USD a tick, 4 ticks above the band: at most 30. 5 a tick, 2 ticks below theirs: at most 5.
-    rows = [(0, 10, 600), (1, -5, 300)]
-    bands = {BID_FALLS: 596, QUEUES + ASK_RISES: 302}
-
-    assert extended(bands, rows, 35 * BPS) is None
-    assert extended(bands, rows, 35 * BPS + 1) == {}
+def test_a_newcomer_gets_half_of_what_is_left() -> None:
+    # Of 400 it gets 200: 200 ticks for one micro-USD a tick.
+    assert newcomer_bands([(1, -1, 600)], 400 * BPS) == {QUEUES + ASK_RISES: 800}
 
 
-def test_a_band_that_was_reached_holds_nothing() -> None:
-    assert extended({BID_FALLS: 600}, [(0, 1, 600)], 10**18) is None
-    assert extended({ASK_RISES: 600}, [(0, -1, 600)], 10**18) is None
-    assert extended({BID_FALLS: 599}, [(0, 1, 600)], 10**18) == {}
-    assert extended({ASK_RISES: 601}, [(0, -1, 600)], 10**18) == {}
-
-
-def test_a_long_without_a_band_may_lose_all_but_a_tick() -> None:
-    assert extended({}, [(0, 1, 600)], 599 * BPS) is None
-    assert extended({}, [(0, 1, 600)], 599 * BPS + 1) == {}
-
-
-def test_a_short_without_a_band_gets_what_is_left_of_the_cushion() -> None:
-    # The long may lose 99 before its band; 101 are left for the short: 101 ticks.
-    rows = [(0, 1, 600), (1, -1, 600)]
-
-    assert extended({BID_FALLS: 500}, rows, 200 * BPS) == {QUEUES + ASK_RISES: 701}
-
-
-def test_all_is_split_anew_when_less_than_half_of_a_shorts_share_is_left() -> None:
-    # A fresh split of 200 gives each 100; here 50 and 49 are left.
-    rows = [(0, 1, 600), (1, -1, 600)]
-
-    assert extended({BID_FALLS: 449}, rows, 200 * BPS) == {QUEUES + ASK_RISES: 650}
-    assert extended({BID_FALLS: 448}, rows, 200 * BPS) is None
-
-
-@pytest.mark.parametrize("scale", [1, 3, 1_000])
-def test_the_half_is_judged_by_notional(scale: int) -> None:
-    # The long's notional is 1 200, the short's 600: of 300 a fresh split gives the short 100, and 50 is half of it.
-    rows = [(0, 2 * scale, 600), (1, -3 * scale, 200)]
-    cushion = 300 * scale * BPS
-
-    assert extended({BID_FALLS: 474}, rows, cushion) == {QUEUES + ASK_RISES: 217}
-    assert extended({BID_FALLS: 473}, rows, cushion) is None
-
-
-def test_shorts_with_and_without_a_band_are_all_counted() -> None:
-    # One short may lose 49; of 200 the fresh split gives the other half, 100, and 151 are left.
-    rows = [(0, -1, 600), (1, -1, 600)]
-
-    assert extended({QUEUES + ASK_RISES: 650}, rows, 200 * BPS) == {ASK_RISES: 751}
-    assert extended({ASK_RISES: 650}, rows, 200 * BPS) == {QUEUES + ASK_RISES: 751}
-
-
-def test_longs_are_all_counted() -> None:
-    # The longs may lose 119 and 121; 60 of 300 are left, and half of a fresh share is 50.
-    rows = [(0, 1, 600), (1, 1, 600), (2, -1, 600)]
-
-    assert extended({BID_FALLS: 480, QUEUES + BID_FALLS: 478}, rows, 300 * BPS) == {
-        2 * QUEUES + ASK_RISES: 660
+def test_newcomers_share_by_notional() -> None:
+    # Of 1 200 they get 600 for a notional of 900: each may rise by two thirds.
+    assert newcomer_bands([(0, -1, 600), (1, -1, 300)], 1_200 * BPS) == {
+        ASK_RISES: 1_000,
+        QUEUES + ASK_RISES: 500,
     }
+
+
+def test_a_newcomer_needs_no_more_than_its_whole_price() -> None:
+    assert newcomer_bands([(0, -1, 600)], 10**9 * BPS) == {ASK_RISES: 1_200}
+
+
+def test_where_a_newcomers_band_would_be_near_all_is_split_anew() -> None:
+    # Half of 300 is a quarter of 600: near. One more than that is far.
+    assert newcomer_bands([(0, -1, 600)], 300 * BPS) is None
+    assert newcomer_bands([(0, -1, 600)], 300 * BPS + 1) is None
+    assert newcomer_bands([(0, -1, 600)], 300 * BPS + 2) == {ASK_RISES: 751}
+    assert newcomer_bands([(0, -1, 600)], -1) is None
+
+
+@given(EXPOSURES, CUSHIONS)
+def test_newcomers_never_take_more_than_what_is_left(rows: list[Exposure], left: int) -> None:
+    shorts = [row for row in rows if row[1] < 0]
+    bands = newcomer_bands(shorts, left) if shorts else None
+
+    if bands is not None:
+        assert most_lost(shorts, bands, is_recovery=False) * BPS < left

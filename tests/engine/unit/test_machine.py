@@ -384,19 +384,21 @@ def test_a_cushion_that_shrinks_for_ever_leaves_queues_small_and_the_last_band_a
         margin_mode=MarginMode.CROSS,
     )
     comparison.step(entry(START_MS + 2), order, 0)
-    first = comparison.machine.state.bands[1]
-
-    for number in range(100):
+    # A cushion of less than a quarter of the notional is split to the last, so each withdrawal moves the band.
+    amounts = [account.balance - 14_000_000] + [100_000] * 100
+    for number, amount in enumerate(amounts):
         withdrawal = c.PostCash(
             request_id=f"w{number}",
             account=1,
             actor=Actor.SYSTEM,
             cash_seq=account.cash_seq + 1,
             kind=CashKind.WITHDRAWAL,
-            amount_micros=1_000_000,
+            amount_micros=amount,
             method="card",
         )
         comparison.step(entry(START_MS + 3 + number), withdrawal, 0)
+        if number == 0:
+            first = dict(comparison.machine.state.bands[1])
 
     state = comparison.machine.state
     queues = state.instrument_by_symbol["BTCUSDT"].queues

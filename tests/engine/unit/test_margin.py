@@ -55,11 +55,7 @@ def test_swap_rounds_against_the_client(rate_ppm: int, nights: int, expected: in
 def test_longs_gain_on_the_way_up_and_shorts_on_the_way_down(
     is_long: bool, price: int, expected: int
 ) -> None:
-    found = margin.pnl_micros(
-        is_long=is_long, entry_ticks=100, price_ticks=price, quantity_units=10, k=10
-    )
-
-    assert found == expected
+    assert margin.pnl_micros(is_long, 100, price, 10, 10) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""The plain order's straight way is only a shorter one: without it every byte of every history is the same."""
+
+import pytest
+
+from engine.core.decide import orders, plain_order
+from engine.core.decide.opening import Cost
+from tests.engine.properties.comparing import tell
+from tests.engine.properties.histories import Seeded
+
+SEEDS = range(2_000, 2_040)
+
+
+def told(seed: int) -> bytes:
+    """Return the dump of a machine after a history, which the oracle has followed event by event."""
+    comparison = None
+    for comparison, _ in tell(Seeded(seed), 120):
+        pass
+    assert comparison is not None
+    return comparison.machine.dump()
+
+
+def test_histories_without_the_straight_way_end_in_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = 0
+
+    def counted(*arguments: object) -> Cost | None:
+        nonlocal taken
+        cost = plain_order.plain_cost(*arguments)  # type: ignore[arg-type]
+        taken += cost is not None
+        return cost
+
+    monkeypatch.setattr(orders, "plain_cost", counted)
+    with_it = [told(seed) for seed in SEEDS]
+    assert taken > len(SEEDS)
+
+    monkeypatch.setattr(orders, "plain_cost", lambda *_: None)
+    assert [told(seed) for seed in SEEDS] == with_it
