@@ -15,7 +15,11 @@ from engine.messages.definitions import GroupSpec, InstrumentSpec
 from engine.messages.events import ReceiptQuote
 from engine.values import SourceClass, TradingMode, check
 
-FORMAT = 1
+# 2 holds its parts as bytes, so that a reader passes over what it does not want. 1 held them as they are.
+FORMAT = 2
+_FIRST_FORMAT = 1
+# Form of what is hashed (core and market): dumps may change around it.
+HASHED_FORM = 1
 _KEY_BYTES = 16
 _KEY = struct.Struct(f"{_KEY_BYTES}s")
 _DIGEST_BYTES = 32
@@ -63,30 +67,50 @@ class Derived(msgspec.Struct, array_like=True, gc=False):
 
 
 class Image(msgspec.Struct, array_like=True, gc=False):
-    """A whole machine."""
+    """A whole machine: each part as msgpack of its own."""
+
+    format: int
+    shard: int
+    shards: int
+    core: bytes
+    market: bytes
+    derived: bytes
+
+
+class _FirstImage(msgspec.Struct, array_like=True, gc=False):
+    """A whole machine in the first format."""
 
     format: int
     shard: int
     shards: int
     core: msgspec.Raw
     market: msgspec.Raw
-    derived: Derived
+    derived: msgspec.Raw
 
 
-class _Parts(msgspec.Struct, array_like=True, gc=False):
-    """The beginning of a machine's image; what follows is not looked at."""
+class _Head(msgspec.Struct, array_like=True, gc=False):
+    """What every format begins with."""
 
     format: int
-    shard: int
-    shards: int
-    core: msgspec.Raw
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_parts_decoder = msgspec.msgpack.Decoder(_Parts)
+_head_decoder = msgspec.msgpack.Decoder(_Head)
 _image_decoder = msgspec.msgpack.Decoder(Image)
+_first_image_decoder = msgspec.msgpack.Decoder(_FirstImage)
 _core_decoder = msgspec.msgpack.Decoder(Core)
 _market_decoder = msgspec.msgpack.Decoder(Market)
+_derived_decoder = msgspec.msgpack.Decoder(Derived)
+
+
+def _image_in(raw: bytes) -> Image | _FirstImage:
+    """Return the parts of a dump, undecoded.
+
+    Errors: InvariantError for a format that this build does not know.
+    """
+    found = _head_decoder.decode(raw).format
+    check(_FIRST_FORMAT <= found <= FORMAT, f"image format {found}, expected {FORMAT}")
+    return (_image_decoder if found == FORMAT else _first_image_decoder).decode(raw)
 
 
 def _core_bytes(state: State) -> bytes:
@@ -129,7 +153,7 @@ def state_hash(state: State) -> bytes:
 
 def state_hash_in(raw: bytes) -> bytes:
     """Return what state_hash() was when a dump was made, from the dump's own bytes and without loading it."""
-    return hashlib.blake2b(_parts_decoder.decode(raw).core, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(_image_in(raw).core, digest_size=_DIGEST_BYTES).digest()
 
 
 def market_hash(state: State) -> bytes:
@@ -159,9 +183,9 @@ def dump(state: State, shard: int, shards: int) -> bytes:
             FORMAT,
             shard,
             shards,
-            msgspec.Raw(_core_bytes(state)),
-            msgspec.Raw(_market_bytes(state)),
-            derived,
+            _core_bytes(state),
+            _market_bytes(state),
+            _encode(derived),
         )
     )
 
@@ -171,14 +195,14 @@ def load(raw: bytes, shard: int, shards: int) -> State:
 
     Errors: InvariantError for another format or shard layout.
     """
-    image = _image_decoder.decode(raw)
-    check(image.format == FORMAT, f"image format {image.format}, expected {FORMAT}")
+    image = _image_in(raw)
     check(
         (image.shard, image.shards) == (shard, shards),
         f"image of shard {image.shard} of {image.shards}, expected {shard} of {shards}",
     )
     core = _core_decoder.decode(image.core)
     market = _market_decoder.decode(image.market)
+    derived = _derived_decoder.decode(image.derived)
     state = State()
     state.accounts = {account.account: account for account in core.accounts}
     state.account_ids = sorted(state.accounts)
@@ -186,14 +210,14 @@ def load(raw: bytes, shard: int, shards: int) -> State:
     state.house = core.house
     state.request_queue.extend(core.requests)
     state.requests = {record.key: record for record in core.requests}
-    _load_instruments(state, core.instruments, market, image.derived)
+    _load_instruments(state, core.instruments, market, derived)
     state.entry_id = market.entry_id
     state.now_us = market.now_us
     state.entry_count = market.entry_count
     state.feed_sequences = market.feed_sequences
-    state.bands = image.derived.bands
-    state.watched = image.derived.watched
-    state.expiries = _keys(image.derived.expiries)
+    state.bands = derived.bands
+    state.watched = derived.watched
+    state.expiries = _keys(derived.expiries)
     for account_id, indexes in state.watched.items():
         for index in indexes:
             state.instruments[index].watchers[account_id] = None

@@ -7,7 +7,7 @@ Entries are deleted lazily. Whether one still stands is asked of the state itsel
 when more than half of it is stale. A quote that fires nothing costs four comparisons.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 # Above every price that the codec lets in: what stands here is never reached.
 PRICE_MAX = 1 << 53
@@ -127,9 +127,8 @@ class TriggerQueues:
         return heap[:-1]
 
     def load(self, queue: int, keys: list[int]) -> None:
-        """Replace the entries of a queue."""
+        """Replace the entries of a queue by what dump() returned: in order, they are a heap as they stand."""
         keys.append(_SENTINEL)
-        heapify(keys)
         self.heaps[queue] = keys
         self.stale[queue] = 0
         self.tops[queue] = _top_ticks(queue, keys)

@@ -80,7 +80,7 @@ def record(seed: int) -> Iterator[dict[str, Any]]:
     version = str(codec.WIRE_VERSION)
     machine = Machine()
     shard = Shard(machine, Position(), epoch=1, build="golden")
-    yield {"wire_version": codec.WIRE_VERSION, "image_format": image.FORMAT, "seed": seed}
+    yield {"wire_version": codec.WIRE_VERSION, "image_format": image.HASHED_FORM, "seed": seed}
     for entry_id, message, _, decided_at_us in comparison.entries:
         raw = b"{" if message is None else codec.encode(message)
         output = shard.decide(InputEntry(entry_id, version.encode(), raw, b""), decided_at_us)
