@@ -70,7 +70,11 @@ def order_trigger(order: PendingOrder) -> tuple[int, int]:
 def compact(state: State, instrument: Instrument, queue: int) -> None:
     """Drop the stale entries of a queue; arming asks for it when they are more than half."""
     queues = instrument.queues
-    standing = [key for key in queues.dump(queue) if stands(state, instrument, queue, key)]
+    standing = [
+        key
+        for key in queues.dump(queue)
+        if stands(state, instrument, queue, trigger_parts(queue, key))
+    ]
     queues.load(queue, standing)
 
 
@@ -117,9 +121,11 @@ def disarm_order(instrument: Instrument, order: PendingOrder) -> None:
     instrument.queues.disarm(order_trigger(order)[0])
 
 
-def stands(state: State, instrument: Instrument, queue: int, key: int) -> bool:
-    """Return whether a queue entry still is what the state says."""
-    price_ticks, account_id, k, kind = trigger_parts(queue, key)
+def stands(
+    state: State, instrument: Instrument, queue: int, parts: tuple[int, int, int, int]
+) -> bool:
+    """Return whether a queue entry, as trigger_parts() reads it, still is what the state says."""
+    price_ticks, account_id, k, kind = parts
     if kind == BAND:
         bands = state.bands.get(account_id)
         return bands is not None and bands.get(instrument.index * QUEUES + queue) == price_ticks
@@ -130,4 +136,10 @@ def stands(state: State, instrument: Instrument, queue: int, key: int) -> bool:
     position = account.positions.get(k)
     if position is None:
         return False
-    return (queue, price_ticks, kind) in position_triggers(position)
+    if kind == STOP_LOSS:
+        return price_ticks == position.stop_loss_ticks
+    if kind == TAKE_PROFIT:
+        return price_ticks == position.take_profit_ticks
+    if kind == LIQUIDATION:
+        return price_ticks == position.liquidation_ticks
+    return position.trailing_ticks > 0 and price_ticks == trailing_threshold(position)

@@ -15,13 +15,12 @@ from engine.core.arming import (
     disarm_position,
 )
 from engine.core.expiries import expiry_key
+from engine.core.fills import close_fill, count_position, open_fill, remove_order
 from engine.core.ledger import post
 from engine.core.state import (
-    NO_BANDS,
     Account,
     Instrument,
     PendingOrder,
-    Position,
     State,
     entity_k,
 )
@@ -185,67 +184,12 @@ def _stop_limit_activated(state: State, account: Account, event: ev.StopLimitAct
 def _order_gone(
     state: State, account: Account, event: ev.OrderCancelled | ev.OrderExpired | ev.OrderRejected
 ) -> None:
-    _remove_order(state, account, entity_k(account.account, event.order_id))
-
-
-def _remove_order(state: State, account: Account, k: int) -> None:
-    order = account.orders.pop(k)
-    instrument = state.instruments[order.instrument]
-    instrument.open_count -= 1
-    disarm_order(instrument, order)
+    remove_order(state, account, entity_k(account.account, event.order_id))
 
 
 def _position_opened(state: State, account: Account, event: ev.PositionOpened) -> None:
     k = entity_k(account.account, event.position_id)
     open_fill(state, account, state.instrument_by_symbol[event.symbol], k, event)
-
-
-def open_fill(
-    state: State, account: Account, instrument: Instrument, k: int, event: ev.PositionOpened
-) -> None:
-    """Evolve by a fill whose account, instrument and number are at hand; the account's sequence is the caller's."""
-    if k == account.next_k:
-        account.next_k = k + 1
-    else:
-        check(k in account.orders, "position id out of sequence")
-        _remove_order(state, account, k)
-    is_long = event.direction is _LONG
-    units = event.quantity_units
-    # In the order of the fields: eighteen keywords would cost more than all the rest here.
-    position = Position(
-        account.account,
-        k,
-        instrument.index,
-        is_long,
-        event.margin_mode is _CROSS,
-        units,
-        event.price_ticks,
-        event.leverage,
-        event.margin_micros,
-        event.stop_loss_ticks or 0,
-        event.take_profit_ticks or 0,
-        event.trailing_ticks or 0,
-        event.liquidation_ticks,
-        event.opened_at_us,
-        1,  # fills
-        0,  # swap_day
-        0,  # swap_micros
-        event.commission_micros,
-    )
-    account.positions[k] = position
-    instrument.open_count += 1
-    instrument.net_units += units if is_long else -units
-    _count(state, instrument, position, 1)
-    arm_position(state, instrument, position)
-    post(state, account, event.postings, event.balance_micros)
-
-
-def _count(state: State, instrument: Instrument, position: Position, sign: int) -> None:
-    """Keep the sums of an account, if they are kept, in step with a position that comes (1) or goes (-1)."""
-    account_id = position.account
-    holdings = state.holdings.get(account_id)
-    if holdings is not None:
-        holdings.add(instrument, position, sign, state.bands.get(account_id, NO_BANDS))
 
 
 def _position_modified(state: State, account: Account, event: ev.PositionModified) -> None:
@@ -271,41 +215,13 @@ def _position_closed(state: State, account: Account, event: ev.PositionClosed) -
     close_fill(state, account, state.instruments[position.instrument], position, event)
 
 
-def close_fill(
-    state: State,
-    account: Account,
-    instrument: Instrument,
-    position: Position,
-    event: ev.PositionClosed,
-) -> None:
-    """Evolve by a close whose position is at hand; the account's sequence is the caller's."""
-    units, remaining = event.quantity_units, event.remaining_units
-    if position.quantity_units != units + remaining:
-        check(False, "quantity differs")  # noqa: FBT003 - always wrong.
-    instrument.net_units -= units if position.is_long else -units
-    disarm_position(instrument, position)
-    _count(state, instrument, position, -1)
-    if remaining:
-        position.quantity_units = remaining
-        position.margin_micros = event.margin_micros
-        position.liquidation_ticks = event.liquidation_ticks
-        position.commission_micros += event.commission_micros
-        position.fills += 1
-        _count(state, instrument, position, 1)
-        arm_position(state, instrument, position)
-    else:
-        del account.positions[position.k]
-        instrument.open_count -= 1
-    post(state, account, event.postings, event.balance_micros)
-
-
 def _margin_changed(state: State, account: Account, event: ev.PositionMarginChanged) -> None:
     position = account.positions[entity_k(account.account, event.position_id)]
     instrument = state.instruments[position.instrument]
     disarm_position(instrument, position)
-    _count(state, instrument, position, -1)
+    count_position(state, instrument, position, -1)
     position.margin_micros = event.margin_micros
-    _count(state, instrument, position, 1)
+    count_position(state, instrument, position, 1)
     position.liquidation_ticks = event.liquidation_ticks
     arm_position(state, instrument, position)
 
@@ -316,9 +232,9 @@ def _swap_charged(state: State, account: Account, event: ev.SwapCharged) -> None
     disarm_position(instrument, position)
     position.swap_day = event.rollover_day
     position.swap_micros += event.amount_micros
-    _count(state, instrument, position, -1)
+    count_position(state, instrument, position, -1)
     position.margin_micros = event.margin_micros
-    _count(state, instrument, position, 1)
+    count_position(state, instrument, position, 1)
     position.liquidation_ticks = event.liquidation_ticks
     arm_position(state, instrument, position)
     post(state, account, event.postings, event.balance_micros)

@@ -3,7 +3,7 @@
 Books ``demo:`` and ``live:`` stand before every ledger account and a group never mixes them.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from engine.core.state import Account, State
 from engine.messages.events import Posting
@@ -12,7 +12,9 @@ from engine.values import AccountKind, check
 _CLIENT = ":client:"
 
 
-class _Book(NamedTuple):
+# Fields of a slotted class are read faster than those of a named tuple, and every fill reads them.
+@dataclass(frozen=True, slots=True)
+class _Book:
     """The names of one book, made once."""
 
     prefix: str
@@ -23,7 +25,7 @@ class _Book(NamedTuple):
     insurance: str
     pending: str
     # House accounts that fills and financing post to.
-    house: frozenset[str]
+    house: dict[str, None]
 
 
 def _book(kind: AccountKind) -> _Book:
@@ -38,7 +40,7 @@ def _book(kind: AccountKind) -> _Book:
         swap=swap,
         insurance=insurance,
         pending=kind + ":cash:pending",
-        house=frozenset((pnl, commission, swap, insurance)),
+        house=dict.fromkeys((pnl, commission, swap, insurance)),
     )
 
 

@@ -144,9 +144,10 @@ def spent_bands(state: State) -> list[int]:
             while (
                 key := instrument.queues.pop_reached(queue, instrument.bid, instrument.ask)
             ) >= 0:
-                if not stands(state, instrument, queue, key):
+                parts = trigger_parts(queue, key)
+                if not stands(state, instrument, queue, parts):
                     continue
-                _, account_id, _, kind = trigger_parts(queue, key)
+                _, account_id, _, kind = parts
                 if kind == BAND:
                     spend_band(state, instrument, queue, account_id)
                     spent[account_id] = None

@@ -62,9 +62,10 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
     for queue in range(QUEUES):
         waiting: list[int] = []
         while (key := queues.pop_reached(queue, instrument.bid, instrument.ask)) >= 0:
-            if not stands(work.state, instrument, queue, key):
+            parts = trigger_parts(queue, key)
+            if not stands(work.state, instrument, queue, parts):
                 continue
-            price_ticks, account_id, k, kind = trigger_parts(queue, key)
+            price_ticks, account_id, k, kind = parts
             if kind == BAND:
                 _mark(work, instrument, queue, account_id)
             elif is_halted:

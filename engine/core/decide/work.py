@@ -2,7 +2,8 @@
 
 import msgspec
 
-from engine.core.evolve import close_fill, evolve, open_fill
+from engine.core.evolve import evolve
+from engine.core.fills import close_fill, open_fill
 from engine.core.state import Account, Instrument, Position, State
 from engine.messages.events import AnyEvent, PositionClosed, PositionOpened, Receipt
 from engine.messages.rejects import RejectCode

@@ -160,9 +160,6 @@ def test_an_image_of_another_format_or_layout_is_refused() -> None:
     for shard, shards in ((0, 1), (1, 2), (2, 4)):
         with pytest.raises(InvariantError, match="image of shard 1 of 4"):
             Machine.load(image, shard=shard, shards=shards)
-    newer = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(image)[1:]])
-    with pytest.raises(InvariantError, match="format 2"):
-        Machine.load(newer, shard=1, shards=4)
     with pytest.raises(msgspec.DecodeError):
         Machine.load(image[:-1], shard=1, shards=4)
 
