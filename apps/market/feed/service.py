@@ -47,6 +47,8 @@ _QUIET_US: Final = 1_000_000
 _UNAVAILABLE_SECONDS: Final = 30.0
 # Specifications and pins that an operator has changed are read within this time.
 _INSTRUMENTS_SECONDS: Final = 5.0
+# An empty catalogue is looked at again this soon.
+_CATALOGUE_SECONDS: Final = 0.5
 # A quote of another source of the same class denies this one's while it is this young.
 _WITNESS_US: Final = 3_000_000
 _SKEW_US_MAX: Final = 2_000_000
@@ -148,7 +150,7 @@ class FeedService:
 
     async def _prepare(self) -> None:
         """Pin what has no class yet, then read the instruments with their pins."""
-        infos = await read_instruments()
+        infos = await self._instruments_await()
         self._instruments = {info.symbol: info for info in infos}
         sources = list(self._sources_build(self._instruments))
         if found := await classes_find(infos, sources):
@@ -158,6 +160,13 @@ class FeedService:
         self._feeders = [Feeder(source, Guards(self._instruments)) for source in sources]
         for feeder in self._feeders:
             feeder.wanted = self._wanted_by(feeder)
+
+    async def _instruments_await(self) -> tuple[InstrumentInfo, ...]:
+        """Return the instruments; on a fresh installation another process adds them after this one has begun."""
+        while not (infos := await read_instruments()) and not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _CATALOGUE_SECONDS)
+        return infos
 
     def _wanted_by(self, feeder: Feeder) -> frozenset[str]:
         source_class = feeder.source.source_class

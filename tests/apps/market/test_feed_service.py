@@ -17,6 +17,7 @@ from apps.market.feed import service as service_module
 from apps.market.feed.base import RawQuote, SourceUnavailableError
 from apps.market.feed.publisher import Publisher
 from apps.market.feed.service import FeedService
+from apps.market.models import Instrument
 from apps.market.prices import FeedStatus
 from apps.market.selectors import instruments_read
 from engine.messages.codec import decode_message
@@ -147,6 +148,14 @@ def simulated(*symbols):
 
 
 @sync_to_async
+def in_thread(work):
+    try:
+        return work()
+    finally:
+        connections.close_all()
+
+
+@sync_to_async
 def pins():
     try:
         return {info.symbol: info.source_class for info in instruments_read()}
@@ -177,6 +186,18 @@ async def test_first_start_pins_each_instrument_to_the_first_source_that_serves_
         "BTCUSDT": ("venue", SourceClass.LIVE),
         "ETHUSDT": ("simulator", SourceClass.SIMULATED),
     }
+
+
+async def test_a_feed_that_starts_before_the_catalogue_waits_for_it(feed_of, log):
+    await in_thread(Instrument.objects.all().delete)
+    simulator = simulated("BTCUSDT")
+    async with running(feed_of(simulator)) as feed:
+        await until(lambda: feed._loop is not None)
+        await in_thread(services.catalogue_install)
+        simulator.say("BTCUSDT", 100, 101)
+        await until(lambda: log.quotes("BTCUSDT"))
+
+    assert (await pins())["BTCUSDT"] is SourceClass.SIMULATED
 
 
 async def test_later_start_with_another_class_moves_nothing(feed_of, log):
