@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,17 @@ class Live:
     def __init__(self, gateway: EngineGateway, hand: LogHand) -> None:
         self.gateway = gateway
         self.hand = hand
+        self._engine = ExitStack()
         self._quotes = itertools.count(1)
         self._users = itertools.count(1)
+
+    def engine_start(self) -> None:
+        """Run the engine."""
+        self._engine.enter_context(running(self.hand.config))
+
+    def engine_stop(self) -> None:
+        """Stop the engine; what is sent then waits in the log."""
+        self._engine.close()
 
     def price(self, bid_ticks: int, ask_ticks: int) -> None:
         """Give the instrument a new, fresh quote (one decimal: 100000 is 10,000.0)."""
@@ -44,6 +53,19 @@ class Live:
                 source_class=SourceClass.SIMULATED,
                 feed_epoch=1,
                 sequence=next(self._quotes),
+                quotes=(quote,),
+            ),
+            gateway=b"",
+        )
+
+    def quotes(self, quote: Quote, sequence: int) -> str:
+        """Append a quote of any instrument from a source of its own; return the id of its entry."""
+        return self.hand.append(
+            UpdateQuotes(
+                source="other",
+                source_class=SourceClass.SIMULATED,
+                feed_epoch=1,
+                sequence=sequence,
                 quotes=(quote,),
             ),
             gateway=b"",
@@ -72,19 +94,26 @@ class Live:
 
 
 @contextmanager
-def live_platform(prefix: str, log_redis_url: str, redis_url: str, folder: Path) -> Iterator[Live]:
-    """Run an engine and a gateway, and define what is traded."""
+def live_platform(
+    prefix: str, log_redis_url: str, redis_url: str, folder: Path, **options: Any
+) -> Iterator[Live]:
+    """Run an engine and a gateway (with these options), and define what is traded."""
     settings.LOG_REDIS_URL, settings.REDIS_URL = log_redis_url, redis_url
     config = engine_config(prefix, log_redis_url, redis_url, folder)
     gateway = EngineGateway(
-        log_url=log_redis_url, redis_url=redis_url, prefix=prefix, journal=output_from_journal
+        log_url=log_redis_url,
+        redis_url=redis_url,
+        prefix=prefix,
+        journal=output_from_journal,
+        **options,
     )
     market.catalogue_install()
-    with running(config):
+    live = Live(gateway, LogHand(config))
+    live.engine_start()
+    try:
         gateway.start_in_thread()
         gateway_install(gateway)
         try:
-            live = Live(gateway, LogHand(config))
             for command in (*group_commands(), _instrument()):
                 live.send(command)
             yield live
@@ -92,6 +121,8 @@ def live_platform(prefix: str, log_redis_url: str, redis_url: str, folder: Path)
             gateway_install(None)
             gateway.stop_thread()
             profile_selectors._accounts_by_user.clear()
+    finally:
+        live.engine_stop()
 
 
 def _instrument() -> DefineInstrument:

@@ -33,14 +33,16 @@ class OrderPlace:
         return market.instrument_get(self.symbol)
 
 
-def order_unknown(order_id: str) -> ServiceError:
-    """Return the error for an order that does not exist or is somebody else's: nobody learns which."""
-    return ServiceError(
-        RejectCode.POSITION_UNKNOWN.value,
-        f"there is no open order {order_id} of yours",
-        http_status=404,
-        data={"orderId": order_id},
-    )
+class OrderUnknownError(ServiceError):
+    """An order that does not exist or is somebody else's: nobody learns which."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(
+            RejectCode.POSITION_UNKNOWN.value,
+            f"there is no open order {order_id} of yours",
+            http_status=404,
+            data={"orderId": order_id},
+        )
 
 
 async def account_of_order(user_id: int, account_id: int | None, order_id: str) -> AccountInfo:
@@ -52,11 +54,11 @@ async def account_of_order(user_id: int, account_id: int | None, order_id: str) 
     named, _, _ = order_id.partition("-")
     is_number = named.isascii() and named.isdigit()
     if not is_number or account_id not in (None, int(named)):
-        raise order_unknown(order_id)
+        raise OrderUnknownError(order_id)
     try:
         return await profile.account_for_async(user_id, int(named))
     except AccountUnknownError:
-        raise order_unknown(order_id) from None
+        raise OrderUnknownError(order_id) from None
 
 
 async def order_place(account: AccountInfo, order_id: str) -> OrderPlace:
@@ -75,8 +77,19 @@ async def order_place(account: AccountInfo, order_id: str) -> OrderPlace:
     # A repeat of the request that ended it: the read models still know it.
     row = await _order_read(order_id=order_id)
     if row is None:
-        raise order_unknown(order_id)
+        raise OrderUnknownError(order_id)
     return OrderPlace(row.symbol, Side(row.side), is_pending=False)
+
+
+async def order_symbol_now(account: AccountInfo, order_id: str) -> str:
+    """Return the symbol of an order of the account; empty for an unknown one, which the engine then refuses on record.
+
+    Errors: EngineBusyError.
+    """
+    try:
+        return (await order_place(account, order_id)).symbol
+    except OrderUnknownError:
+        return ""
 
 
 async def order_symbol(order_id: str) -> str:

@@ -11,7 +11,7 @@ from apps.market.facade import InstrumentInfo
 from apps.profile.facade import AccountInfo
 from apps.trade.services import numbers
 from apps.trade.services.answers import command_answer
-from apps.trade.services.lookup import OrderPlace, account_of_order, order_place
+from apps.trade.services.lookup import OrderPlace, account_of_order, order_place, order_symbol_now
 from apps.trade.services.shapes import Shape
 from engine.messages.commands import (
     CancelAll,
@@ -233,10 +233,9 @@ async def order_cancel(
 ) -> Shape:
     """Cancel a pending order; errors as order_modify."""
     account = await account_of_order(user_id, account_id, order_id)
-    place = await order_place(account, order_id)
     return await command_answer(
         CancelOrder(request_id=request_id, user_id=user_id, account=account.id, order_id=order_id),
-        symbol=place.symbol,
+        symbol=await order_symbol_now(account, order_id),
     )
 
 

@@ -23,7 +23,7 @@ from apps.trade.services.history import (
     is_projected,
     order_row_shape,
 )
-from apps.trade.services.lookup import account_of_order, order_unknown
+from apps.trade.services.lookup import OrderUnknownError, account_of_order
 from apps.trade.services.projection.journal import output_of
 from apps.trade.services.rules import rule_text
 from apps.trade.services.shapes import Shape, order_type_word
@@ -50,7 +50,7 @@ def order_detail_read(*, account: AccountInfo, order_id: str) -> Shape:
     """
     order = selectors.order_by_id(order_id=order_id)
     if order is None or order.account != account.id:
-        raise order_unknown(order_id)
+        raise OrderUnknownError(order_id)
     position, fills, closings = selectors.order_parts(order_id=order_id)
     events = selectors.history_of_order(account_id=account.id, order_id=order_id)
     journal = selectors.journal_entries_of(events=events)

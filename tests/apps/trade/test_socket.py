@@ -1,7 +1,6 @@
 """The socket with a real engine and real sessions behind: who may do what, and in which order events come."""
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,45 +14,15 @@ from rest_framework.test import APIClient
 from apps.auth.facade import login_link_create, revocations_reader
 from apps.auth.services.identities import session_cache
 from apps.common.engine_gateway import engine_gateway
-from apps.common.exact_json import json_decode
-from apps.trade.consumers import TradingSocket, limits
+from apps.trade.consumers import limits
 from engine.messages.commands import PlaceOrder
 from engine.values import Side
+from tests.apps.trade.wire import Wire, signed_in
 
 pytestmark = pytest.mark.integration
 
 OWN_PAGE = ((b"host", b"localhost:8000"), (b"origin", b"http://localhost:8000"))
 SELL = {"op": "order.create", "symbol": "BTC", "type": "sell", "quantity": 0.1, "leverage": 10}
-
-
-class Wire:
-    """The far end of a socket."""
-
-    def __init__(self, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        self._in: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._in.put_nowait({"type": "websocket.connect"})
-        scope = {"type": "websocket", "headers": headers}
-        self.task = asyncio.create_task(TradingSocket.serve(scope, self._in.get, self._out.put))
-
-    def say(self, message: dict[str, Any] | str) -> None:
-        text = message if isinstance(message, str) else json.dumps(message)
-        self._in.put_nowait({"type": "websocket.receive", "text": text})
-
-    async def hear(self) -> dict[str, Any]:
-        """Return the next frame, or what closed the socket."""
-        message = await asyncio.wait_for(self._out.get(), 5)
-        if message["type"] == "websocket.accept":
-            return await self.hear()
-        return json_decode(message["text"]) if "text" in message else message
-
-    async def ask(self, message: dict[str, Any] | str) -> dict[str, Any]:
-        self.say(message)
-        return await self.hear()
-
-    async def hang_up(self) -> None:
-        self._in.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await asyncio.wait_for(self.task, 5)
 
 
 @pytest.fixture
@@ -86,10 +55,6 @@ def alice(live):
     token = APIClient().get(link).json()["data"]["accessToken"]
     yield user, account, token
     session_cache.clear()
-
-
-async def signed_in(wire: Wire, token: str) -> None:
-    assert (await wire.ask({"op": "auth", "token": token}))["success"] is True
 
 
 def test_an_order_is_answered_by_its_id_and_told_as_an_event(on_wire, alice):
