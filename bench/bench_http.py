@@ -96,7 +96,7 @@ class Platform:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         if self._servers is None:
-            self._run("serve")
+            self._start_part("serve")
             self._await("serve", "Stop  ")
             return
         self._servers.start()
@@ -109,11 +109,11 @@ class Platform:
         }
         self.manage("migrate", "--no-input", "--verbosity=0")
         for part in ("engine", "feed", "projector", "worker", "web"):
-            self._run("serve", "--only", part)
+            self._start_part("serve", "--only", part)
         self._await("serve--only-web", "web listens on")
         self._await("serve--only-worker", "worker is running")
 
-    def _run(self, *arguments: str) -> None:
+    def _start_part(self, *arguments: str) -> None:
         output: IO[bytes] = (self._folder / ("".join(arguments).replace("--", "--") + ".txt")).open(
             "wb"
         )
@@ -144,8 +144,12 @@ class Platform:
 
     def manage(self, *arguments: str) -> str:
         """Run a management command beside it and return what it printed."""
+        return self.run("manage.py", *arguments)
+
+    def run(self, *arguments: str) -> str:
+        """Run Python beside it, with its environment, and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *arguments],
             cwd=REPOSITORY,
             env=self.environment,
             capture_output=True,
@@ -298,6 +302,8 @@ async def _signed_in(running: Platform, scale: int, *, is_embedded: bool) -> Non
     work = measure_embedded if is_embedded else measure
     async with asyncio.timeout(_MEASURE_S):
         await work(running.port, tokens, scale)
+    if not is_embedded:
+        print(running.run("-m", "bench.bare_gateway", "--seconds", str(5 / scale)).strip())
 
 
 def main() -> None:
