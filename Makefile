@@ -140,8 +140,8 @@ bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every in
 
 # What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
 FUZZ_SECONDS ?= 600
-.PHONY: nightly nightly-frames nightly-market
-nightly: nightly-frames nightly-market bench-candles bench-fanout ## Runs the long forms: hours.
+.PHONY: nightly nightly-frames nightly-market nightly-api
+nightly: nightly-frames nightly-market nightly-api bench-candles bench-fanout ## Runs the long forms: hours.
 
 $(VENV)/.nightly: requirements-nightly.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-nightly.txt
@@ -149,6 +149,9 @@ $(VENV)/.nightly: requirements-nightly.txt | $(VENV)/.dev
 
 nightly-frames: $(VENV)/.nightly ## Fuzzes what a venue may send (FUZZ_SECONDS=).
 	$(BIN)/python -m tests.fuzz.fuzz_frames -max_total_time=$(FUZZ_SECONDS)
+
+nightly-api: $(VENV)/.dev ## Lets schemathesis try the interface with six new seeds, eight minutes each.
+	SCHEMATHESIS_ROUNDS=6 SCHEMATHESIS_SECONDS=480 $(PYTEST) -q --timeout 7200 tests/contract/test_schemathesis.py
 
 nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories each.
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/apps/market/test_candle_making.py tests/apps/market/test_guards.py \

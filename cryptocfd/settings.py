@@ -344,6 +344,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "cryptocfd.openapi.completion.complete",
+    ],
     # Names for choices that several fields share under one name.
     "ENUM_NAME_OVERRIDES": {
         "OrderStateEnum": "apps.trade.choices.OrderState",

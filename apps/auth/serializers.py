@@ -4,19 +4,37 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.models import ApiKey, Device
 from apps.auth.selectors import session_digest_of
-from apps.common.serializers import StrictSerializer
+from apps.common.serializers import StrictSerializer, TypedSerializer
 
 _SCOPES = ("read", "trade")
 _PIN = r"\A[0-9]{4,6}\Z"
 _PIN_ERROR: dict[str, Any] = {"invalid": "expected 4 to 6 digits"}
 
 
-class LoginSerializer(serializers.Serializer[Any]):
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "pattern": "^[0-9]{4,6}$"},
+            {"type": "integer", "minimum": 1_000, "maximum": 999_999},
+        ]
+    }
+)
+class PinField(serializers.RegexField):
+    """A PIN as text; old clients send those without a leading zero as numbers."""
+
+    takes_numbers = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_PIN, trim_whitespace=False, error_messages=_PIN_ERROR, **options)
+
+
+class LoginSerializer(TypedSerializer):
     """Who wants to sign in."""
 
     email = serializers.EmailField(max_length=254)
@@ -76,21 +94,14 @@ class RefreshSerializer(StrictSerializer):
 class PinSerializer(StrictSerializer):
     """The new PIN of this device, and the present one where it has one."""
 
-    pin = serializers.RegexField(_PIN, trim_whitespace=False, error_messages=_PIN_ERROR)
-    currentPin = serializers.RegexField(
-        _PIN,
-        required=False,
-        default="",
-        allow_blank=True,
-        trim_whitespace=False,
-        error_messages=_PIN_ERROR,
-    )
+    pin = PinField()
+    currentPin = PinField(required=False, default="", allow_blank=True)
 
 
 class PinCheckSerializer(StrictSerializer):
     """The PIN of this device."""
 
-    pin = serializers.RegexField(_PIN, trim_whitespace=False, error_messages=_PIN_ERROR)
+    pin = PinField()
 
 
 class PinStateSerializer(StrictSerializer):

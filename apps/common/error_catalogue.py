@@ -80,6 +80,17 @@ _EDGE: Final = (
     _edge(
         "ACCOUNT_IN_USE", 409, "The account cannot be deleted while it holds positions or money."
     ),
+    _edge("LINK_INVALID", 400, "No sign-in link has this token."),
+    _edge("CODE_INVALID", 400, "This is not the code of the newest mail."),
+    _edge(
+        "LINK_NEEDS_CODE", 403, "Another browser asked for the link: the mail's code must come too."
+    ),
+    _edge("CODE_TRIES_EXCEEDED", 403, "Too many wrong codes were tried: ask for a new link."),
+    _edge("LINK_LOCAL_ONLY", 403, "The link works only on the machine that printed it."),
+    _edge("USER_INACTIVE", 403, "The user is closed."),
+    _edge("LINK_USED", 410, "The sign-in link has been used."),
+    _edge("LINK_SUPERSEDED", 410, "A newer sign-in link was asked for."),
+    _edge("LINK_EXPIRED", 410, "The sign-in link has ended."),
     _edge("PIN_NOT_SET", 403, "The device has no PIN yet."),
     _edge("PIN_REQUIRED", 403, "The device's PIN must be shown for this."),
     _edge(

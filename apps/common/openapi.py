@@ -3,8 +3,10 @@
 import functools
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
+from typing_extensions import override
 
 
 @functools.cache
@@ -21,6 +23,11 @@ def _failure() -> serializers.Serializer[Any]:
             "requestId": serializers.CharField(required=False),
         },
     )
+
+
+def whole_type(least: int, most: int) -> dict[str, Any]:
+    """Return the shape of a whole number between bounds, for parameters that no serializer describes."""
+    return {"type": "integer", "minimum": least, "maximum": most}
 
 
 def failures(*statuses: int) -> dict[Any, Any]:
@@ -47,3 +54,18 @@ def enveloped(
         },
     )
     return {status: envelope, **dict.fromkeys(failures, _failure())}
+
+
+class StrictShape(OpenApiSerializerExtension):
+    """Says of requests what strict serializers do: a field that they do not name is refused.
+
+    Answers stay open, since the contract may add to them.
+    """
+
+    target_class = "apps.common.serializers.StrictSerializer"
+    match_subclasses = True
+
+    @override
+    def map_serializer(self, auto_schema: Any, direction: str) -> Any:
+        shape = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - the library's own way for extensions.
+        return {**shape, "additionalProperties": False} if direction == "request" else shape

@@ -11,6 +11,8 @@ from apps.common.errors import ServiceError
 
 # Longer ids than the engine takes, or with other signs than these, are refused at every edge.
 REQUEST_ID: Final = re.compile(r"\A[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
+# The same for the OpenAPI document, whose regular expressions are those of JavaScript.
+REQUEST_ID_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,64}$"
 REQUEST_ID_WORDS: Final = "1 to 64 letters, digits, dots, colons, hyphens or underscores"
 
 

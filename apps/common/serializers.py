@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.utils import html
 from typing_extensions import override
 
 from apps.common.clock import us_from_datetime
@@ -21,7 +23,33 @@ _DIGITS = re.compile(r"\A[0-9]{1,13}\Z", re.ASCII)
 EPOCH_MS_MAX = 253_402_300_799_999
 
 
-class StrictSerializer(serializers.Serializer[Any]):
+class TypedSerializer(serializers.Serializer[Any]):
+    """Takes text as text and truth as truth: a number where a name stands is a mistake of its sender, and no name."""
+
+    @override
+    def to_internal_value(self, data: Any) -> Any:
+        # All that comes from an HTML form is text.
+        if isinstance(data, Mapping) and not html.is_html_input(data):
+            wrong = {
+                name: [text]
+                for name, field in self.fields.items()
+                if (text := _type_fault(field, data.get(name)))
+            }
+            if wrong:
+                raise serializers.ValidationError(wrong)
+        return super().to_internal_value(data)
+
+
+def _type_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
+    if isinstance(field, serializers.BooleanField):
+        return "" if value is None or isinstance(value, bool) else "expected true or false"
+    is_text = isinstance(field, serializers.CharField) and not getattr(
+        field, "takes_numbers", False
+    )
+    return "expected text" if is_text and isinstance(value, int | Decimal) else ""
+
+
+class StrictSerializer(TypedSerializer):
     """Refuses fields that it does not know: a misspelt stop loss must not be an order without one."""
 
     @override
@@ -68,7 +96,12 @@ class NumberField(serializers.Field[str, Any, Any, Any]):
 @extend_schema_field(
     {
         "oneOf": [
-            {"type": "integer", "minimum": 0, "description": "Milliseconds since 1970."},
+            {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": EPOCH_MS_MAX,
+                "description": "Milliseconds since 1970.",
+            },
             {"type": "string", "format": "date-time"},
         ]
     }
@@ -85,7 +118,7 @@ class InstantField(serializers.Field[int, Any, Any, Any]):
                 raise serializers.ValidationError("expected milliseconds since 1970")
             return data * 1000
         try:
-            instant = datetime.fromisoformat(data) if isinstance(data, str) else None
+            instant = datetime.fromisoformat(data.upper()) if isinstance(data, str) else None
         except ValueError:
             instant = None
         if instant is None or instant.tzinfo is None:

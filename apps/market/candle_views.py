@@ -1,13 +1,10 @@
 """What operators ask about candles: how they are, and that they be brought up to date."""
 
-from typing import Any
-
 import psycopg
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BooleanField, CharField, ChoiceField
 from rest_framework.views import APIView
 from rq.job import Job
 
@@ -19,7 +16,12 @@ from apps.market.candles.diagnostics import diagnostics
 from apps.market.candles.intervals import INTERVALS
 from apps.market.candles.reader import CandlesUnavailableError
 from apps.market.selectors import instrument_resolve, instruments
-from apps.market.serializers import CANDLE_DIAGNOSTICS, CANDLE_REFRESH
+from apps.market.serializers import (
+    CANDLE_DIAGNOSTICS,
+    CANDLE_REFRESH,
+    CANDLE_REFRESH_PROGRESS,
+    RefreshWishSerializer,
+)
 from apps.market.tasks import refresh_job, refresh_schedule
 
 
@@ -40,9 +42,11 @@ class CandleDiagnosticsView(APIView):
         """Say what is stored, what is missing, how late it is and where it came from."""
         symbol, interval = request.query_params.get("symbol"), request.query_params.get("interval")
         symbols = (
-            [instrument_resolve(symbol).symbol] if symbol else [i.symbol for i in instruments()]
+            [i.symbol for i in instruments()]
+            if symbol is None
+            else [instrument_resolve(symbol).symbol]
         )
-        intervals = [interval_from(interval)] if interval else list(INTERVALS.values())
+        intervals = list(INTERVALS.values()) if interval is None else [interval_from(interval)]
         try:
             return Response(success(diagnostics(symbols, intervals, now_us() // 1000)))
         except psycopg.Error as error:
@@ -54,35 +58,22 @@ class CandleRefreshView(APIView):
 
     @extend_schema(
         operation_id="candles_refresh",
-        request=inline_serializer(
-            "CandleRefreshRequest",
-            {
-                "symbol": CharField(required=False, max_length=32),
-                "interval": ChoiceField(choices=list(INTERVALS), required=False),
-                "force": BooleanField(required=False, default=False),
-            },
-        ),
+        request=RefreshWishSerializer,
         responses=CANDLE_REFRESH,
         tags=["market"],
     )
     def post(self, request: Request) -> Response:
         """Queue a refresh: gaps filled from the venue, longer candles mended; `force` takes everything anew."""
-        data = request.data if isinstance(request.data, dict) else {}
-        symbol, interval = _text(data, "symbol"), _text(data, "interval")
-        is_forced = data.get("force", False)
-        if not isinstance(is_forced, bool):
-            raise ServiceError(
-                "INVALID", f"force: expected true or false, found {str(is_forced)[:20]!r}"
-            )
-        if interval:
-            interval_from(interval)
-        job = refresh_schedule(symbol, interval, is_forced=is_forced)
+        body = RefreshWishSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        wish = body.validated_data
+        job = refresh_schedule(wish.get("symbol"), wish.get("interval"), is_forced=wish["force"])
         return Response(success(_job(job)), status=202)
 
     @extend_schema(
         operation_id="candles_refresh_progress",
         parameters=[OpenApiParameter("jobId", str, required=True)],
-        responses=CANDLE_REFRESH,
+        responses=CANDLE_REFRESH_PROGRESS,
         tags=["market"],
     )
     def get(self, request: Request) -> Response:
@@ -92,15 +83,6 @@ class CandleRefreshView(APIView):
         if job is None:
             raise ServiceError("JOB_UNKNOWN", f"there is no refresh {job_id!r}", http_status=404)
         return Response(success(_job(job)))
-
-
-def _text(data: dict[str, Any], name: str) -> str | None:
-    value = data.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not value:
-        raise ServiceError("INVALID", f"{name}: expected text, found {str(value)[:20]!r}")
-    return value
 
 
 def _job(job: Job) -> dict[str, object]:

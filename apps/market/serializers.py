@@ -7,6 +7,7 @@ from drf_spectacular.utils import inline_serializer
 from rest_framework.serializers import (
     BooleanField,
     CharField,
+    ChoiceField,
     DecimalField,
     DictField,
     IntegerField,
@@ -15,6 +16,16 @@ from rest_framework.serializers import (
 )
 
 from apps.common.openapi import enveloped
+from apps.common.serializers import StrictSerializer
+from apps.market.candles.intervals import INTERVALS
+
+
+class RefreshWishSerializer(StrictSerializer):
+    """Which candles to bring up to date; all of them if nothing is named."""
+
+    symbol = CharField(required=False, allow_null=True, max_length=32)
+    interval = ChoiceField(choices=list(INTERVALS), required=False, allow_null=True)
+    force = BooleanField(default=False)
 
 
 def _number() -> DecimalField:
@@ -135,4 +146,7 @@ _REFRESH = inline_serializer(
         "result": DictField(allow_null=True),
     },
 )
-CANDLE_REFRESH = enveloped(_REFRESH, name="CandleRefresh", failures=(400, 401, 403, 404))
+CANDLE_REFRESH = enveloped(_REFRESH, name="CandleRefresh", status=202, failures=(400, 401, 403))
+CANDLE_REFRESH_PROGRESS = enveloped(
+    _REFRESH, name="CandleRefreshProgress", failures=(400, 401, 403, 404)
+)

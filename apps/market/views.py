@@ -17,8 +17,11 @@ from rest_framework.views import APIView
 from apps.common.envelope import success
 from apps.common.exact_json import json_decode
 from apps.common.money import number_from_micros, number_from_scaled
+from apps.common.openapi import whole_type
 from apps.market.candles.answers import (
     LIMIT_DEFAULT,
+    LIMIT_MAX,
+    TIME_MS_MAX,
     answer,
     is_known,
     question_from,
@@ -84,9 +87,13 @@ class CandlesView(APIView):
         parameters=[
             OpenApiParameter("symbol", str, required=True, description="Such as BTCUSDT or BTC"),
             OpenApiParameter("interval", str, enum=list(INTERVALS), default="1m"),
-            OpenApiParameter("limit", int, default=LIMIT_DEFAULT, description="1 to 1000"),
-            OpenApiParameter("startTime", int, description="First beginning, epoch ms"),
-            OpenApiParameter("endTime", int, description="Last beginning, epoch ms"),
+            OpenApiParameter("limit", whole_type(1, LIMIT_MAX), default=LIMIT_DEFAULT),
+            OpenApiParameter(
+                "startTime", whole_type(0, TIME_MS_MAX), description="First beginning, epoch ms"
+            ),
+            OpenApiParameter(
+                "endTime", whole_type(0, TIME_MS_MAX), description="Last beginning, epoch ms"
+            ),
             OpenApiParameter("price", str, enum=["bid", "mid"], default="bid"),
         ],
         responses=CANDLES,

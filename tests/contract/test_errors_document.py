@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,20 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 
 
-def _codes_in(tree: ast.AST) -> Iterator[str]:
+def _errors_in(trees: Sequence[ast.AST]) -> set[str]:
+    """Return ServiceError and the classes made of it; all of them are direct children."""
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    children = {c.name for c in classes if "ServiceError" in map(ast.unparse, c.bases)}
+    return {"ServiceError", "super().__init__", *children}
+
+
+def _codes_in(tree: ast.AST, errors: set[str]) -> Iterator[str]:
     """Yield codes that are spelled where failures are made: ServiceError(...), its subclasses, failure(code=...)."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
-        is_error = name.endswith("ServiceError") or name == "super().__init__"
+        is_error = name in errors
         candidates = node.args[:1] if is_error else []
         if name.endswith("failure"):
             candidates = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
@@ -36,7 +43,9 @@ def _codes_in(tree: ast.AST) -> Iterator[str]:
 
 def codes_in_source() -> set[str]:
     files = [*(ROOT / "apps").rglob("*.py"), *(ROOT / "cryptocfd").rglob("*.py")]
-    return {code for file in files for code in _codes_in(ast.parse(file.read_text()))}
+    trees = [ast.parse(file.read_text()) for file in files]
+    errors = _errors_in(trees)
+    return {code for tree in trees for code in _codes_in(tree, errors)}
 
 
 def test_the_document_is_generated_from_the_catalogue() -> None:

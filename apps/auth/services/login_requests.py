@@ -74,7 +74,7 @@ def login_request(*, wish: LoginWish) -> None:
         )
     except redis.RedisError as error:
         raise LoginUnavailableError(
-            "SERVICE_UNAVAILABLE",
+            "UNAVAILABLE",
             "sign-in is not available at the moment: try again in a minute",
             http_status=503,
         ) from error

@@ -18,7 +18,7 @@ from apps.market.selectors import instrument_resolve
 LIMIT_MAX: Final = 1_000
 LIMIT_DEFAULT: Final = 100
 # The year 9999.
-_TIME_MAX_MS: Final = 253_370_764_799_999
+TIME_MS_MAX: Final = 253_370_764_799_999
 _DIGITS_MAX: Final = 15
 PARAMETERS: Final = frozenset({"symbol", "interval", "limit", "startTime", "endTime", "price"})
 
@@ -31,8 +31,8 @@ def question_from(parameters: Mapping[str, str]) -> CandleQuestion:
     if "symbol" not in parameters:
         raise _invalid("symbol", "expected a symbol such as BTCUSDT, found none")
     instrument = instrument_resolve(parameters["symbol"])
-    start_ms = _whole(parameters, "startTime", 0, _TIME_MAX_MS)
-    end_ms = _whole(parameters, "endTime", 0, _TIME_MAX_MS)
+    start_ms = _whole(parameters, "startTime", 0, TIME_MS_MAX)
+    end_ms = _whole(parameters, "endTime", 0, TIME_MS_MAX)
     if start_ms is not None and end_ms is not None and end_ms < start_ms:
         raise _invalid("endTime", f"expected at least startTime {start_ms}, found {end_ms}")
     limit = _whole(parameters, "limit", 1, LIMIT_MAX)

@@ -16,7 +16,7 @@ from apps.common.money import (
     scaled_from_number,
 )
 from apps.common.openapi import enveloped
-from apps.common.requests import idempotency_key_of, user_id_of
+from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
 from apps.profile import selectors
 from apps.profile.serializers import (
     AccountChangeSerializer,
@@ -115,7 +115,11 @@ class TopUpView(APIView):
 
     @extend_schema(
         operation_id="accounts_top_up",
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key", str, OpenApiParameter.HEADER, pattern=REQUEST_ID_PATTERN
+            )
+        ],
         request=TopUpSerializer,
         responses=enveloped(ToppedUpSerializer, failures=(400, 401, 404, 408, 409, 429, 503)),
         tags=["accounts"],

@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from apps.common.envelope import success
 from apps.common.money import number_from_micros
 from apps.common.openapi import enveloped
-from apps.common.requests import idempotency_key_of, user_id_of
+from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
 from apps.common.step_up import step_up_require
 from apps.profile import selectors
 from apps.profile.choices import CashKind
@@ -47,6 +47,7 @@ _IDEMPOTENCY = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     required=True,
+    pattern=REQUEST_ID_PATTERN,
     description="Your id of this request: the same id and content is one request.",
 )
 

@@ -14,7 +14,7 @@ from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
 from apps.common.key_access import READ_AND_TRADE, Scope, account_require
 from apps.common.openapi import enveloped
-from apps.common.requests import user_id_of
+from apps.common.requests import REQUEST_ID_PATTERN, user_id_of
 from apps.trade import operations
 from apps.trade.operations import Asked, Operation, request_id_choose
 from apps.trade.serializers import answers, records
@@ -25,6 +25,7 @@ _IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
+    pattern=REQUEST_ID_PATTERN,
     description="Your id of this request; the same as clientOrderId. The same id and content is answered once.",
 )
 
@@ -113,9 +114,13 @@ def _read(
     *,
     tag: str = "trade",
 ) -> Any:
+    # Where the address names the account, the query does not.
+    of_address = (
+        [OpenApiParameter("accountId", exclude=True)] if "{accountId}" in operation.rest else []
+    )
     return extend_schema(
         operation_id=operation_id,
-        parameters=[operation.shape],
+        parameters=[operation.shape, *of_address],
         responses=enveloped(answer, failures=_READ_FAILURES),
         tags=[tag],
     )

@@ -457,7 +457,7 @@ def test_s50_without_its_counters_sign_in_is_closed(program, settings, monkeypat
     answer = ask_as_program(program)
 
     rate_limits._script.cache_clear()
-    assert (answer.status_code, answer.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
 
 
 # --- where to go afterwards -----------------------------------------------------------------------

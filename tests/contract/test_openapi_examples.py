@@ -1,0 +1,95 @@
+"""The document is complete and its examples are true: each request and answer has one, and it fits its shape."""
+
+import json
+from typing import Any
+
+import pytest
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from jsonschema import Draft202012Validator
+
+from apps.common.error_catalogue import error_catalogue
+from cryptocfd.openapi.completion import complete, examples
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    # Through JSON, as clients get it.
+    return json.loads(
+        json.dumps(SchemaGenerator().get_schema(request=None, public=True), default=str)
+    )
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        operation["operationId"]: operation
+        for item in document["paths"].values()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def faults(document: dict[str, Any], schema: dict[str, Any], value: Any) -> list[str]:
+    whole = {**schema, "components": document["components"]}
+    return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
+
+
+def test_every_operation_has_examples_that_fit(document) -> None:
+    wrong: list[tuple[str, object]] = []
+    for name, operation in operations(document).items():
+        answers = operation["responses"].values()
+        bodies = [operation["requestBody"]] if "requestBody" in operation else []
+        for body in (*bodies, *answers):
+            for kind, media in body.get("content", {}).items():
+                if kind != "application/json":
+                    continue
+                found = media.get("examples", {})
+                if not found:
+                    wrong.append((name, "no example"))
+                for example in found.values():
+                    wrong += [
+                        (name, f) for f in faults(document, media["schema"], example["value"])
+                    ]
+        for parameter in operation.get("parameters", ()):
+            if "example" not in parameter:
+                wrong.append((name, parameter["name"]))
+            else:
+                found = faults(document, parameter["schema"], parameter["example"])
+                wrong += [(name, parameter["name"], f) for f in found]
+
+    assert wrong == []
+
+
+def test_every_operation_tells_the_failures_that_it_may_have(document) -> None:
+    codes = {entry.code: entry.status for entry in error_catalogue()}
+    for name, operation in operations(document).items():
+        statuses = {int(status) for status in operation["responses"]}
+        assert {429, 503} <= statuses, name
+        if operation.get("security") and {} not in operation["security"]:
+            assert {401, 403} <= statuses, name
+        if "requestBody" in operation:
+            assert {400, 413, 415} <= statuses, name
+        for status in statuses:
+            if status < 400:
+                continue
+            media = operation["responses"][str(status)]["content"]["application/json"]
+            for code in media["examples"]:
+                assert codes[code] == status, (name, code)
+
+
+def test_an_operation_without_an_example_is_a_warning() -> None:
+    GENERATOR_STATS.reset()
+    answer = {"application/json": {"schema": {"type": "string"}}}
+    operation = {"operationId": "made_up", "responses": {"200": {"content": answer}}}
+    with GENERATOR_STATS.silence():
+        complete({"paths": {"/x": {"get": operation}}}, None, None, True)
+    warned = list(GENERATOR_STATS._warn_cache)
+    GENERATOR_STATS.reset()
+
+    assert any("made_up: the answer has no example" in text for text in warned)
+
+
+def test_no_example_is_of_an_operation_that_is_gone(document) -> None:
+    assert set(examples()["operations"]) <= set(operations(document))
