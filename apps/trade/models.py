@@ -155,6 +155,76 @@ class HistoryEvent(models.Model):
         return f"{self.account}/{self.seq} {self.kind}"
 
 
+class SymbolMark(models.Model):
+    """The last quote of an instrument that the journal of a shard has kept, in the receipts of its events."""
+
+    pk = models.CompositePrimaryKey("shard", "symbol")
+    shard = models.PositiveSmallIntegerField()
+    symbol = models.CharField(max_length=32)
+    bid_ticks = models.BigIntegerField()
+    ask_ticks = models.BigIntegerField()
+    # Source time of the quote.
+    ts_us = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                name="trade_mark_positive",
+                condition=Q(bid_ticks__gte=1) & Q(ask_ticks__gte=F("bid_ticks")),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.shard}/{self.symbol}"
+
+
+class AccountDay(models.Model):
+    """What one day (UTC) brought an account, and what it was worth after its last event of that day; micro-USD."""
+
+    pk = models.CompositePrimaryKey("account", "day")
+    account = models.BigIntegerField()
+    day = models.DateField()
+    # Balance before the first event and after the last one.
+    opening_micros = models.BigIntegerField()
+    closing_micros = models.BigIntegerField()
+    # Realised P&L before commission, commission paid, swap, and everything else (cash, insurance).
+    pnl_micros = models.BigIntegerField(default=0)
+    commission_micros = models.BigIntegerField(default=0)
+    swap_micros = models.BigIntegerField(default=0)
+    other_micros = models.BigIntegerField(default=0)
+    # Closings, of whole positions and of parts.
+    trades = models.IntegerField(default=0)
+    # Open positions at the last prices on record (SymbolMark), and the closing balance with them.
+    unrealised_micros = models.BigIntegerField(default=0)
+    equity_micros = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                name="trade_day_adds_up",
+                condition=Q(
+                    closing_micros=F("opening_micros")
+                    + F("pnl_micros")
+                    - F("commission_micros")
+                    + F("swap_micros")
+                    + F("other_micros")
+                ),
+            ),
+            models.CheckConstraint(
+                name="trade_day_equity",
+                condition=Q(equity_micros=F("closing_micros") + F("unrealised_micros")),
+            ),
+            models.CheckConstraint(
+                name="trade_day_counts", condition=Q(commission_micros__gte=0) & Q(trades__gte=0)
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.account} {self.day}"
+
+
 class Account(models.Model):
     """A trading account as its events left it."""
 

@@ -5,14 +5,17 @@ What must be current (balance, open positions) is asked of the engine instead.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from typing import Final
 
 from django.db.models import Count, DecimalField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Cast
 
+from apps.common.clock import datetime_from_us
 from apps.trade.models import (
     Account,
+    AccountDay,
     ClosedTrade,
     Fill,
     HistoryEvent,
@@ -189,6 +192,13 @@ def closings_between(
         account=account_id, closed_at_us__gte=start_us, closed_at_us__lt=end_us, seq__lte=seq_max
     )
     return list(found.order_by("seq"))
+
+
+def unrealised_by_day(*, account_id: int, start_us: int, end_us: int) -> dict[date, int]:
+    """Return what an account's open positions had gained after its last event of each day of a period, micro-USD."""
+    first, last = datetime_from_us(start_us).date(), datetime_from_us(end_us - 1).date()
+    found = AccountDay.objects.filter(account=account_id, day__gte=first, day__lte=last)
+    return dict(found.order_by("day").values_list("day", "unrealised_micros"))
 
 
 def postings_of(

@@ -55,6 +55,9 @@ class StatementDaySerializer(StrictSerializer):
     swap = number_field()
     other = number_field()
     result = number_field()
+    equity = number_field(
+        help_text="After the last event of the day, open orders at the last prices on record."
+    )
     trades = serializers.IntegerField()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from apps.common.outputs import Output
 from apps.trade.choices import OrderState
 from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
+from apps.trade.services.projection.days import DayBook
 from apps.trade.services.projection.rows import BatchRows
 from engine.messages import events as ev
 from engine.values import AccountStatus, Direction, Side, TimeInForce, check, entry_time_us
@@ -28,12 +29,15 @@ def read_models_apply(layout: int, outputs: Sequence[Output]) -> None:
     if not found:
         return
     rows = BatchRows([event for _, _, event in found])
-    for output, index, event in found:
+    days = DayBook(found, rows)
+    for place, (output, index, event) in enumerate(found):
         before = rows.accounts.find(event.account)
         before_micros = before.balance_micros if before else 0
         _apply(rows, output, event)
         _history_add(rows, layout, output, index, event, before_micros)
+        days.take(place, output, event, before_micros)
     rows.write()
+    days.write()
 
 
 def _history_add(

@@ -10,6 +10,7 @@ from apps.common.outputs import Output
 from apps.trade import selectors
 from apps.trade.models import (
     Account,
+    AccountDay,
     ClosedTrade,
     Fill,
     HistoryEvent,
@@ -17,6 +18,7 @@ from apps.trade.models import (
     Order,
     Position,
     ProjectorOffset,
+    SymbolMark,
 )
 from apps.trade.services.projection.journal import journal_outputs
 from apps.trade.services.projection.ledger import ledger_append
@@ -26,7 +28,10 @@ from engine.values import check
 
 _BATCH: Final = 1_000
 # Everything that follows from the journal alone.
-DERIVED: Final = (Account, Order, Position, Fill, ClosedTrade, HistoryEvent, LedgerEntry)
+DERIVED: Final = (
+    *(Account, Order, Position, Fill, ClosedTrade, HistoryEvent, LedgerEntry),
+    *(AccountDay, SymbolMark),
+)
 
 
 @transaction.atomic

@@ -34,6 +34,10 @@ class Rows(Generic[K, M]):
         """Return a row or None."""
         return self._rows.get(key)
 
+    def all(self) -> Iterable[M]:
+        """Return the rows that the batch has touched."""
+        return self._rows.values()
+
     def add(self, key: K, row: M) -> None:
         """Add a row that must be new."""
         check(key not in self._rows, f"{self._model.__name__} {key} exists already")

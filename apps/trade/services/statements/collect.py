@@ -84,6 +84,8 @@ class Day:
     other_micros: int
     # What the day brought: closing less opening balance, without cash.
     result_micros: int
+    # The closing balance with what was open after the day's last event, at the last prices on record.
+    equity_micros: int
     trades: int
 
 
@@ -156,6 +158,11 @@ def _money(account_id: int, period: Period, seq_max: int) -> Iterator[HistoryEve
 
 
 def _days(statement: Statement) -> Iterator[Day]:
+    unrealised = selectors.unrealised_by_day(
+        account_id=statement.account_id,
+        start_us=statement.period.start_us,
+        end_us=statement.period.end_us,
+    )
     closed: dict[int, list[ClosedTrade]] = {}
     for row in statement.closings:
         closed.setdefault(row.closed_at_us // DAY_US, []).append(row)
@@ -179,6 +186,7 @@ def _days(statement: Statement) -> Iterator[Day]:
             result_micros=closing
             - opening
             - sum(e.amount_micros for e in entries if e.kind == "CashPosted"),
+            equity_micros=closing + unrealised.get(datetime_from_us(day * DAY_US).date(), 0),
             trades=len(closed.get(day, ())),
         )
         opening = closing

@@ -24,7 +24,7 @@ CONTENT_TYPES: Final = {
 _ENTRY_COLUMNS: Final = ("seq", "time", "kind", "orderId", "symbol", "amount", "balance")
 _DAY_COLUMNS: Final = (
     *("date", "openingBalance", "closingBalance", "pnl", "commission", "swap", "other", "result"),
-    "trades",
+    *("equity", "trades"),
 )
 _SYMBOL_COLUMNS: Final = (
     *("symbol", "trades", "wins", "winRate", "profitFactor", "pnl", "commission", "swap", "result"),

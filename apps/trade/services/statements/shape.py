@@ -46,6 +46,7 @@ def _day_shape(day: Day) -> Shape:
         "swap": number_from_micros(day.swap_micros),
         "other": number_from_micros(day.other_micros),
         "result": number_from_micros(day.result_micros),
+        "equity": number_from_micros(day.equity_micros),
         "trades": day.trades,
     }
 
