@@ -156,6 +156,7 @@ nightly-api: $(VENV)/.dev ## Lets schemathesis try the interface with six new se
 nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories each.
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/apps/market/test_candle_making.py tests/apps/market/test_guards.py \
 	  tests/apps/market/test_frame_parser.py tests/apps/market/test_ticks.py
+	TAPE_STEP=1 $(PYTEST) -q tests/apps/market/test_month.py
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 
@@ -203,5 +204,6 @@ schema: $(VENV)/.dev ## Writes docs/MESSAGES.md, docs/ERRORS.md and docs/SECURIT
 
 lock: $(VENV)/.dev ## Writes the lock files anew from the .in files.
 	$(LOCK) --output-file requirements.txt requirements.in
+	$(LOCK) --output-file requirements-ccxt.txt requirements-ccxt.in
 	$(LOCK) --output-file requirements-dev.txt requirements-dev.in
 	$(LOCK) --output-file requirements-nightly.txt requirements-nightly.in

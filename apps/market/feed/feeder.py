@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,16 +50,19 @@ class Feeder:
             merged |= quotes
         self.for_log = deque([(self.for_log[-1][0], merged)] if merged else [])
 
-    def finished(self, stretch: int) -> dict[str, Quote] | None:
-        """Take the oldest entry of a stretch before this one; None when there is none."""
-        while self.for_log and self.for_log[0][0] < stretch:
-            if quotes := self.for_log.popleft()[1]:
-                return quotes
-        return None
+    def finished(self, stretch: int) -> list[dict[str, Quote]]:
+        """Take what belongs to other stretches than this one: one entry of the log each, oldest first.
 
-    def give_back(self, quotes: dict[str, Quote]) -> None:
+        Earlier ones, that is; a later one was begun by a clock that has been set back since.
+        """
+        taken = []
+        while self.for_log and self.for_log[0][0] != stretch:
+            taken.append(self.for_log.popleft()[1])
+        return [quotes for quotes in taken if quotes]
+
+    def give_back(self, entries: Sequence[dict[str, Quote]]) -> None:
         """Keep what was perhaps not written: it goes again with the newest, whose prices win."""
-        self.for_log.appendleft((-1, quotes))
+        self.for_log.extendleft((-1, quotes) for quotes in reversed(entries))
         self.merge()
 
     def forget(self, symbol: str) -> None:

@@ -78,6 +78,9 @@ class Guards:
             self.refusals[Refusal.SYMBOL_UNKNOWN] += 1
             return False
         state = self._states.setdefault(quote.symbol, _SymbolState())
+        if state.ts_us > now_us + AHEAD_US_MAX:
+            # Our own clock has been set back: what was heard under the wrong one must not refuse everything until then.
+            state = self._states[quote.symbol] = _SymbolState(double_mid=state.double_mid)
         refusal = _refusal(info, state, quote, now_us)
         if refusal is not None:
             self.refusals[refusal] += 1

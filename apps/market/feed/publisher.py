@@ -97,32 +97,40 @@ class Publisher:
         return True
 
     async def write_log(
-        self, source: str, source_class: SourceClass, quotes: Sequence[Quote]
+        self, source: str, source_class: SourceClass, entries: Sequence[Sequence[Quote]]
     ) -> None:
-        """Append one entry with these quotes to every shard's input stream.
+        """Append one entry for each of these groups of quotes to every shard's input stream, in one round trip.
 
-        Errors: RedisError when the outcome is unknown; the number is used up.
+        Errors: RedisError when the outcome is unknown; the numbers are used up.
         """
+        async with self._log.pipeline(transaction=False) as pipeline:
+            for quotes in entries:
+                fields = self._fields(source, source_class, quotes)
+                for stream in self._input_streams:
+                    pipeline.xadd(stream, fields, id=self._entry_id(quotes))  # type: ignore[arg-type]  # the stubs' dict is invariant
+            ids = await pipeline.execute()
+        self.entry_ms = int(ids[-1].partition(b"-")[0])
+
+    def _fields(
+        self, source: str, source_class: SourceClass, quotes: Sequence[Quote]
+    ) -> dict[bytes | str, bytes | str]:
         self.sequence += 1
-        message = encode(
-            UpdateQuotes(
-                source=source,
-                source_class=source_class,
-                feed_epoch=self.epoch,
-                sequence=self.sequence,
-                quotes=tuple(quotes),
-            )
+        message = UpdateQuotes(
+            source=source,
+            source_class=source_class,
+            feed_epoch=self.epoch,
+            sequence=self.sequence,
+            quotes=tuple(quotes),
         )
-        fields: dict[bytes | str, bytes | str] = {
+        return {
             IN_VERSION: str(WIRE_VERSION),
-            IN_MESSAGE: message,
+            IN_MESSAGE: encode(message),
             IN_GATEWAY: b"",
         }
-        async with self._log.pipeline(transaction=False) as pipeline:
-            for stream in self._input_streams:
-                pipeline.xadd(stream, fields)  # type: ignore[arg-type]  # the stubs' dict is invariant
-            ids = await pipeline.execute()
-        self.entry_ms = int(ids[0].partition(b"-")[0])
+
+    def _entry_id(self, _quotes: Sequence[Quote]) -> str:
+        """Return the id to ask for: that of the log's own clock."""
+        return "*"
 
     async def publish_prices(
         self, source: str, source_class: SourceClass, quotes: Sequence[Quote], now_us: int

@@ -330,18 +330,21 @@ class FeedService:
                 feeder.merge()
         stretch = self._clock.now_us() // self._batch_us
         for feeder in self._feeders:
-            while (quotes := feeder.finished(stretch)) is not None:
-                try:
-                    await self._publisher.write_log(
-                        feeder.source.name, feeder.source.source_class, tuple(quotes.values())
-                    )
-                except (RedisError, OSError):
-                    # Whether it was written is unknown; the same prices go again under the next number, newer ones first.
-                    feeder.give_back(quotes)
-                    self._is_log_reachable = False
-                    raise
-                self._is_log_reachable = True
-                self._watch_clocks()
+            entries = feeder.finished(stretch)
+            if not entries:
+                continue
+            quotes = [tuple(entry.values()) for entry in entries]
+            try:
+                await self._publisher.write_log(
+                    feeder.source.name, feeder.source.source_class, quotes
+                )
+            except (RedisError, OSError):
+                # Whether it was written is unknown; the same prices go again under the next number, newer ones first.
+                feeder.give_back(entries)
+                self._is_log_reachable = False
+                raise
+            self._is_log_reachable = True
+            self._watch_clocks()
 
     def _watch_clocks(self) -> None:
         was_wrong = abs(self._skew_us) > _SKEW_US_MAX

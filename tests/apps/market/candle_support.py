@@ -1,16 +1,23 @@
 """What the tests of candles share: quotes put into a real log, a writer that is stepped by hand, and stores on both servers."""
 
-from collections.abc import Callable, Iterable, Sequence
+import importlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import psycopg
 from redis import Redis
+from rq import Queue
 
 from apps.market.candles.store import CandleStore
 from apps.market.candles.writer import CandleWriter
+from cryptocfd.worker import ThreadWorker
 from engine.messages.codec import WIRE_VERSION, encode
 from engine.messages.commands import Quote, UpdateQuotes
 from engine.messages.streams import IN_GATEWAY, IN_MESSAGE, IN_VERSION, input_stream
 from engine.values import SourceClass
 
+MIGRATION = importlib.import_module("apps.market.migrations.0002_candles")
 # 2026-05-28 20:26:40 UTC; a Thursday.
 NOON_MS = 1_780_000_000_000 // 60_000 * 60_000
 RELATIONS = ("candles_1m", "candles_5m", "candles_15m", "candles_30m", "candles_1h", "candles_4h")
@@ -58,18 +65,6 @@ class QuoteLog:
         raw = self.redis.xadd(self.stream, self.fields(stated, source_class), id=f"{entry_ms}-*")
         return raw.decode()
 
-    def say_many(self, quotes: Iterable[tuple[int, Quote]]) -> int:
-        """Append one entry per (ms, quote) under exactly that time, many in one round trip."""
-        count = 0
-        with self.redis.pipeline(transaction=False) as pipeline:
-            for ms, quote in quotes:
-                pipeline.xadd(self.stream, self.fields((quote,)), id=f"{ms}-*")
-                count += 1
-                if count % 2_000 == 0:
-                    pipeline.execute()
-            pipeline.execute()
-        return count
-
     def exists(self) -> bool:
         return bool(self.redis.exists(self.stream))
 
@@ -82,6 +77,26 @@ def plain_store() -> CandleStore:
     store = CandleStore.connect()
     store.connection.execute(f"TRUNCATE {', '.join(RELATIONS)}, candles_position")
     return store
+
+
+def timescale_store(connection: psycopg.Connection[Any]) -> CandleStore:
+    """Return a store on a server with TimescaleDB, with fresh relations: truncating a hypertable leaves its aggregates."""
+    if connection.execute("SELECT to_regclass('candles_1m')").fetchone() != (None,):
+        for statement in MIGRATION.drop_statements():
+            connection.execute(statement)
+    for statement in MIGRATION.timescale_statements():
+        connection.execute(statement)
+    return CandleStore(connection)
+
+
+def worker_of_this_thread() -> type[ThreadWorker]:
+    """Return a class of workers that take the arguments of django_rq.get_worker() and run jobs here, without a child process."""
+
+    class BurstWorker(ThreadWorker):
+        def __init__(self, queues: Sequence[Queue], *_args: Any, **_options: Any) -> None:
+            super().__init__(queues[0], stopping=threading.Event())
+
+    return BurstWorker
 
 
 def writer_of(

@@ -3,8 +3,6 @@
 Minutes are random but seeded, with gaps, over month and week ends. What is compared: every interval, late changes, provenance.
 """
 
-import functools
-import importlib
 import random
 from collections.abc import Iterator
 
@@ -12,19 +10,15 @@ import msgspec
 import pandas as pd
 import pytest
 
-from apps.market import services
 from apps.market.candles.candle import Candle, Sources
 from apps.market.candles.check import higher_differ
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES
 from apps.market.candles.store import CandleStore
-from engine.messages.commands import Quote
-from tests.apps.market.candle_support import QuoteLog, plain_store, writer_of
-from tests.apps.market.support import SHARED
+from tests.apps.market.candle_support import plain_store, timescale_store
 from tests.apps.market.timescale_server import connect, timescale_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
-MIGRATION = importlib.import_module("apps.market.migrations.0002_candles")
 # The 20th of January 2026, 00:00 UTC; with 50,000 minutes two month ends lie in it.
 START_MS = 1_768_867_200_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "DOGEUSDT", "XRPUSDT")
@@ -47,18 +41,9 @@ def store(request, transactional_db) -> Iterator[CandleStore]:
         yield store
         store.close()
         return
-    server: CandleStore = request.getfixturevalue("timescale")
-    connection = server.connection
-    # Truncating a hypertable leaves its aggregates; a fresh set of relations is as quick.
-    if connection.execute("SELECT to_regclass('candles_1m')").fetchone() != (None,):
-        for statement in MIGRATION.drop_statements():
-            connection.execute(statement)
-    for statement in MIGRATION.timescale_statements():
-        connection.execute(statement)
-    yield CandleStore(connection)
+    yield timescale_store(request.getfixturevalue("timescale").connection)
 
 
-@functools.cache
 def random_minutes(symbol: str, count: int) -> list[Candle]:
     draw = random.Random(symbol)  # noqa: S311 - not a secret
     mid = 200_000
@@ -220,67 +205,3 @@ def damage(store):
         ).fetchone()
         relation = row[0]
     store.connection.execute(statement.format(relation), [START_MS // 1000])
-
-
-# --- the tape ---------------------------------------------------------------------------------------------------------
-
-TAPE = SHARED / "market" / "btc_perp_1m_2022-01.csv"
-
-
-@pytest.mark.skipif(not TAPE.exists(), reason="needs the tape in ../shared")
-def test_real_month_comes_back_through_the_whole_path(
-    store, stream_prefix, log_redis_url, redis_url
-):
-    tape = pd.read_csv(TAPE, parse_dates=["timestamp"])
-    log = QuoteLog(redis_url, stream_prefix)
-    services.catalogue_install()
-    # One entry for each corner of each minute, under the time of the tape.
-    entries = log.say_many(quotes_of(tape))
-    writer = writer_of(stream_prefix, redis_url, redis_url, lambda: store)
-    assert writer.write_available() == entries == 4 * len(tape) == 4 * 45_031
-    store.refresh(*span_of(tape))
-    log.close()
-
-    minutes = store.read("BTCUSDT", MINUTES, 0, 2 * START_MS)
-    assert [bars(one) for one in minutes] == expected_bars(tape)
-    indexed = tape.set_index("timestamp")
-    how = {"open": "first", "high": "max", "low": "min", "close": "last"}
-    for name, rule in (("1h", "1h"), ("1d", "1D")):
-        whole = indexed.resample(rule).agg(how).reset_index()
-        found = store.read("BTCUSDT", INTERVALS[name], 0, 2 * START_MS)
-        assert [bars(one) for one in found] == expected_bars(whole), name
-    assert list(higher_differ(store, *span_of(tape))) == []
-
-
-def quotes_of(tape):
-    """Yield open, first extreme, second extreme and close of each minute as quotes, two decimals, spread of 10 ticks."""
-    for row in tape.itertuples():
-        ms = int(row.timestamp.timestamp()) * 1000
-        prices = (
-            row.open,
-            *((row.low, row.high) if row.close >= row.open else (row.high, row.low)),
-        )
-        for offset_ms, price in zip((0, 20_000, 40_000, 59_000), (*prices, row.close), strict=True):
-            bid = round(price * 100)
-            yield ms + offset_ms, Quote("BTCUSDT", bid, bid + 10, (ms + offset_ms) * 1000)
-
-
-def bars(candle):
-    assert candle.mid_high == 2 * candle.bid_high + 10
-    assert candle.ask_low == candle.bid_low + 10
-    return (candle.open_ms, candle.bid_open, candle.bid_high, candle.bid_low, candle.bid_close)
-
-
-def expected_bars(tape):
-    return [
-        (
-            int(row.timestamp.timestamp()) * 1000,
-            *(round(price * 100) for price in (row.open, row.high, row.low, row.close)),
-        )
-        for row in tape.itertuples()
-    ]
-
-
-def span_of(tape):
-    first, last = tape.timestamp.iloc[0], tape.timestamp.iloc[-1]
-    return int(first.timestamp()) * 1000, int(last.timestamp()) * 1000
