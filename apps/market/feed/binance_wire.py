@@ -18,6 +18,7 @@ class Venue:
     rest_url: str
     books_path: str
     symbols_path: str
+    klines_path: str
 
 
 SPOT: Final = Venue(
@@ -26,6 +27,7 @@ SPOT: Final = Venue(
     rest_url=REST_URL,
     books_path="/api/v3/ticker/bookTicker",
     symbols_path="/api/v3/exchangeInfo?permissions=SPOT&showPermissionSets=false",
+    klines_path="/api/v3/klines",
 )
 USDM: Final = Venue(
     name="binance:usdm",
@@ -33,6 +35,7 @@ USDM: Final = Venue(
     rest_url="https://fapi.binance.com",
     books_path="/fapi/v1/ticker/bookTicker",
     symbols_path="/fapi/v1/exchangeInfo",
+    klines_path="/fapi/v1/klines",
 )
 
 

@@ -1,4 +1,4 @@
-"""From the FEEDS setting to sources: `binance`, `binance:usdm`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..&step=1]`."""
+"""From the FEEDS setting to sources: `binance`, `binance:usdm`, `ccxt:<exchange>`, `simulator[:seed=N]`, `replay:<path>[?symbol=BTC&speed=1&loop=1&from=..&step=1]`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from apps.market.clock import Clock
 from apps.market.feed.base import Source
 from apps.market.feed.binance import BinanceSource
 from apps.market.feed.binance_wire import SPOT, USDM
+from apps.market.feed.ccxt_source import CcxtSettingError, CcxtSource
 from apps.market.feed.positions import PositionFile
 from apps.market.feed.replay import STEPS, ReplaySource
 from apps.market.feed.simulator import SimulatorSource
@@ -56,12 +57,21 @@ def sources_from(
                     clock=clock,
                 )
             )
+        elif kind == "ccxt" and rest:
+            sources.append(_ccxt(rest, instruments, clock))
         elif kind == "replay" and rest:
             sources.append(_replay(rest, text, folder, base_dir, instruments, clock))
         else:
-            message = f"FEEDS must be made of binance, binance:usdm, simulator[:seed=N], replay:<path>; found {text!r}"
+            message = f"FEEDS must be made of binance, binance:usdm, ccxt:<exchange>, simulator[:seed=N], replay:<path>; found {text!r}"
             raise FeedSettingError(message)
     return sources
+
+
+def _ccxt(exchange_id: str, instruments: Mapping[str, InstrumentInfo], clock: Clock) -> CcxtSource:
+    try:
+        return CcxtSource(exchange_id=exchange_id, instruments=instruments, clock=clock)
+    except CcxtSettingError as error:
+        raise FeedSettingError(str(error)) from error
 
 
 def _seed(rest: str, text: str) -> int:
