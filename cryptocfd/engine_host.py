@@ -28,6 +28,7 @@ from cryptocfd.history.bootstrap import bootstrap_check
 from cryptocfd.history.recorded import JournalOutputs
 from cryptocfd.order_latency import MeasuredGateway
 from cryptocfd.parts import Part, stop_all
+from cryptocfd.schedule import ScheduleService
 from cryptocfd.worker import WorkerService
 from engine.adapters.compose import build_runner
 from engine.messages.health import EngineState
@@ -149,6 +150,7 @@ class EngineHost:
         if "worker" in self._part_names and self._gateway is not None:
             self._start("worker", WorkerService())
             self._start("outbox", OutboxRelay())
+            self._start("schedule", ScheduleService())
             self._bootstrap = Bootstrap(self._gateway)
             self._start("bootstrap", self._bootstrap)
         if "feed" in self._part_names:
@@ -190,7 +192,7 @@ class EngineHost:
     def _start(
         self,
         name: str,
-        service: "Projector | CashRelay | OutboxRelay | WorkerService | Bootstrap | CandleWriter",
+        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | Bootstrap | CandleWriter",
     ) -> None:
         self._part_start(name, run=service.run, stop=service.stop)
 

@@ -5,6 +5,7 @@ Django is not imported here, and nothing is started.
 
 import base64
 import os
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ class Environment:
     api_limits_write: list[str]
     api_limits_read: list[str]
     api_limits_public: list[str]
+    # SHA-256 of the keys of programs that serve this installation, by name.
+    service_keys: dict[str, str]
 
 
 def _one_of(env: environ.Env, name: str, choices: tuple[str, ...]) -> str:
@@ -168,6 +171,19 @@ def _secret_read_or_make(data_dir: Path, name: str, make: Callable[[], str]) -> 
     if not value:
         raise SetupError(f"The secret {path} is empty: restore it from a backup.")
     return value
+
+
+def _service_keys(texts: list[str]) -> dict[str, str]:
+    keys = {}
+    for text in texts:
+        name, _, digest = text.strip().partition(":")
+        if not (name and re.fullmatch("[0-9a-f]{64}", digest)):
+            raise SetupError(
+                "SERVICE_KEYS must be made of <name>:<SHA-256 of the key, in lower-case hex>; "
+                f"the one that begins with {name[:20]!r} is not."
+            )
+        keys[name] = digest
+    return keys
 
 
 def environment_load() -> Environment:
@@ -260,4 +276,5 @@ def environment_load() -> Environment:
         api_limits_write=env.list("API_LIMITS_WRITE", default=["50/s", "1200/m"]),
         api_limits_read=env.list("API_LIMITS_READ", default=["100/s"]),
         api_limits_public=env.list("API_LIMITS_PUBLIC", default=["100/s"]),
+        service_keys=_service_keys(env.list("SERVICE_KEYS", default=[])),
     )

@@ -75,6 +75,12 @@ DO $$ DECLARE name text; BEGIN
         EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %I FROM cryptocfd_app', name);
     END LOOP;
 END $$;
+DO $$ BEGIN
+    -- Months of candles are made and dropped by functions of the owner; with TimescaleDB there is only the first.
+    IF to_regprocedure('candles_retain(timestamptz)') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION candles_retain(timestamptz) TO cryptocfd_app;
+    END IF;
+END $$;
 REVOKE UPDATE, DELETE ON {append} FROM cryptocfd_projector;
 REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM cryptocfd_app, cryptocfd_projector;
 REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM cryptocfd_readonly;

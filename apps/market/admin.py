@@ -1,9 +1,22 @@
-"""Instruments in the admin, to look at: the engine trades by its own copy, which changes by commands only."""
+"""Instruments in the admin, to look at: the engine trades by its own copy, which changes by commands only.
 
-from django.contrib import admin
+One such command is sent from here: which class of prices an instrument takes.
+"""
 
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from apps.common.errors import ServiceError
 from apps.common.read_only_admin import ReadOnlyAdmin, exact_column
 from apps.market.models import Instrument
+from apps.market.services import price_source_change
+from engine.values import SourceClass
 
 
 def _price_decimals(row: Instrument) -> int:
@@ -48,9 +61,80 @@ _EXACT = (
 )
 
 
+class PriceSourceForm(forms.Form):
+    """The second look at what is about to happen: which class, why, and the symbols once more, typed by hand."""
+
+    source_class = forms.ChoiceField(
+        label="Class of prices", choices=[(one.value, one.value) for one in SourceClass]
+    )
+    reason = forms.CharField(label="Reason", min_length=10, max_length=200)
+    confirmation = forms.CharField(label="Confirm")
+
+    def __init__(self, *args: Any, symbols: Sequence[str], **kwargs: Any) -> None:
+        """Take the symbols whose prices are to change."""
+        super().__init__(*args, **kwargs)
+        self._expected = " ".join(symbols)
+        self.fields["confirmation"].help_text = f"Type: {self._expected}"
+
+    def clean_confirmation(self) -> str:
+        """Return what was typed. Errors: ValidationError unless it names exactly the chosen symbols."""
+        typed: str = self.cleaned_data["confirmation"]
+        if " ".join(typed.split()).upper() != self._expected:
+            text = f"expected {self._expected}, found {typed[:100]}"
+            raise forms.ValidationError(text)
+        return typed
+
+
 @admin.register(Instrument)
 class InstrumentAdmin(ReadOnlyAdmin):
     """The catalogue, with the terms that the engine was told."""
+
+    actions = ("price_source_set",)
+
+    def has_set_price_source_permission(self, request: HttpRequest) -> bool:
+        """Return whether this member of the staff may let instruments take prices of another class."""
+        return request.user.has_perm("market.set_price_source")
+
+    @admin.action(description="Take prices of another class", permissions=["set_price_source"])
+    def price_source_set(
+        self, request: HttpRequest, queryset: QuerySet[Instrument]
+    ) -> HttpResponse | None:
+        """Ask once more, then send SetPriceSource for each; log and journal keep who and why."""
+        rows = list(queryset.order_by("symbol"))
+        is_confirmed = "confirmation" in request.POST
+        form = PriceSourceForm(
+            request.POST if is_confirmed else None, symbols=[row.symbol for row in rows]
+        )
+        if not (is_confirmed and form.is_valid()):
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Take prices of another class",
+                "rows": rows,
+                "form": form,
+                "opts": self.model._meta,  # noqa: SLF001 - Django's own public name for it.
+            }
+            return TemplateResponse(request, "admin/market/price_source.html", context)
+        self._price_source_send(request, rows, form.cleaned_data)
+        return None
+
+    def _price_source_send(
+        self, request: HttpRequest, rows: Sequence[Instrument], data: dict[str, Any]
+    ) -> None:
+        source_class = SourceClass(data["source_class"])
+        for row in rows:
+            try:
+                price_source_change(
+                    symbol=row.symbol,
+                    source_class=source_class,
+                    staff_id=request.user.pk or 0,
+                    reason=data["reason"],
+                )
+            except ServiceError as error:
+                self.message_user(request, f"{row}: {error.message}.", messages.ERROR)
+            else:
+                change = f"takes {source_class.value} prices: {data['reason']}"
+                self.log_change(request, row, change)
+                self.message_user(request, f"{row} {change}.")
 
     list_display = (
         "symbol",

@@ -2,7 +2,7 @@
 
 import psycopg
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.permissions import AllowAny, IsAdminUser
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -11,6 +11,7 @@ from rq.job import Job
 from apps.common.clock import now_us
 from apps.common.envelope import success
 from apps.common.errors import ServiceError
+from apps.common.service_keys import IsStaffOrService
 from apps.market.candles.answers import interval_from
 from apps.market.candles.diagnostics import diagnostics
 from apps.market.candles.intervals import INTERVALS
@@ -54,7 +55,9 @@ class CandleDiagnosticsView(APIView):
 
 
 class CandleRefreshView(APIView):
-    permission_classes = (IsAdminUser,)
+    """For the staff, and for programs with a service key."""
+
+    permission_classes = (IsStaffOrService,)
 
     @extend_schema(
         operation_id="candles_refresh",
@@ -63,7 +66,10 @@ class CandleRefreshView(APIView):
         tags=["market"],
     )
     def post(self, request: Request) -> Response:
-        """Queue a refresh: gaps filled from the venue, longer candles mended; `force` takes everything anew."""
+        """Queue a refresh: gaps filled from the venue (`force`: every minute taken anew), longer candles mended.
+
+        With `interval` only that: 1m fills minutes, a longer one mends the candles up to it.
+        """
         body = RefreshWishSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         wish = body.validated_data

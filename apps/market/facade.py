@@ -25,7 +25,7 @@ from apps.market.prices import (
     price_book,
 )
 from apps.market.selectors import InstrumentInfo, SymbolUnknownError
-from engine.messages.commands import DefineInstrument
+from engine.messages.commands import DefineInstrument, SetPriceSource
 from engine.values import SourceClass, TradingMode
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "instruments_by_symbol",
     "latest_prices",
     "price_source_class",
+    "price_source_command",
     "price_source_record",
     "price_stream_start",
     "price_stream_stop",
@@ -173,6 +174,15 @@ def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:
 def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> None:
     """Record the trading mode that the engine has set for one instrument, or for all of them (None)."""
     services.trading_mode_record(symbol=symbol, trading_mode=trading_mode)
+
+
+def price_source_command(
+    *, symbol: str | None, source_class: SourceClass, staff_id: int, reason: str
+) -> SetPriceSource:
+    """Return the command that lets an instrument (None: all of them) take prices of another class."""
+    return services.price_source_command(
+        symbol=symbol, source_class=source_class, staff_id=staff_id, reason=reason
+    )
 
 
 def price_source_record(*, symbol: str, source_class: SourceClass) -> None:

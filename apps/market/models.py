@@ -64,6 +64,7 @@ class Instrument(models.Model):
 
     class Meta:
         ordering = ("rank", "symbol")
+        permissions = (("set_price_source", "Can let instruments take prices of another class"),)
         constraints = (
             models.CheckConstraint(
                 name="market_instrument_decimals_exact",

@@ -128,6 +128,7 @@ CANDLE_DIAGNOSTICS = enveloped(
         {
             "storage": CharField(),
             "writer": DictField(),
+            "check": DictField(allow_null=True),
             "aggregates": DictField(),
             "series": ListField(child=DictField()),
             "gaps": ListField(child=DictField()),

@@ -8,15 +8,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import F
 
+from apps.common.engine_gateway import engine_gateway
+from apps.common.refusals import refusal_error
 from apps.market.choices import Liquidity
 from apps.market.models import Instrument
 from apps.market.selectors import instruments_forget, instruments_read
-from engine.messages.commands import DefineInstrument
+from engine.messages.commands import DefineInstrument, SetPriceSource
 from engine.messages.definitions import InstrumentSpec
+from engine.messages.replies import Rejected
 from engine.values import (
     DECIMALS_MAX,
     MICROS_PER_USD,
@@ -114,6 +118,39 @@ def price_source_record(*, symbol: str, source_class: SourceClass) -> None:
         source_class=source_class.value, spec_version=F("spec_version") + 1
     )
     instruments_forget()
+
+
+def price_source_command(
+    *, symbol: str | None, source_class: SourceClass, staff_id: int, reason: str
+) -> SetPriceSource:
+    """Return the command that lets an instrument (None: all of them) take prices of another class.
+
+    Positions stay as they are, and from the next quote on they are valued by the new prices: for people, never for a fail-over.
+    """
+    return SetPriceSource(
+        request_id=uuid4().hex,
+        actor=Actor.OPERATOR,
+        staff_id=staff_id,
+        reason=reason,
+        source="operator",
+        source_class=source_class,
+        symbol=symbol,
+    )
+
+
+def price_source_change(
+    *, symbol: str, source_class: SourceClass, staff_id: int, reason: str
+) -> None:
+    """Send the command and wait for the engine's answer; the projector records it, and the feed follows within seconds.
+
+    Errors: ServiceError, among them the engine's refusal.
+    """
+    command = price_source_command(
+        symbol=symbol, source_class=source_class, staff_id=staff_id, reason=reason
+    )
+    output = engine_gateway().send_sync(command)
+    if isinstance(output.reply, Rejected):
+        raise refusal_error(output.reply, request_id=command.request_id)
 
 
 def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:

@@ -15,15 +15,16 @@ import msgspec
 from apps.market.candles.candle import Candle, Sources
 from apps.market.candles.intervals import MINUTE_MS
 from apps.market.feed.base import DecimalsError, quote_around, ticks_from_text
-from apps.market.feed.binance_wire import REST_URL, UNREADABLE
+from apps.market.feed.binance_wire import SPOT, UNREADABLE, USDM, Venue
 from apps.market.feed.rest import HTTP_OK, Answer, ask
 from apps.market.feed.tapes import tape_rows
 from apps.market.selectors import InstrumentInfo
 
 PAGE: Final = 1_000
 _TIMEOUT_SECONDS: Final = 10.0
-# The venue counts 6,000 a minute and bans who goes on after that; others may use the same address.
-_WEIGHT_MAX: Final = 4_000
+# The venue counts weights (6,000 a minute on its spot market, 2,400 on its futures) and bans who goes on after that; others may
+# use the same address.
+_WEIGHT_MAX: Final = {SPOT.name: 4_000, USDM.name: 1_600}
 _WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
 _TOO_MANY: Final = 429
 _BANNED: Final = 418
@@ -66,22 +67,28 @@ _decoder: Final = msgspec.json.Decoder(list[_Kline])
 
 @dataclass(slots=True)
 class BinanceHistory:
-    """The venue's one-minute candles."""
+    """The venue's one-minute candles: of its spot market or of its USD-M futures."""
 
-    rest_url: str = REST_URL
+    venue: Venue = SPOT
+    # Other than the venue's own, for tests.
+    rest_url: str = ""
     sleep: Callable[[float], None] = time.sleep
-    name: str = "binance"
+
+    @property
+    def name(self) -> str:
+        """Return what is kept with each candle as its origin."""
+        return self.venue.name
 
     def pages(self, info: InstrumentInfo, since_ms: int, until_ms: int) -> Iterator[list[Candle]]:
         """Yield pages of at most a thousand minutes. Errors: HistoryError."""
         shift = 0
         symbol = info.symbol
-        if info.base.startswith(_THOUSAND):
+        if self.venue is SPOT and info.base.startswith(_THOUSAND):
             # Spot lists a thousand of the cheapest coins under the coin's own name.
             symbol, shift = info.symbol.removeprefix(_THOUSAND), 3
         while since_ms < until_ms:
             path = (
-                f"/api/v3/klines?symbol={symbol}&interval=1m&startTime={since_ms}"
+                f"{self.venue.klines_path}?symbol={symbol}&interval=1m&startTime={since_ms}"
                 f"&endTime={until_ms - 1}&limit={PAGE}"
             )
             klines = self._klines(path)
@@ -90,13 +97,17 @@ class BinanceHistory:
             yield [candle for one in klines if (candle := _candle_of(one, info, shift))]
             since_ms = klines[-1].open_ms + MINUTE_MS
 
+    @property
+    def _address(self) -> str:
+        return self.rest_url or self.venue.rest_url
+
     def _klines(self, path: str) -> list[_Kline]:
         for attempt in range(1, _TRIES + 1):
             try:
-                answer = ask(self.rest_url, path, timeout=_TIMEOUT_SECONDS)
+                answer = ask(self._address, path, timeout=_TIMEOUT_SECONDS)
             except (OSError, http.client.HTTPException) as error:
                 if attempt == _TRIES:
-                    message = f"no contact with {self.rest_url}: {type(error).__name__}"
+                    message = f"no contact with {self._address}: {type(error).__name__}"
                     raise HistoryError(message) from error
                 self.sleep(2.0**attempt)
                 continue
@@ -120,10 +131,16 @@ class BinanceHistory:
             message = f"the venue's answer is not candles: {error}"
             raise HistoryError(message) from error
         used = answer.headers.get(_WEIGHT_HEADER, "0")
-        if used.isascii() and used.isdigit() and int(used) >= _WEIGHT_MAX:
+        if used.isascii() and used.isdigit() and int(used) >= _WEIGHT_MAX[self.venue.name]:
             # Until its minute is over; what was read already is kept meanwhile.
             self.sleep(60.0)
         return klines
+
+
+def binance_history(feeds: Sequence[str]) -> BinanceHistory:
+    """Return the history of the market that the live prices come from: the first of Binance's among these feeds, else spot."""
+    venues = [venue for text in feeds for venue in (SPOT, USDM) if text.strip() == venue.name]
+    return BinanceHistory(venues[0] if venues else SPOT)
 
 
 @dataclass(slots=True)

@@ -33,6 +33,15 @@ def higher_differ(
                 yield from _differ(store, one, interval, since_ms, until_ms)
 
 
+def differences(
+    store: CandleStore, since_ms: int, until_ms: int, *, symbol: str | None = None
+) -> list[Difference]:
+    """Return every difference as of one instant, so that a candle in the making does not move between two reads."""
+    with store.connection.transaction():
+        store.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return list(higher_differ(store, since_ms, until_ms, symbol=symbol))
+
+
 def _differ(
     store: CandleStore, symbol: str, interval: Interval, since_ms: int, until_ms: int
 ) -> Iterator[Difference]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django.conf import settings
+from django.core.cache import cache
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -18,6 +19,8 @@ from engine.messages.streams import input_stream
 _KEPT_SECONDS: Final = 30.0
 _GAPS_SHOWN: Final = 20
 _GAP_DAYS: Final = 7
+
+_CHECK_KEY: Final = "candles-check"
 
 _lock = threading.Lock()
 _kept: dict[tuple[str, ...], tuple[float, dict[str, object]]] = {}
@@ -41,6 +44,11 @@ def diagnostics(
         return answer
 
 
+def check_record(checked_ms: int, differences: int) -> None:
+    """Keep what the nightly check has found, for whoever asks."""
+    cache.set(_CHECK_KEY, {"checkedMs": checked_ms, "differences": differences}, None)
+
+
 def diagnostics_forget() -> None:
     """Let the next question look anew."""
     with _lock:
@@ -55,6 +63,8 @@ def _diagnose(
         return {
             "storage": "timescaledb" if store.is_timescale else "postgresql",
             "writer": _writer(store, now_ms),
+            # Of the nightly check; null before the first one.
+            "check": cache.get(_CHECK_KEY),
             "aggregates": {
                 interval.name: _freshness(store, interval)
                 for interval in intervals

@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Final
 
 MINUTE_MS: Final = 60_000
+# How long minutes are kept, on either kind of server; longer candles stay.
+MINUTES_KEPT_DAYS: Final = 730
 DAY_MS: Final = 24 * 3600 * 1000
 _WEEK_MS: Final = 7 * DAY_MS
 # 1970 began on a Thursday; weeks begin on Mondays.

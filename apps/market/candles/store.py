@@ -266,6 +266,17 @@ class CandleStore:
                 [symbol, moment(open_ms), moment(end_ms)],
             )
 
+    def retain(self, before_ms: int) -> int:
+        """Drop the months of minutes that ended before this time, and return how many; longer candles stay.
+
+        With TimescaleDB its own policy does that, and nothing is left to do.
+        """
+        if self.is_timescale:
+            return 0
+        row = self.connection.execute("SELECT candles_retain(%s)", [moment(before_ms)]).fetchone()
+        self._months.clear()
+        return row[0] if row else 0
+
     def gaps(self, symbol: str, since_ms: int, until_ms: int) -> list[tuple[int, int]]:
         """Return the spans without minutes from one time to before another: first missing, first present after it, ms."""
         rows = self.connection.execute(

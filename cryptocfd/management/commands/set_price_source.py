@@ -4,18 +4,16 @@ Positions stay as they are, and from the next quote on they are valued by the ne
 """
 
 from typing import Any
-from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
 from apps.common.errors import ServiceError
-from apps.market.facade import SymbolUnknownError, symbol_resolve
+from apps.market.facade import SymbolUnknownError, price_source_command, symbol_resolve
 from cryptocfd.engine_host import gateway_build
-from engine.messages.commands import SetPriceSource
 from engine.messages.replies import Rejected
-from engine.values import Actor, SourceClass
+from engine.values import SourceClass
 
 
 class Command(BaseCommand):
@@ -37,14 +35,11 @@ class Command(BaseCommand):
             symbol = None if options["symbol"] == "all" else symbol_resolve(options["symbol"])
         except SymbolUnknownError as error:
             raise CommandError(str(error)) from error
-        command = SetPriceSource(
-            request_id=uuid4().hex,
-            actor=Actor.OPERATOR,
+        command = price_source_command(
+            symbol=symbol,
+            source_class=SourceClass(options["source_class"]),
             staff_id=staff.pk,
             reason=options["reason"],
-            source="operator",
-            source_class=SourceClass(options["source_class"]),
-            symbol=symbol,
         )
         gateway = gateway_build()
         gateway.start_in_thread()

@@ -20,6 +20,7 @@ class KlineVenue:
         self.refusals: list[tuple[int, dict[str, str]]] = []
         self.weight = 2
         self.asked: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.exchange_info: object = {}
         self.body: bytes | None = None
 
@@ -51,6 +52,7 @@ def kline_server(venue: KlineVenue) -> Iterator[str]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             venue.asked.append(query)
+            venue.paths.append(parts.path)
             status, headers = venue.refusals.pop(0) if venue.refusals else (200, {})
             is_history = parts.path.endswith("/klines")
             answer = venue.klines(query) if is_history and status == 200 else venue.exchange_info

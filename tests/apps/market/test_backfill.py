@@ -12,6 +12,7 @@ from apps.market.backfill.sources import BinanceHistory, HistoryError, TapeHisto
 from apps.market.candles.candle import Candle, Sources
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES
 from apps.market.feed.base import SourceUnavailableError
+from apps.market.feed.binance_wire import USDM
 from engine.messages.streams import candles_channel
 from tests.apps.market.candle_support import NOON_MS, plain_store
 from tests.apps.market.klines import KlineVenue, kline_server
@@ -108,6 +109,30 @@ def test_stopped_backfill_goes_on_where_it_stopped(store, venue, history, btc):
 
     assert filled.written == 1_500
     assert int(venue.asked[0]["startTime"]) == NOON_MS + 1_000 * MINUTE_MS
+
+
+def test_futures_have_their_own_path_names_and_origin(store, venue, instruments):
+    with kline_server(venue) as url:
+        history = BinanceHistory(USDM, rest_url=url, sleep=lambda _seconds: None)
+        backfill(store, history, [instruments["1000PEPEUSDT"]], NOON_MS, NOON_MS + 5 * MINUTE_MS)
+
+    # The futures market lists a thousand of the coin under our own name.
+    assert {query["symbol"] for query in venue.asked} == {"1000PEPEUSDT"}
+    assert set(venue.paths) == {"/fapi/v1/klines"}
+    rows = store.connection.execute("SELECT DISTINCT symbol, origin FROM candles_1m").fetchall()
+    assert rows == [("1000PEPEUSDT", "binance:usdm")]
+
+
+@pytest.mark.parametrize(
+    ("feeds", "name"),
+    [
+        (["binance", "simulator"], "binance"),
+        (["binance:usdm", "binance"], "binance:usdm"),
+        (["simulator"], "binance"),
+    ],
+)
+def test_history_comes_from_the_market_of_the_live_prices(feeds, name):
+    assert sources.binance_history(feeds).name == name
 
 
 def test_force_takes_everything_anew(store, history, btc):

@@ -1,5 +1,6 @@
 """Diagnostics that tell the truth, refreshes that run as jobs, and TradingView's protocol on the same store."""
 
+import hashlib
 import json
 
 import django_rq
@@ -17,7 +18,7 @@ from apps.market.candles.memory import candle_memory
 from apps.market.candles.reader import candle_reader
 from apps.market.feed.pins import source_classes_pin
 from engine.values import SourceClass
-from tests.apps.market.candle_support import NOON_MS, plain_store
+from tests.apps.market.candle_support import NOON_MS, plain_store, worker_of_this_thread
 from tests.apps.market.klines import KlineVenue, kline_server
 from tests.apps.market.test_api import fed
 
@@ -101,6 +102,41 @@ def test_refresh_is_for_staff(client):
     assert client.post("/api/v1/candles/refresh", {}).status_code == 401
 
 
+def test_refresh_is_for_programs_with_a_service_key(client, settings):
+    settings.SERVICE_KEYS = {"scheduler": hashlib.sha256(b"correct horse").hexdigest()}
+
+    def ask(authorization):
+        return client.post(
+            "/api/v1/candles/refresh", {"symbol": "BTC"}, headers={"authorization": authorization}
+        )
+
+    answer = ask("Service correct horse")
+    assert (answer.status_code, answer.json()["data"]["status"]) == (202, "queued")
+    for wrong in ("Service wrong", "Service", "Service ", "Bearer correct horse", "correct horse"):
+        assert ask(wrong).status_code == 401, wrong
+
+
+@pytest.mark.parametrize(
+    ("interval", "written", "mended"),
+    [("1m", True, False), ("1h", False, True), (None, True, True)],
+)
+def test_refresh_of_an_interval_does_only_that(store, monkeypatch, interval, written, mended):
+    source_classes_pin({"BTCUSDT": SourceClass.LIVE})
+    now_ms = now_us() // 1000 // MINUTE_MS * MINUTE_MS
+    store.add([candle(now_ms - 600 * MINUTE_MS)], is_replacing=False)
+    # What lies above the hour follows it by its trigger, and is mended with it.
+    store.connection.execute("UPDATE candles_1h SET bid_high = bid_high + 99")
+
+    with kline_server(KlineVenue(now_ms - 90 * MINUTE_MS, now_ms)) as url:
+        monkeypatch.setattr(tasks, "binance_history", lambda _feeds: BinanceHistory(rest_url=url))
+        told = tasks.candles_refresh("BTCUSDT", False, interval)
+
+    assert (told["written"] > 0, told["mended"] > 0) == (written, mended)
+    days = store.connection.execute("SELECT max(bid_high) FROM candles_1d").fetchone()
+    minutes = store.connection.execute("SELECT max(bid_high) FROM candles_1m").fetchone()
+    assert (days == minutes) is mended
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -123,13 +159,13 @@ def test_refresh_is_one_job_that_fills_gaps_and_mends_sums(store, staff_client, 
     present = now_ms - 60 * MINUTE_MS
     store.add([candle(present)], is_replacing=False)
     store.connection.execute("UPDATE candles_1d SET bid_high = bid_high + 99")
-    answer = staff_client.post("/api/v1/candles/refresh", {"symbol": "BTC", "interval": "1m"})
-    again = staff_client.post("/api/v1/candles/refresh", {"symbol": "BTC", "interval": "1m"})
+    answer = staff_client.post("/api/v1/candles/refresh", {"symbol": "BTC"})
+    again = staff_client.post("/api/v1/candles/refresh", {"symbol": "BTC"})
 
     venue = KlineVenue(now_ms - 90 * MINUTE_MS, now_ms)
     with kline_server(venue) as url:
-        monkeypatch.setattr(tasks, "BinanceHistory", lambda: BinanceHistory(rest_url=url))
-        django_rq.get_worker(worker_class=_worker()).work(burst=True)
+        monkeypatch.setattr(tasks, "binance_history", lambda _feeds: BinanceHistory(rest_url=url))
+        django_rq.get_worker(worker_class=worker_of_this_thread()).work(burst=True)
 
     job_id = answer.json()["data"]["jobId"]
     done = staff_client.get(f"/api/v1/candles/refresh?jobId={job_id}").json()["data"]
@@ -147,18 +183,6 @@ def test_unknown_job_is_404(staff_client):
     response = staff_client.get("/api/v1/candles/refresh?jobId=candles-x")
 
     assert (response.status_code, response.json()["code"]) == (404, "JOB_UNKNOWN")
-
-
-def _worker():
-    from cryptocfd.worker import ThreadWorker
-
-    class BurstWorker(ThreadWorker):
-        def __init__(self, queues, *_args, **_options):
-            import threading
-
-            super().__init__(queues[0], stopping=threading.Event())
-
-    return BurstWorker
 
 
 # --- UDF --------------------------------------------------------------------------------------------------------------

@@ -15,17 +15,20 @@ from apps.market.backfill.sources import BinanceHistory, History, HistoryError, 
 from apps.market.candles.intervals import MINUTE_MS
 from apps.market.candles.store import CandleStore
 from apps.market.feed.base import SourceUnavailableError
+from apps.market.feed.binance_wire import SPOT, USDM
 from apps.market.selectors import InstrumentInfo, instrument_find, instruments_read
 from engine.values import SourceClass
 
 
 class Command(BaseCommand):
-    help = "Fills gaps of the candles from binance (default) or tape:<path>."
+    help = "Fills gaps of the candles from binance (default), binance:usdm or tape:<path>."
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("symbols", nargs="*", help="default: all instruments with live prices")
-        parser.add_argument("--source", default="binance", help="binance or tape:<path>")
+        parser.add_argument(
+            "--source", default="binance", help="binance, binance:usdm or tape:<path>"
+        )
         parser.add_argument("--since", help="such as 2026-01-01; default: 30 days ago")
         parser.add_argument("--until", help="default: three minutes ago")
         parser.add_argument("--force", action="store_true", help="replace minutes that are there")
@@ -63,10 +66,12 @@ class Command(BaseCommand):
 def _history(text: str) -> History:
     kind, _, path = text.partition(":")
     if text == "binance":
-        return BinanceHistory()
+        return BinanceHistory(SPOT)
+    if text == USDM.name:
+        return BinanceHistory(USDM)
     if kind == "tape" and path:
         return TapeHistory(Path(path).expanduser())
-    raise CommandError(f"--source must be binance or tape:<path>, was {text!r}")
+    raise CommandError(f"--source must be binance, binance:usdm or tape:<path>, was {text!r}")
 
 
 def _instruments(symbols: list[str]) -> list[InstrumentInfo]:

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
 from apps.common.clock import now_us
-from apps.market.candles.check import higher_differ
+from apps.market.candles.check import differences
 from apps.market.candles.intervals import DAY_MS
 from apps.market.candles.store import CandleStore
 
@@ -25,10 +25,7 @@ class Command(BaseCommand):
         until_ms = now_us() // 1000
         store = CandleStore.connect()
         try:
-            # In one snapshot, or the candle in the making would move between two reads.
-            with store.connection.transaction():
-                store.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                found = list(higher_differ(store, until_ms - options["days"] * DAY_MS, until_ms))
+            found = differences(store, until_ms - options["days"] * DAY_MS, until_ms)
         finally:
             store.close()
         for one in found[:_SHOWN]:
