@@ -53,7 +53,8 @@ class Hand:
         self.queue = None
 
     async def open(self):
-        self.loop, self.queue = asyncio.get_running_loop(), asyncio.Queue()
+        if self.queue is None:
+            self.loop, self.queue = asyncio.get_running_loop(), asyncio.Queue()
         return (SYMBOL,)
 
     async def quotes(self, _symbols):
@@ -153,8 +154,8 @@ def platform(transactional_db, log_redis_url, redis_url, stream_prefix, tmp_path
     with live_platform(stream_prefix, log_redis_url, redis_url, tmp_path) as live:
         source_classes_pin({SYMBOL: SourceClass.SIMULATED})
         platform = Platform(live, (log_redis_url, redis_url), stream_prefix)
-        platform.start()
         try:
+            platform.start()
             yield platform
         finally:
             platform.stop()
