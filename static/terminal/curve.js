@@ -5,12 +5,13 @@ import { useEffect, useRef } from "preact/hooks";
 import { balanceGet, candlesGet, closedGet, positionsGet } from "./api.js";
 import { MONEY_DECIMALS, grouped, pnlMicros, toText, toUnits } from "./format.js";
 import { html } from "./html.js";
-import { equityCurve, intervalFor, symbolsOf } from "./performance.js";
+import { equityCurve, intervalFor, pointsOfDays, symbolsOf } from "./performance.js";
 
 // A candle cannot value more closings than this within the page's patience; what is older is drawn as the balance.
 const CLOSINGS_MAX = 2000;
 const PAGE = 100;
 const CANDLES_MAX = 1000;
+const DAILY_FROM_MS = 7 * 86_400_000;
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
 
 async function closingsSince(fromMs) {
@@ -40,7 +41,14 @@ function holdingsOf(instruments, closings, positions) {
 }
 
 /** Return the points {balance, equity} of a period; the last one is the engine's own word. */
-async function pointsOf({ instruments, performance }) {
+async function pointsOf(all) {
+  const { days, balances } = all.performance;
+  // A week and more is drawn by its days, as the statement states them.
+  const isLong = balances.length > 0 && Date.now() - Date.parse(balances[0].time) > DAILY_FROM_MS;
+  return isLong ? pointsOfDays(days, await balanceGet()) : pointsOfHours(all);
+}
+
+async function pointsOfHours({ instruments, performance }) {
   const balance = performance.balances.map((point) => ({ ms: Date.parse(point.time), micros: micros(point.balance) }));
   if (balance.length === 0) return { balance: [], equity: [] };
   const opening = { ms: Date.parse(performance.from), micros: micros(performance.openingBalance) };

@@ -64,9 +64,9 @@ async function show(instruments) {
 }
 
 async function start() {
-  figuresShow(EXAMPLE.figures);
   positionShow(EXAMPLE.instrument, EXAMPLE.position);
-  if (page.dataset.signedIn !== "true") return;
+  // Never an example where the page promises the reader's own numbers: dashes stand there until these are known.
+  if (page.dataset.signedIn !== "true") return figuresShow(EXAMPLE.figures);
   const instruments = new Map((await instrumentsGet()).map((row) => [row.symbol, row]));
   const tick = () => show(instruments).catch(() => {});
   tick();

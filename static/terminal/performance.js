@@ -1,6 +1,8 @@
 // The pictures and the time of the portfolio page: periods in whole days, the months of the calendar, the equity curve.
 // Pure: no DOM, tested by Node. Its figures are those of the account's statement and are not made here.
 
+import { MONEY_DECIMALS, toUnits } from "./format.js";
+
 const DAY_MS = 86_400_000;
 const WIDEST = 10;
 // A statement covers at most ten years.
@@ -48,6 +50,19 @@ export function equityCurve(curve, holdings, instants, closeAt) {
     }
     return { ms, micros };
   });
+}
+
+/**
+ * Return the curves {balance, equity} of a statement's days: what each was worth after its last event, and `own` (the
+ * account now) at the end.
+ */
+export function pointsOfDays(days, own, nowMs = Date.now()) {
+  const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
+  const curve = (name) => [
+    ...days.map((day) => ({ ms: Math.min(Date.parse(day.date) + DAY_MS - 1000, nowMs - 1000), micros: micros(day[name]) })),
+    { ms: nowMs, micros: micros(own[{ closingBalance: "balance" }[name] ?? name]) },
+  ];
+  return { balance: curve("closingBalance"), equity: curve("equity") };
 }
 
 /** Return the candle interval that draws a span with at most some hundreds of points: [name, milliseconds]. */

@@ -122,7 +122,7 @@ function Page() {
       is <b class="number" data-closing>${money(micros(closingBalance))}</b> USD. Every figure is that of the statement of the same time.</p>
     <${Tiles} figures=${figures} />
     <section class="card flat"><h2>Equity and balance</h2>
-      <p class="muted small">Equity is the balance plus open positions, valued at the bid of each candle’s close; its last point is the engine’s own. Dashed: the balance.</p>
+      <p class="muted small">Equity is the balance plus open positions. Within a week they are valued at the bid of each candle’s close, beyond it after each day’s last event, as in the statement; the last point is the engine’s own. Dashed: the balance.</p>
       <${Curve} all=${all} onTrouble=${complain} />
     </section>
     <div class="two">

@@ -3,7 +3,7 @@
 import { tone } from "./account.js";
 import { MONEY_DECIMALS, clock, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
-import { CLOSE_REASONS, LEDGER_KINDS } from "./words.js";
+import { CLOSE_REASONS, ledgerWords } from "./words.js";
 import { Direction } from "./positions.js";
 import { isThisSymbolOnly } from "./prefs.js";
 import { closed, ledger, orders, symbol } from "./store.js";
@@ -103,7 +103,7 @@ export function History({ does }) {
 
 export function Ledger() {
   if (ledger.value === null) return html`<${Empty}>Reading the ledger…<//>`;
-  const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", LEDGER_KINDS[row.kind] ?? row.kind, row.orderId ?? ""]);
+  const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", ledgerWords(row.kind, micros(row.amount)), row.orderId ?? ""]);
   if (rows.length === 0) return html`<${Empty}>No money has moved yet.<//>`;
   return html`<table class="rows">
     <thead><tr><th scope="col">Entry</th><th scope="col">Market</th><th scope="col">Order</th><th scope="col">Amount, USD</th>
@@ -111,7 +111,7 @@ export function Ledger() {
     <tbody>${rows.map((row) => {
       const amount = micros(row.amount);
       return html`<tr key=${row.seq}>
-        <th scope="row">${LEDGER_KINDS[row.kind] ?? row.kind}</th>
+        <th scope="row">${ledgerWords(row.kind, amount)}</th>
         <td data-label="Market">${row.symbol ?? "–"}</td>
         <td class="number muted" data-label="Order">${row.orderId ?? "–"}</td>
         <td class="number strong ${tone(amount)}" data-label="Amount">${signedMoney(amount)}</td>

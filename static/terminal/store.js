@@ -45,6 +45,9 @@ setInterval(() => {
   });
 }, 500);
 
+/** Counts two seconds: for what nobody sees. */
+export const slowBeat = computed(() => Math.floor(heartbeat.value / 4));
+
 /** Take in the server's word on its feed. The source that serves most instruments gives the badge its name. */
 export function feedApply({ feed: name, available, sources, ageMs }) {
   const main = sources.find((source) => source.name === name);

@@ -6,7 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { movedPrice, percent, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { favouriteToggle, favourites, isFavouritesOnly } from "./prefs.js";
-import { dayChange, heartbeat, instruments, quoteOf, symbol } from "./store.js";
+import { dayChange, instruments, quoteOf, slowBeat, symbol } from "./store.js";
 
 const search = signal("");
 const wanted = computed(() => search.value.trim().toUpperCase());
@@ -50,8 +50,8 @@ function Row({ row, onChoose }) {
   const quote = quoteOf(row.symbol);
   const [element, isSeen] = [useRef(null), useSignal(false)];
   useEffect(() => seenFollow(element.current, isSeen), []);
-  // What is scrolled out of sight follows the heartbeat.
-  const live = (cell) => (isSeen.value ? cell.value : (heartbeat.value, cell.peek()));
+  // What is scrolled out of sight follows a slower beat.
+  const live = (cell) => (isSeen.value ? cell.value : (slowBeat.value, cell.peek()));
   const bid = useComputed(() => movedPrice(live(quote.bid), live(quote.move)));
   const gap = useComputed(() => {
     const [low, high] = [toUnits(live(quote.bid), row.priceDecimals), toUnits(live(quote.ask), row.priceDecimals)];

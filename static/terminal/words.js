@@ -13,10 +13,15 @@ export const CLOSE_REASONS = {
 };
 
 /** What a ledger entry is about, by the event that made it. */
-export const LEDGER_KINDS = {
-  CashPosted: "Deposit or withdrawal",
+const LEDGER_KINDS = {
   PositionOpened: "Opened",
   PositionClosed: "Closed",
   SwapCharged: "Swap",
   NegativeBalanceCovered: "Negative balance covered",
 };
+
+/** Say what a ledger entry is about; `micros` is its amount. */
+export function ledgerWords(kind, micros) {
+  if (kind === "CashPosted") return micros < 0n ? "Withdrawal" : "Deposit";
+  return LEDGER_KINDS[kind] ?? kind;
+}

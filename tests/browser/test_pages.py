@@ -130,7 +130,9 @@ def test_the_terminal_and_the_portfolio_are_sound(demo, size: str):
         page.emulate_media(color_scheme=theme)
         examine(page, "portfolio", size, theme)
     page.goto("/help")
-    expect(page.locator("[data-live=used]").first).to_have_text(re.compile(r"[1-9].* USD"))
+    used = exact_get(page, "/balance")["usedMargin"]
+    expect(page.locator("[data-live=used]").first).to_have_text(f"{cents(used)} USD")
+    expect(page.locator("[data-live=stop-out-level]").first).to_have_text("50%")
     examine(page, "help-own", size, theme)
 
 

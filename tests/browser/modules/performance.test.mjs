@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { equityCurve, intervalFor, lastDays, monthStep, symbolsOf, weeksOf } from "../../../static/terminal/performance.js";
+import { equityCurve, intervalFor, lastDays, monthStep, pointsOfDays, symbolsOf, weeksOf } from "../../../static/terminal/performance.js";
 
 test("the last days are whole days in UTC, today among them", () => {
   const now = Date.parse("2026-11-26T23:59:00Z");
@@ -48,4 +48,18 @@ test("a span is drawn with some hundreds of candles at most", () => {
 
 test("what was held most often comes first", () => {
   assert.deepEqual(symbolsOf([{ symbol: "A" }, { symbol: "B" }, { symbol: "B" }]), ["B", "A"]);
+});
+
+test("long times are drawn by the days of the statement and end with the account as it is", () => {
+  const now = Date.parse("2026-11-26T10:00:00Z");
+  const days = [
+    { date: "2026-11-10", closingBalance: "100", equity: "90.5" },
+    { date: "2026-11-26", closingBalance: "120", equity: "125" },
+  ];
+
+  const points = pointsOfDays(days, { balance: "120", equity: "126" }, now);
+
+  assert.deepEqual(points.equity.map(({ micros }) => micros), [90_500_000n, 125_000_000n, 126_000_000n]);
+  assert.deepEqual(points.balance.map(({ micros }) => micros), [100_000_000n, 120_000_000n, 120_000_000n]);
+  assert.deepEqual(points.equity.map(({ ms }) => ms), [Date.parse("2026-11-10T23:59:59Z"), now - 1000, now]);
 });
