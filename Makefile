@@ -186,6 +186,7 @@ openapi: $(VENV)/.dev
 
 documents: $(VENV)/.dev
 	$(BIN)/python manage.py document_security --check
+	$(BIN)/python manage.py translations --check
 
 fix: $(VENV)/.dev ## Formats the tree and repairs what ruff can.
 	$(BIN)/ruff check --fix --quiet . || true
@@ -196,7 +197,10 @@ fix: $(VENV)/.dev ## Formats the tree and repairs what ruff can.
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-strip-extras --python-version 3.11 \
   --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: lock schema
+.PHONY: lock schema messages
+messages: $(VENV)/.dev ## Brings locale/ up to date with the texts of the sources and compiles it.
+	$(BIN)/python manage.py translations
+
 schema: $(VENV)/.dev ## Writes docs/MESSAGES.md, docs/ERRORS.md and docs/SECURITY-REQUIREMENTS.md.
 	$(BIN)/python manage.py document_messages
 	$(BIN)/python manage.py document_errors

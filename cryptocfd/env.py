@@ -83,6 +83,10 @@ class Environment:
     email_from: str
     # Whether the admin opens to staff with a second factor only.
     staff_second_factor: bool
+    # After how long without a request or a socket a browser is signed out.
+    session_idle_minutes: int
+    # Whether browsers need a second factor for withdrawals and for new API keys.
+    money_second_factor: bool
     # Dotted name of a django-sms backend; empty writes files to DATA_DIR/sms.
     sms_backend: str
     # How often sign-in links may be asked for: items of the form <count>/<s|m|h|d>.
@@ -261,6 +265,8 @@ def environment_load() -> Environment:
         ).upper(),
         email_url=env.str("EMAIL_URL", default=""),
         staff_second_factor=_boolean(env, "STAFF_SECOND_FACTOR", default=True),
+        session_idle_minutes=_integer(env, "SESSION_IDLE_MINUTES", 30, 1, 720),
+        money_second_factor=_boolean(env, "MONEY_SECOND_FACTOR", default=True),
         sms_backend=env.str("SMS_BACKEND", default=""),
         email_from=env.str("EMAIL_FROM", default="") or "CryptoCFD <no-reply@localhost>",
         login_limits_per_address=env.list(

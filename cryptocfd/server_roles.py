@@ -51,7 +51,7 @@ def log_acl(passwords: Mapping[str, str]) -> str:
 
 # PostgreSQL: the owner of the tables migrates, and is used for nothing else. Only the projector writes history, and not even
 # it may change or empty what stands there. CREATE ROLE has no IF NOT EXISTS, so each is asked for.
-_TABLES_APPEND: Final = ("trade_journalentry", "trade_ledgerentry")
+_TABLES_APPEND: Final = ("trade_journalentry", "trade_ledgerentry", "common_auditentry")
 DATABASE_ROLES: Final = ("cryptocfd_app", "cryptocfd_projector", "cryptocfd_readonly")
 
 
@@ -81,12 +81,13 @@ DO $$ BEGIN
         GRANT EXECUTE ON FUNCTION candles_retain(timestamptz) TO cryptocfd_app;
     END IF;
 END $$;
-REVOKE UPDATE, DELETE ON {append} FROM cryptocfd_projector;
+REVOKE UPDATE, DELETE ON {append} FROM cryptocfd_app, cryptocfd_projector;
 REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM cryptocfd_app, cryptocfd_projector;
 REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM cryptocfd_readonly;
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
-        AND (tablename LIKE 'trade\\_%' OR tablename LIKE 'market\\_%' OR tablename LIKE 'profile\\_%') LOOP
+        AND (tablename LIKE 'trade\\_%' OR tablename LIKE 'market\\_%' OR tablename LIKE 'profile\\_%')
+        AND tablename NOT LIKE 'profile\\_kyc%' LOOP
         EXECUTE format('GRANT SELECT ON %I TO cryptocfd_readonly', name);
     END LOOP;
 END $$;

@@ -100,6 +100,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.auth.views.idle.IdleMiddleware",
+    "cryptocfd.languages.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -124,9 +126,9 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-# The pages are in English; messages to people are in their language.
+# The account pages and messages are in a person's language, all else in English (cryptocfd/languages.py).
 USE_I18N = True
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # --- storage ----------------------------------------------------------------------------------------------------------
@@ -185,6 +187,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
+# A browser that sends nothing and holds no socket for this long is signed out.
+SESSION_IDLE_SECONDS = ENVIRONMENT.session_idle_minutes * 60
 CSRF_TRUSTED_ORIGINS = sorted({PUBLIC_URL, f"http://localhost:{PORT}", f"http://127.0.0.1:{PORT}"})
 SECURE_SSL_REDIRECT = _is_https
 # Load balancers ask behind the proxy that speaks HTTPS.
@@ -195,6 +199,9 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
+# Nothing that somebody uploads waits in a temporary file; the server takes no larger body.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -230,8 +237,9 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "CryptoCFD"
 # Browsers speak WebAuthn over HTTPS or with this very machine only; so does the server.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _is_https
-# Whether the admin asks staff for a second factor.
+# Whether the admin and the REST routes of staff ask for a second factor, and whether browsers need one for money and keys.
 STAFF_SECOND_FACTOR = ENVIRONMENT.staff_second_factor
+MONEY_SECOND_FACTOR = ENVIRONMENT.money_second_factor
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*"]

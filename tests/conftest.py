@@ -34,6 +34,7 @@ os.environ |= {
     "API_LIMITS_PUBLIC": "",
     # Most tests of the admin are about what it shows; its door has tests of its own.
     "STAFF_SECOND_FACTOR": "false",
+    "MONEY_SECOND_FACTOR": "false",
 }
 
 # Imported only now, since a module may read the settings at its import.

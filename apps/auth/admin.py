@@ -12,13 +12,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from typing_extensions import override
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.auth.models import LoginLink, User
 from apps.auth.services.revocations import sessions_forget
 from apps.auth.services.users import user_sign_out_everywhere
-from apps.common.read_only_admin import ReadOnlyAdmin
+from apps.common.read_only_admin import AuditedAdmin, ReadOnlyAdmin
 
 # Whether an address is proved is decided by a used link and by nobody else.
 admin.site.unregister(EmailAddress)
@@ -28,7 +27,7 @@ _RIGHTS = ("is_staff", "is_superuser", "groups")
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin):
+class GroupAdmin(AuditedAdmin):
     """What kinds of staff may see."""
 
     search_fields = ("name",)
@@ -45,7 +44,7 @@ class GroupAdmin(ModelAdmin):
 
 
 @admin.register(User)
-class UserAdmin(ModelAdmin):
+class UserAdmin(AuditedAdmin):
     """People: who they are, whether their door is open, and what they may see here."""
 
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login")
@@ -61,6 +60,7 @@ class UserAdmin(ModelAdmin):
     def sign_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
             user_sign_out_everywhere(user=user)
+            self.log_change(request, user, "signed out everywhere")
         self.message_user(request, f"{len(queryset)} signed out everywhere.")
 
     @override

@@ -14,10 +14,10 @@ class AuthConfig(AppConfig):
     def ready(self) -> None:
         # Views can be imported only once all apps are there.
         from apps.auth.services.people import person_own_export, person_own_forget
-        from apps.auth.views.step_up import step_up
+        from apps.auth.views.step_up import STEP_UP
         from apps.common.people import PersonPart, person_part_install
         from apps.common.step_up import step_up_install
 
-        step_up_install(step_up)
+        step_up_install(STEP_UP)
         part = PersonPart(export=person_own_export, forget=person_own_forget)
         person_part_install("person", part)

@@ -7,6 +7,7 @@ from allauth.mfa.webauthn import views as webauthn
 from django.urls import URLPattern, URLResolver, include, path
 
 from apps.auth.views.api import LoginView, VerifyUserView, VerifyView
+from apps.auth.views.key_pages import KeysPage, NewKeyPage
 from apps.auth.views.keys import KeysView, KeyView
 from apps.auth.views.mobile import (
     DevicesView,
@@ -89,6 +90,8 @@ page_urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/second-factor/", include(_second_factor)),
     path("settings/profile", ProfilePage.as_view(), name="settings-profile"),
     path("settings/devices", DevicesPage.as_view(), name="settings-devices"),
+    path("settings/keys", KeysPage.as_view(), name="settings-keys"),
+    path("settings/keys/new", fresh_proof_required(NewKeyPage.as_view()), name="settings-key-new"),
     path("settings/email", fresh_proof_required(EmailPage.as_view()), name="settings-email"),
     path("settings/data", DataPage.as_view(), name="settings-data"),
     path(

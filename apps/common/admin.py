@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from typing_extensions import override
 
-from apps.common.models import OutboxEffect
+from apps.common.models import AuditEntry, OutboxEffect
 from apps.common.outbox import outbox_try_again
-from apps.common.read_only_admin import ReadOnlyAdmin
+from apps.common.read_only_admin import ReadOnlyAdmin, time_column
 
 
 class FateFilter(admin.SimpleListFilter):
@@ -69,3 +69,13 @@ class OutboxEffectAdmin(ReadOnlyAdmin):
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Who did what, newest first; `manage.py verify_audit` proves that nothing was changed."""
+
+    list_display = ("n", time_column("at_us", title="time"), "event", "actor_id", "ip", "facts")
+    list_filter = ("event",)
+    search_fields = ("=actor_id", "=ip")
+    ordering = ("-n",)

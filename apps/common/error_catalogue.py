@@ -75,6 +75,17 @@ _EDGE: Final = (
         "SECOND_FACTOR_REQUIRED", 403, "This person has a second factor, and its code was not sent."
     ),
     _edge("SECOND_FACTOR_INVALID", 403, "The code of the second factor is wrong, old or used."),
+    _edge(
+        "SECOND_FACTOR_NEEDED",
+        403,
+        "A browser needs a second factor for this, and this person has set none up.",
+    ),
+    _edge("DOCUMENT_INVALID", 400, "The file is no JPEG, PNG or PDF."),
+    _edge("DOCUMENT_TOO_LARGE", 413, "The file has more bytes than a document may have."),
+    _edge("DOCUMENTS_TOO_MANY", 409, "This person has handed in as many documents as one may."),
+    _edge("PHONE_INVALID", 400, "This is no phone number with its country code."),
+    _edge("PHONE_CODE_INVALID", 400, "This is not the code of the newest text message."),
+    _edge("PHONE_CODE_ENDED", 400, "The code is too old, or too many were tried."),
     _edge("EMAIL_CHANGE_INVALID", 400, "The link that proves a new address does not count here."),
     _edge("EMAIL_TAKEN", 409, "Another account has this address."),
     _edge(

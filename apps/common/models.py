@@ -1,6 +1,7 @@
-"""The outbox: effects outside the database that a transaction has decided on, such as a mail or an SMS.
+"""Tables that belong to no app: the outbox of effects outside the database, and the audit log.
 
-Written by outbox.py in the transaction of what caused them, sent by the worker, and never before that transaction is durable.
+Both are written in the transaction of their cause: effects by outbox.py, sent by the worker and never before that transaction is
+durable; deeds by audit.py.
 """
 
 from django.db import models
@@ -47,3 +48,30 @@ class OutboxEffect(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.pk}: {self.key}"
+
+
+class AuditEntry(models.Model):
+    """One deed in the audit log; only added to (a trigger says so), and chained to the one before (audit.py)."""
+
+    # Without gaps from 1.
+    n = models.BigIntegerField(primary_key=True)
+    # Microseconds since 1970, UTC.
+    at_us = models.BigIntegerField()
+    # What was done, such as "sign_in".
+    event = models.CharField(max_length=40)
+    # Who did it: the number of a user, also of one who is forgotten; empty for who is nobody yet.
+    actor_id = models.BigIntegerField(null=True)
+    ip = models.GenericIPAddressField(null=True)
+    # Names and figures as plain text; no secrets.
+    facts = models.JSONField(default=dict)
+    # SHA-256 over the digest before and all of the above.
+    digest = models.BinaryField(max_length=32)
+
+    class Meta:
+        ordering = ("-n",)
+        verbose_name_plural = "audit entries"
+        indexes = (models.Index(name="common_audit_actor", fields=("actor_id", "n")),)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.n}: {self.event}"

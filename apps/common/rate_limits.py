@@ -155,6 +155,20 @@ def once_for(*, key: str, milliseconds: int) -> bool:
     return bool(noted)
 
 
+def bound_to(*, key: str, value: str, milliseconds: int) -> bool:
+    """Bind `key` to the first value that is named within the time; return whether this one is it.
+
+    Errors: ServiceError UNAVAILABLE if nothing can be noted.
+    """
+    try:
+        known = _script().registered_client.set(
+            f"{settings.STREAM_PREFIX}bound:{key}", value, nx=True, get=True, px=milliseconds
+        )
+    except redis.RedisError as error:
+        raise _unavailable() from error
+    return known is None or known == value.encode()
+
+
 def _unavailable() -> ServiceError:
     return ServiceError(
         "UNAVAILABLE",

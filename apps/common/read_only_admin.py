@@ -15,6 +15,7 @@ from typing_extensions import override
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
+from apps.common.audit import audit_note
 from apps.common.money import MICRO_DECIMALS
 from engine.values import text_from_scaled
 
@@ -22,7 +23,31 @@ from engine.values import text_from_scaled
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class AuditedAdmin(ModelAdmin):
+    """Writes what staff does into the audit log, beside Django's own history."""
+
+    @override
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._audit(request, obj, "admin_change", message)
+        return super().log_change(request, obj, message)
+
+    @override
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._audit(request, obj, "admin_addition", message)
+        return super().log_addition(request, obj, message)
+
+    def _audit(self, request: HttpRequest, obj: Any, event: str, message: Any) -> None:
+        audit_note(
+            event,
+            actor_id=request.user.pk,
+            ip=request.META.get("REMOTE_ADDR") or None,
+            model=self.opts.label,
+            id=str(obj.pk),
+            what=str(message)[:500],
+        )
+
+
+class ReadOnlyAdmin(AuditedAdmin):
     """Lists and shows rows; adds, changes and deletes none, whoever asks."""
 
     actions: Sequence[str] = ()

@@ -10,20 +10,21 @@ from typing import Any, Final
 
 from django.conf import settings
 from rest_framework.authentication import get_authorization_header
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from typing_extensions import override
+
+from apps.common.step_up import StaffMay
 
 _SCHEME: Final = b"service"
 _KEY_BYTES_MAX: Final = 256
 
 
-class IsStaffOrService(BasePermission):
-    """Lets signed-in staff pass, and programs with a service key."""
+class IsStaffOrService(StaffMay):
+    """Lets staff that have shown a second factor pass, and programs with a service key."""
 
     @override
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user.is_staff) or service_name(request) is not None
+        return super().has_permission(request, view) or service_name(request) is not None
 
 
 def service_name(request: Request) -> str | None:

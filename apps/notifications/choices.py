@@ -7,34 +7,36 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Channel(models.TextChoices):
     """By which way a message travels."""
 
-    MAIL = "mail", "E-mail"
-    SMS = "sms", "SMS"
+    MAIL = "mail", _("E-mail")
+    SMS = "sms", _("SMS")
 
 
 class NoticeEvent(models.TextChoices):
     """What people are told about; the templates have these names."""
 
-    NEW_DEVICE = "new_device", "Sign-in from a new device"
-    KEY_MADE = "key_made", "API key made"
-    PIN_LOCKED = "pin_locked", "PIN locked"
-    TOKEN_REUSED = "token_reused", "Stolen session ended"
-    FACTOR_CHANGED = "factor_changed", "Second factor changed"
-    EMAIL_CHANGED = "email_changed", "E-mail address changed"
-    ORDER_FILLED = "order_filled", "Order filled"
-    STOP_LOSS_HIT = "stop_loss_hit", "Stop loss hit"
-    TAKE_PROFIT_HIT = "take_profit_hit", "Take profit hit"
-    MARGIN_CALL = "margin_call", "Margin call"
-    STOP_OUT = "stop_out", "Stop-out"
-    LIQUIDATED = "liquidated", "Isolated position liquidated"
-    DEPOSIT = "deposit", "Deposit"
-    WITHDRAWAL = "withdrawal", "Withdrawal"
-    KYC = "kyc", "Identity check"
-    STATEMENT_READY = "statement_ready", "Statement ready"
+    NEW_DEVICE = "new_device", _("Sign-in from a new device")
+    KEY_MADE = "key_made", _("API key made")
+    PIN_LOCKED = "pin_locked", _("PIN locked")
+    TOKEN_REUSED = "token_reused", _("Stolen session ended")
+    FACTOR_CHANGED = "factor_changed", _("Second factor changed")
+    EMAIL_CHANGED = "email_changed", _("E-mail address changed")
+    PHONE_CHANGED = "phone_changed", _("Phone number changed")
+    ORDER_FILLED = "order_filled", _("Order filled")
+    STOP_LOSS_HIT = "stop_loss_hit", _("Stop loss hit")
+    TAKE_PROFIT_HIT = "take_profit_hit", _("Take profit hit")
+    MARGIN_CALL = "margin_call", _("Margin call")
+    STOP_OUT = "stop_out", _("Stop-out")
+    LIQUIDATED = "liquidated", _("Isolated position liquidated")
+    DEPOSIT = "deposit", _("Deposit")
+    WITHDRAWAL = "withdrawal", _("Withdrawal")
+    KYC = "kyc", _("Identity check")
+    STATEMENT_READY = "statement_ready", _("Statement ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ EVENT_RULES: Final[dict[NoticeEvent, EventRule]] = {
     NoticeEvent.TOKEN_REUSED: EventRule(_BOTH, forced=_MAIL, is_urgent=True),
     NoticeEvent.FACTOR_CHANGED: EventRule(_BOTH, forced=_MAIL, is_urgent=True),
     NoticeEvent.EMAIL_CHANGED: EventRule(_BOTH, forced=_MAIL, is_urgent=True),
+    NoticeEvent.PHONE_CHANGED: EventRule(_MAIL, forced=_MAIL, is_urgent=True),
     # Somebody who trades all day would get hundreds; the terminal tells each of them anyway.
     NoticeEvent.ORDER_FILLED: EventRule(_NONE),
     NoticeEvent.STOP_LOSS_HIT: EventRule(_MAIL),

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from apps.notifications import selectors
 from apps.notifications.choices import NoticeEvent
+from apps.notifications.services import wishes
 from apps.notifications.services.letters import letter_write, mail_task
 from apps.notifications.services.telling import Wish, tell
 
 __all__ = [
     "NoticeEvent",
     "Wish",
+    "language_chosen",
+    "language_note",
     "language_of",
     "letter_write",
     "mail_task",
@@ -40,6 +43,16 @@ def notify(
 def notify_all(wishes: Sequence[Wish]) -> None:
     """Tell many people, or one person many things, by a few statements."""
     tell(wishes)
+
+
+def language_chosen(user_id: int) -> str | None:
+    """Return the language that a person has chosen, None without a choice."""
+    return selectors.language_chosen(user_id=user_id)
+
+
+def language_note(user_id: int, language: str) -> None:
+    """Write down the language that a person came with, unless one is known."""
+    wishes.language_note(user_id=user_id, language=language)
 
 
 def language_of(user_id: int) -> str:

@@ -29,6 +29,8 @@ class Reach(models.Model):
     # E.164, empty without one; used only once its owner has typed a code that was sent to it.
     phone = models.CharField(max_length=16, blank=True)
     phone_confirmed_at = models.DateTimeField(null=True)
+    # A number whose code is under way; takes the place of the other once the code has come back.
+    phone_asked = models.CharField(max_length=16, blank=True)
     # Keyed digest of the code under way, tries so far, and until when it counts.
     code_digest = models.CharField(max_length=64, blank=True)
     code_tries = models.PositiveSmallIntegerField(default=0)

@@ -20,6 +20,11 @@ def reach_get(*, user_id: int) -> Reach:
     return Reach.objects.filter(pk=user_id).first() or Reach(pk=user_id)
 
 
+def language_chosen(*, user_id: int) -> str | None:
+    """Return the language that a person has chosen or came with, None if nothing is known."""
+    return Reach.objects.filter(pk=user_id).values_list("language", flat=True).first()
+
+
 def reaches_get(*, user_ids: Collection[int]) -> dict[int, Reach]:
     """Return the same for many, by user."""
     found = Reach.objects.in_bulk(list(user_ids))

@@ -1,5 +1,6 @@
-"""The page on which people say what they are told, by which way and when."""
+"""The pages on which people say what they are told, by which way and when, and to which phone."""
 
+from datetime import timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -8,13 +9,24 @@ from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
+from apps.common.errors import ServiceError
+from apps.common.step_up import step_up_page, step_up_require
 from apps.notifications import selectors
 from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
 from apps.notifications.models import Reach
+from apps.notifications.services.phones import (
+    CODE_LIFE,
+    phone_ask,
+    phone_confirm,
+    phone_forget,
+)
 from apps.notifications.services.wishes import ReachWish, preferences_set, reach_set
 
 _ZONES = [(name, name) for name in sorted(available_timezones()) if "/" in name or name == "UTC"]
@@ -91,7 +103,8 @@ class NotificationsPage(LoginRequiredMixin, View):
                 "cells": [
                     {
                         "field": _field(event, channel),
-                        "label": f"{event.label} by {channel.label}",
+                        "label": _("%(event)s by %(channel)s")
+                        % {"event": event.label, "channel": channel.label},
                         "is_on": channel in on[user_id, event],
                         "is_forced": channel in rule.forced,
                     }
@@ -100,5 +113,44 @@ class NotificationsPage(LoginRequiredMixin, View):
             }
             for event, rule in EVENT_RULES.items()
         ]
-        context = {"form": form, "rows": rows, "channels": channels}
+        phone = selectors.reach_get(user_id=user_id).phone
+        context = {"form": form, "rows": rows, "channels": channels, "phone": phone}
         return render(request, "settings/notifications.html", context, status=status)
+
+
+@method_decorator(never_cache, name="dispatch")
+class PhonePage(LoginRequiredMixin, View):
+    """The number for text messages: a code is sent to it and must come back. Changes need a fresh proof."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(request, status=200)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        user_id = request.user.pk or 0
+        step = request.POST.get("step")
+        try:
+            if step == "confirm":
+                # Asked for with a fresh proof, by who holds the phone.
+                code = "".join(request.POST.get("code", "").split())
+                phone_confirm(user_id=user_id, code=code)
+            else:
+                step_up_require(request)
+            if step == "ask":
+                phone_ask(user_id=user_id, phone=request.POST.get("phone", "")[:32])
+            elif step == "forget":
+                phone_forget(user_id=user_id)
+        except ServiceError as error:
+            if error.code == "STEP_UP_REQUIRED":
+                return redirect(step_up_page(request, reverse("settings-phone")))
+            return self._page(request, status=error.http_status, error=error.message)
+        return redirect("settings-phone")
+
+    def _page(self, request: HttpRequest, *, status: int, error: str = "") -> HttpResponse:
+        reach = selectors.reach_get(user_id=request.user.pk or 0)
+        context = {
+            "reach": reach,
+            "error": error,
+            "is_waiting": reach.code_until is not None and reach.code_until > timezone.now(),
+            "minutes": CODE_LIFE // timedelta(minutes=1),
+        }
+        return render(request, "settings/phone.html", context, status=status)

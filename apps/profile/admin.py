@@ -3,13 +3,21 @@
 from collections.abc import Callable
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext_noop
+from typing_extensions import override
 
 from apps.common.errors import ServiceError
 from apps.common.read_only_admin import ReadOnlyAdmin, exact_column
-from apps.profile.models import CashOutbox, CashRequest, KycFile, TradingAccount
+from apps.profile.models import CashOutbox, CashRequest, KycDocument, KycFile, TradingAccount
 from apps.profile.services.kyc import kyc_decide
+from apps.profile.services.kyc_documents import document_open, documents_of
 from apps.profile.services.requests import request_approve, request_return
 
 _AMOUNT = exact_column("amount_micros", title="amount, USD")
@@ -91,6 +99,40 @@ class KycFileAdmin(ReadOnlyAdmin):
     search_fields = ("user__email", "full_name")
     ordering = ("-submitted_at", "-id")
     actions = ("approve", "reject")
+    readonly_fields = ("documents",)
+
+    @admin.display(description="documents")
+    def documents(self, file: KycFile) -> str:
+        """Return links to what the person has handed in; opening one is noted."""
+        return format_html_join(
+            ", ",
+            '<a href="{}">{}</a>',
+            (
+                (reverse("admin:profile_kyc_document", args=[row.pk]), row.name)
+                for row in documents_of(user_id=file.user_id)
+            ),
+        )
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        opening = self.admin_site.admin_view(self.document_open)
+        own = path("document/<int:document_id>", opening, name="profile_kyc_document")
+        return [own, *super().get_urls()]
+
+    def document_open(self, request: HttpRequest, document_id: int) -> HttpResponse:
+        """Hand a document to a member of the staff that may decide on it, as a file that no page can run."""
+        if not self.has_decide_permission(request):
+            raise PermissionDenied("only who decides on KYC files may open their documents")
+        row = get_object_or_404(KycDocument.objects.defer("content_sealed"), pk=document_id)
+        file = get_object_or_404(KycFile, user_id=row.user_id)
+        self.log_change(request, file, f"opened the document {row.pk}")
+        document = document_open(document_id=row.pk)
+        response = HttpResponse(document.content, content_type=document.content_type)
+        response.headers["Content-Disposition"] = (
+            content_disposition_header(as_attachment=True, filename=document.name) or "attachment"
+        )
+        response.headers["Cache-Control"] = "private, no-store"
+        return response
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether this member of the staff may decide on files."""
@@ -107,7 +149,7 @@ class KycFileAdmin(ReadOnlyAdmin):
     def _decide(
         self, request: HttpRequest, queryset: QuerySet[KycFile], *, is_approved: bool
     ) -> None:
-        reason = "" if is_approved else "The document does not confirm what was told."
+        reason = "" if is_approved else gettext_noop("The document does not confirm what was told.")
         for row in queryset.order_by("id"):
             try:
                 done = kyc_decide(

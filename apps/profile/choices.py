@@ -3,6 +3,7 @@
 from typing import Final
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from engine.values import AccountKind as EngineAccountKind
 from engine.values import CashKind as EngineCashKind
@@ -21,37 +22,37 @@ class AccountKind(models.TextChoices):
 class CashKind(models.TextChoices):
     """What a cash command does to the balance."""
 
-    DEPOSIT = EngineCashKind.DEPOSIT.value, "Deposit"
-    WITHDRAWAL = EngineCashKind.WITHDRAWAL.value, "Withdrawal"
-    SETTLE = EngineCashKind.SETTLE.value, "Settlement of a withdrawal"
-    RETURN = EngineCashKind.RETURN.value, "Return of a withdrawal"
-    ADJUSTMENT = EngineCashKind.ADJUSTMENT.value, "Adjustment"
-    BONUS = EngineCashKind.BONUS.value, "Bonus"
+    DEPOSIT = EngineCashKind.DEPOSIT.value, _("Deposit")
+    WITHDRAWAL = EngineCashKind.WITHDRAWAL.value, _("Withdrawal")
+    SETTLE = EngineCashKind.SETTLE.value, _("Settlement of a withdrawal")
+    RETURN = EngineCashKind.RETURN.value, _("Return of a withdrawal")
+    ADJUSTMENT = EngineCashKind.ADJUSTMENT.value, _("Adjustment")
+    BONUS = EngineCashKind.BONUS.value, _("Bonus")
 
 
 class CashState(models.TextChoices):
     """What became of a cash request; docs/ACCOUNTS.md draws how one leads to the next."""
 
     # A deposit that staff has not confirmed; nothing was sent to the engine.
-    REQUESTED = "requested", "Requested"
+    REQUESTED = "requested", _("Requested")
     # On its way to the engine.
-    PENDING = "pending", "Pending"
+    PENDING = "pending", _("Pending")
     # A withdrawal whose money the engine has set aside; it waits for staff.
-    RESERVED = "reserved", "Waits for approval"
+    RESERVED = "reserved", _("Waits for approval")
     # Approved or rejected by staff, on its way to the engine.
-    SETTLING = "settling", "Being paid out"
-    RETURNING = "returning", "Being returned"
-    REFUSED = "refused", "Refused"
-    CANCELLED = "cancelled", "Cancelled"
-    SETTLED = "settled", "Settled"
-    RETURNED = "returned", "Returned"
+    SETTLING = "settling", _("Being paid out")
+    RETURNING = "returning", _("Being returned")
+    REFUSED = "refused", _("Refused")
+    CANCELLED = "cancelled", _("Cancelled")
+    SETTLED = "settled", _("Settled")
+    RETURNED = "returned", _("Returned")
 
 
 class KycState(models.TextChoices):
     """How far the platform knows who a person is."""
 
-    NONE = "none", "Not submitted"
-    SUBMITTED = "submitted", "Submitted"
-    APPROVED = "approved", "Approved"
-    REJECTED = "rejected", "Rejected"
-    EXPIRED = "expired", "Expired"
+    NONE = "none", _("Not submitted")
+    SUBMITTED = "submitted", _("Submitted")
+    APPROVED = "approved", _("Approved")
+    REJECTED = "rejected", _("Rejected")
+    EXPIRED = "expired", _("Expired")

@@ -170,3 +170,31 @@ class KycFile(models.Model):
     @override
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class KycDocument(models.Model):
+    """A picture or scan that a person has handed in; its content is sealed, and shown to staff only."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    # What its owner's file was called.
+    name = models.CharField(max_length=80)
+    # Found out from the content.
+    content_type = models.CharField(max_length=32)
+    # Bytes.
+    size = models.PositiveIntegerField()
+    # Of the content, hexadecimal.
+    sha256 = models.CharField(max_length=64)
+    # The content, encrypted by the key ring of settings.API_KEY_KEYS.
+    content_sealed = models.BinaryField()
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "KYC document"
+        constraints = (
+            models.UniqueConstraint(name="profile_kyc_document_once", fields=("user", "sha256")),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return self.name

@@ -110,6 +110,14 @@ class KycWishSerializer(StrictSerializer):
     documentNumber = serializers.CharField(max_length=40)
 
 
+class KycDocumentSerializer(StrictSerializer):
+    """A document that was handed in."""
+
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes.")
+    uploadedAt = serializers.DateTimeField()
+
+
 class KycStateSerializer(StrictSerializer):
     """What is known about the user, and what may move with it within 24 hours."""
 
@@ -119,6 +127,7 @@ class KycStateSerializer(StrictSerializer):
     expiresAt = serializers.DateTimeField(allow_null=True)
     depositPerDay = serializers.DecimalField(max_digits=22, decimal_places=6)
     withdrawalPerDay = serializers.DecimalField(max_digits=22, decimal_places=6)
+    documents = KycDocumentSerializer(many=True)
 
 
 class DepositWishSerializer(StrictSerializer):

@@ -13,6 +13,7 @@ from apps.profile.views.accounts import (
 from apps.profile.views.cash import (
     DepositsView,
     DepositView,
+    KycDocumentsView,
     KycView,
     LiveAccountsView,
     WithdrawalsView,
@@ -25,6 +26,7 @@ urlpatterns = [
     path("accounts", AccountsView.as_view(), name="accounts"),
     path("accounts/live", LiveAccountsView.as_view(), name="accounts-live"),
     path("kyc", KycView.as_view(), name="kyc"),
+    path("kyc/documents", KycDocumentsView.as_view(), name="kyc-documents"),
     path("accounts/<int:account_id>/deposits", DepositsView.as_view(), name="deposits"),
     path("accounts/<int:account_id>/deposits/<int:cash_id>", DepositView.as_view(), name="deposit"),
     path("accounts/<int:account_id>/withdrawals", WithdrawalsView.as_view(), name="withdrawals"),

@@ -39,9 +39,9 @@ class Product:
     # Where mail lands.
     mail_dir: Path
 
-    def link_print(self) -> str:
-        """Print a sign-in link for alice as `make login` does; it works once and ends the ones before it."""
-        return self.manage("login")
+    def link_print(self, *email: str) -> str:
+        """Print a sign-in link for alice, or somebody else, as `make login` does; it works once and ends the ones before it."""
+        return self.manage("login", *email)
 
 
 @dataclass
@@ -99,6 +99,7 @@ def running(home: Path, feeds: str) -> Iterator[Product]:
         # Every journey starts as a guest of its own.
         "GUEST_LIMITS_PER_IP": "1000/h",
         "STAFF_SECOND_FACTOR": "true",
+        "MONEY_SECOND_FACTOR": "true",
         "LOG_FORMAT": "text",
         "PYTHONUNBUFFERED": "1",
     }

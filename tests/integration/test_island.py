@@ -47,7 +47,7 @@ async def test_a_file_comes_whole_and_may_be_kept(client: httpx.AsyncClient) -> 
     assert answer.headers["content-type"].startswith("text/javascript")
 
 
-async def test_a_body_beyond_every_limit_is_refused_before_it_is_read(
+async def test_s25_a_body_beyond_every_limit_is_refused_before_it_is_read(
     client: httpx.AsyncClient,
 ) -> None:
     answer = await client.post("/api/v1/auth/login", content=b"x" * (5 * 1024 * 1024 + 1))
@@ -66,7 +66,7 @@ async def test_an_unknown_address_answers_programs_and_people_in_their_language(
     assert person.text.lstrip().lower().startswith("<!doctype html>")
 
 
-async def test_pages_forbid_foreign_scripts_and_frames(client: httpx.AsyncClient) -> None:
+async def test_s36_pages_forbid_foreign_scripts_and_frames(client: httpx.AsyncClient) -> None:
     answer = await client.get("/")
 
     policy = answer.headers["content-security-policy"]
@@ -82,7 +82,7 @@ async def test_an_address_that_is_not_text_is_a_plain_refusal(client: httpx.Asyn
     assert answer.status_code in {400, 404}
 
 
-async def test_a_foreign_host_name_is_refused(client: httpx.AsyncClient) -> None:
+async def test_s05_a_foreign_host_name_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.get("/", headers={"Host": "evil.example"})
 
     assert answer.status_code == 400

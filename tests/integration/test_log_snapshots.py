@@ -83,7 +83,7 @@ def path_of(config: EngineConfig) -> Path:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_snapshot_reads_back_and_shows_nothing_of_its_body(config) -> None:
+def test_s44_a_snapshot_reads_back_and_shows_nothing_of_its_body(config) -> None:
     store = saved(config, 5)
 
     found = only(store)
@@ -92,7 +92,7 @@ def test_a_snapshot_reads_back_and_shows_nothing_of_its_body(config) -> None:
     assert BODY[:32] not in path_of(config).read_bytes()
 
 
-def test_files_and_folder_are_private(config) -> None:
+def test_s44_files_and_folder_are_private(config) -> None:
     saved(config, 5)
 
     assert path_of(config).stat().st_mode & 0o777 == 0o600
@@ -100,7 +100,7 @@ def test_files_and_folder_are_private(config) -> None:
     assert len(list(config.snapshot_dir.iterdir())) == 1
 
 
-def test_every_damaged_byte_is_noticed(config) -> None:
+def test_s44_every_damaged_byte_is_noticed(config) -> None:
     store = saved(config, 5)
     path = path_of(config)
     content = path.read_bytes()
@@ -119,7 +119,7 @@ def test_every_torn_length_is_noticed(config) -> None:
         assert isinstance(only(store), RefusedSnapshot), f"torn at {length}"
 
 
-def test_an_edited_header_is_noticed(config) -> None:
+def test_s44_an_edited_header_is_noticed(config) -> None:
     store = saved(config, 5)
     path = path_of(config)
     path.write_bytes(path.read_bytes().replace(b'"number":1', b'"number":9'))
@@ -127,7 +127,7 @@ def test_an_edited_header_is_noticed(config) -> None:
     assert "edited" in only(store).reason
 
 
-def test_a_rotated_key_still_opens_and_an_unknown_one_is_named(config) -> None:
+def test_s44_a_rotated_key_still_opens_and_an_unknown_one_is_named(config) -> None:
     saved(config, 5)
     fresh = SnapshotKey(key_id="k2", secret=os.urandom(32))
     rotated = changed(config, snapshot_keys=(fresh, *config.snapshot_keys))

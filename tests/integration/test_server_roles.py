@@ -58,7 +58,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "command"), REFUSED, ids=lambda value: str(value)[:40])
-def test_a_user_of_the_log_cannot_do_what_is_not_its_work(users, name, command):
+def test_s40_a_user_of_the_log_cannot_do_what_is_not_its_work(users, name, command):
     client = Redis.from_url(users(name))
     assert client.ping()
 
@@ -79,7 +79,7 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize(("name", "command"), ALLOWED, ids=lambda value: str(value)[:40])
-def test_a_user_of_the_log_can_do_its_work(users, name, command):
+def test_s40_a_user_of_the_log_can_do_its_work(users, name, command):
     Redis.from_url(users(name)).execute_command(*command)
 
 
@@ -118,7 +118,10 @@ DATABASE_REFUSED = [
     ("cryptocfd_projector", "DELETE FROM trade_ledgerentry"),
     ("cryptocfd_projector", "TRUNCATE trade_journalentry"),
     ("cryptocfd_projector", "ALTER TABLE trade_journalentry DISABLE TRIGGER ALL"),
+    ("cryptocfd_app", "UPDATE common_auditentry SET event = 'x'"),
+    ("cryptocfd_app", "DELETE FROM common_auditentry"),
     ("cryptocfd_readonly", "DELETE FROM trade_account"),
+    ("cryptocfd_readonly", "SELECT * FROM profile_kycfile"),
     ("cryptocfd_readonly", "SELECT * FROM accounts_user"),
 ]
 DATABASE_ALLOWED = [
@@ -141,7 +144,7 @@ def roles(db):
 
 
 @pytest.mark.parametrize(("role", "statement"), DATABASE_REFUSED)
-def test_a_role_of_the_database_cannot_do_what_is_not_its_work(roles, role, statement):
+def test_s42_a_role_of_the_database_cannot_do_what_is_not_its_work(roles, role, statement):
     assert role in DATABASE_ROLES
     roles.execute(f"SET LOCAL ROLE {role}")
 
@@ -153,7 +156,7 @@ def test_a_role_of_the_database_cannot_do_what_is_not_its_work(roles, role, stat
 
 
 @pytest.mark.parametrize(("role", "statement"), DATABASE_ALLOWED)
-def test_a_role_of_the_database_can_do_its_work(roles, role, statement):
+def test_s42_a_role_of_the_database_can_do_its_work(roles, role, statement):
     roles.execute(f"SET LOCAL ROLE {role}")
 
     roles.execute(statement)

@@ -6,14 +6,15 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import record_authentication
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
-from django.utils.translation import gettext_noop
+from django.utils.translation import get_language_from_request, gettext_noop
 from typing_extensions import override
 
 from apps.auth.models import User
 from apps.auth.services.clients import client_note
 from apps.auth.services.step_up import proof_note
+from apps.common.audit import audit_note
 from apps.common.clock import now_us
-from apps.notifications.facade import NoticeEvent, notify
+from apps.notifications.facade import NoticeEvent, language_note, notify
 
 # allauth's names for what happened to a second factor, in the words of our message.
 _FACTOR_NEWS = {
@@ -41,6 +42,9 @@ class AccountAdapter(DefaultAccountAdapter):
         proof_note(request)
         if isinstance(user, User):
             client_note(request=request, user=user)
+            audit_note("sign_in", actor_id=user.pk, ip=request.META.get("REMOTE_ADDR") or None)
+            if not user.is_guest:
+                language_note(user.pk, get_language_from_request(request))
 
     @override
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
@@ -58,6 +62,7 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> None:
         facts = {"what": _FACTOR_NEWS[template_prefix], "ip": self.get_client_ip(self.request)}
         notify(user.pk, NoticeEvent.FACTOR_CHANGED, facts, f"factor:{user.pk}:{now_us()}")
+        audit_note("factor_changed", actor_id=user.pk, ip=facts["ip"], what=facts["what"])
         if template_prefix in _ADDED:
             # Setting it up has shown it, so the same session is not asked for it at once.
             record_authentication(self.request, user, "mfa", reauthenticated=True)

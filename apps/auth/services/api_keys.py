@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop
 
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.models import ApiKey, User
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 from apps.common.sealing import cipher
 from apps.notifications.facade import NoticeEvent, notify
@@ -98,6 +99,7 @@ def key_make(*, user_id: int, wish: KeyWish) -> NewKey:
         "scopes": _SCOPES[key.may_read, key.may_trade],
     }
     notify(user_id, NoticeEvent.KEY_MADE, facts, f"key-made:{key.pk}")
+    audit_note("key_made", actor_id=user_id, key=key.public_id, **facts)
     return NewKey(key=key, secret=secret)
 
 
@@ -116,6 +118,7 @@ def key_revoke(*, user_id: int, public_id: str) -> None:
     )
     if not revoked:
         raise ServiceError("KEY_UNKNOWN", "there is no such key of yours", http_status=404)
+    audit_note("key_revoked", actor_id=user_id, key=public_id)
 
 
 def _invalid(field: str, sentence: str) -> ServiceError:

@@ -10,6 +10,7 @@ from apps.auth import selectors
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import Device, User
 from apps.auth.services.revocations import sessions_forget
+from apps.common.audit import audit_begin, audit_note
 from apps.common.errors import ServiceError
 
 _NAME_CHARACTERS_MAX = 120
@@ -65,9 +66,12 @@ def device_revoke(*, user_id: int, device_id: int) -> None:
 @transaction.atomic
 def device_end(*, device: Device, reason: DeviceEnd) -> bool:
     """Sign a device out: its session, its access tokens and its refresh tokens; return whether it was signed in."""
+    audit_begin()
     ended = Device.objects.filter(pk=device.pk, ended_at=None).update(
         ended_at=timezone.now(), end_reason=reason, pin_hash=""
     )
     selectors.session_store().delete(device.session_key)
     sessions_forget(user_id=device.user_id)
+    if ended:
+        audit_note("device_ended", actor_id=device.user_id, device=str(device.pk), why=reason.value)
     return bool(ended)

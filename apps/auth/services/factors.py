@@ -1,5 +1,6 @@
 """The second factor beside allauth's own flows: whether one is due, whether it was shown, and its code without a page."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from allauth.account.authentication import get_authentication_records
@@ -12,6 +13,7 @@ from django.http import HttpRequest
 from typing_extensions import override
 
 from apps.auth.models import User
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 from apps.common.sealing import cipher
 
@@ -35,6 +37,12 @@ class FactorAdapter(DefaultMFAAdapter):
 def factor_is_set_up(user: Any) -> bool:
     """Return whether a person has a second factor, which every sign-in then asks for."""
     return bool(is_mfa_enabled(user, list(FACTORS)))
+
+
+def factor_set_up_at(*, user_id: int) -> datetime | None:
+    """Return when the oldest second factor of a person was set up, None without one."""
+    rows = Authenticator.objects.filter(user_id=user_id, type__in=list(FACTORS))
+    return rows.order_by("created_at").values_list("created_at", flat=True).first()
 
 
 def factor_moments(request: HttpRequest) -> list[float]:
@@ -65,6 +73,7 @@ def factor_code_require(*, user: User, code: str) -> None:
         ) from error
     codes = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.WEBAUTHN)
     if not any(row.wrap().validate_code(code) for row in codes.order_by("id")):
+        audit_note("sign_in_failed", actor_id=user.pk, why="second factor")
         raise ServiceError(
             "SECOND_FACTOR_INVALID",
             "`factor` is not the current code of the authenticator app and no unused recovery code",

@@ -15,6 +15,7 @@ from django.utils import timezone
 from typing_extensions import override
 
 from apps.auth import selectors
+from apps.auth.services.idle import is_awake
 from apps.auth.services.tokens import AccessClaims, access_token_decode
 
 SESSION_BELIEVED_SECONDS = 2
@@ -106,6 +107,8 @@ def _session_load(session_key: str) -> AuthenticatedUser | None:
     forgotten = session_cache.forgotten
     session = selectors.session_store(session_key=session_key)
     user = selectors.session_user(session=session)
+    if user is not None and not is_awake(session):
+        user = None
     identity = None
     if user is not None:
         identity = AuthenticatedUser(

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from apps.auth import selectors
 from apps.auth.choices import LinkOrigin
@@ -32,6 +33,7 @@ from apps.auth.services.link_secrets import (
     token_new,
 )
 from apps.auth.services.users import user_ensure_verified
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 
 CODE_TRIES_MAX = 3
@@ -166,7 +168,7 @@ def login_link_use(*, token: str, presence: Presence, factor: str = "") -> UsedL
         if not presence.code:
             raise LinkError(
                 "LINK_NEEDS_CODE",
-                "this link was asked for by another browser: add the six-digit code of its mail",
+                _("this link was asked for by another browser: add the six-digit code of its mail"),
                 http_status=403,
             )
         _require_code(link, presence.code)
@@ -200,7 +202,7 @@ def _live_link(*, token: str) -> LoginLink:
     link = selectors.login_link_by_token(token_sha256=sha256_hex(token))
     if link is None:
         raise LinkError(
-            "LINK_INVALID", "no sign-in link has this token: ask for a new one", http_status=400
+            "LINK_INVALID", _("no sign-in link has this token: ask for a new one"), http_status=400
         )
     _require_alive(link)
     return link
@@ -209,19 +211,19 @@ def _live_link(*, token: str) -> LoginLink:
 def _require_alive(link: LoginLink) -> None:
     if link.used_at is not None:
         raise LinkError(
-            "LINK_USED", "this sign-in link has been used: ask for a new one", http_status=410
+            "LINK_USED", _("this sign-in link has been used: ask for a new one"), http_status=410
         )
     if link.superseded_at is not None:
         raise LinkError(
             "LINK_SUPERSEDED",
-            "a newer sign-in link was asked for: use that one, or ask for another",
+            _("a newer sign-in link was asked for: use that one, or ask for another"),
             http_status=410,
         )
     if link.expires_at <= timezone.now():
         raise LinkError(
             "LINK_EXPIRED",
-            f"sign-in links end after {settings.LOGIN_LINK_SECONDS // 60} minutes: "
-            "ask for a new one",
+            _("sign-in links end after %(minutes)s minutes: ask for a new one")
+            % {"minutes": settings.LOGIN_LINK_SECONDS // 60},
             http_status=410,
         )
 
@@ -230,7 +232,7 @@ def _require_place(link: LoginLink, presence: Presence) -> None:
     if link.origin == LinkOrigin.CONSOLE and not presence.is_local:
         raise LinkError(
             "LINK_LOCAL_ONLY",
-            "this link works only on the machine that printed it: ask for a mail instead",
+            _("this link works only on the machine that printed it: ask for a mail instead"),
             http_status=403,
         )
 
@@ -246,7 +248,7 @@ def _is_known(link: LoginLink, presence: Presence) -> bool:
 
 def _code_invalid() -> LinkError:
     return LinkError(
-        "CODE_INVALID", "this is not the six-digit code of the newest mail", http_status=400
+        "CODE_INVALID", _("this is not the six-digit code of the newest mail"), http_status=400
     )
 
 
@@ -255,10 +257,11 @@ def _require_code(link: LoginLink, code: str) -> None:
     if not counted:
         raise LinkError(
             "CODE_TRIES_EXCEEDED",
-            f"{CODE_TRIES_MAX} wrong codes were tried: ask for a new link",
+            _("%(count)s wrong codes were tried: ask for a new link") % {"count": CODE_TRIES_MAX},
             http_status=403,
         )
     if not code_matches(code=code, token_sha256=link.token_sha256, digest=link.code_digest):
+        audit_note("sign_in_failed", actor_id=link.user_id, link=str(link.pk), why="code")
         raise _code_invalid()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import redis
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from apps.auth.choices import LinkOrigin
 from apps.auth.services.link_secrets import sha256_hex
@@ -61,7 +62,10 @@ def login_request(*, wish: LoginWish) -> None:
             wait_s = -(-wait_us // 1_000_000)
             raise LoginLimitError(
                 "RATE_LIMITED",
-                f"too many sign-in links were asked for from your network: wait {wait_s} seconds",
+                _(
+                    "too many sign-in links were asked for from your network: wait %(seconds)s seconds"
+                )
+                % {"seconds": wait_s},
                 http_status=429,
                 data={"retryAfterSeconds": wait_s},
                 retry_after_s=wait_s,
@@ -75,7 +79,7 @@ def login_request(*, wish: LoginWish) -> None:
     except redis.RedisError as error:
         raise LoginUnavailableError(
             "UNAVAILABLE",
-            "sign-in is not available at the moment: try again in a minute",
+            _("sign-in is not available at the moment: try again in a minute"),
             http_status=503,
         ) from error
     name = f"sign-in-{secrets.token_hex(12)}"

@@ -16,6 +16,7 @@ from apps.auth.choices import DeviceEnd
 from apps.auth.models import ApiKey, Device, EmailChange, KnownClient, LoginLink, User
 from apps.auth.services.devices import device_end
 from apps.auth.services.users import address_verified, user_sign_out_everywhere
+from apps.common.audit import audit_begin, audit_note
 from apps.common.errors import ServiceError
 from apps.common.models import OutboxEffect
 from apps.common.outbox import outbox_add
@@ -86,6 +87,7 @@ def email_change_confirm(*, user: User, token: str, ip: str | None) -> None:
         raise _link_invalid() from error
     if (wish["user"], wish["old"]) != (user.pk, user.email):
         raise _link_invalid()
+    audit_begin()
     old, new = user.email, wish["new"]
     try:
         with transaction.atomic():
@@ -100,6 +102,8 @@ def email_change_confirm(*, user: User, token: str, ip: str | None) -> None:
     address_verified(user=user)
     change = EmailChange.objects.create(user=user, old_email=old, new_email=new, ip=ip)
     sessions_end_all(user=user)
+    # By its number: the addresses are in that row, which can be forgotten.
+    audit_note("email_changed", actor_id=user.pk, ip=ip, change=str(change.pk))
     facts = {"old": old, "new": new}
     notify(
         user.pk, NoticeEvent.EMAIL_CHANGED, facts, f"email-changed:{change.pk}", also_mail_to=old
@@ -114,8 +118,10 @@ def _link_invalid() -> ServiceError:
     )
 
 
+@transaction.atomic
 def sessions_end_all(*, user: User) -> None:
-    """End every browser and every device of a person."""
+    """End every browser and every device of a person, in the caller's transaction or one of its own."""
+    audit_begin()
     for device in Device.objects.filter(user=user, ended_at=None):
         device_end(device=device, reason=DeviceEnd.OWNER)
     user_sign_out_everywhere(user=user)
@@ -128,11 +134,13 @@ def person_delete(*, user: User) -> None:
 
     Errors: ServiceError ACCOUNT_IN_USE (409) with the reasons.
     """
+    audit_begin()
     obstacles = person_obstacles(user.pk)
     if obstacles:
         raise ServiceError("ACCOUNT_IN_USE", "; ".join(obstacles), http_status=409)
     sessions_end_all(user=user)
     person_forget(user.pk)
+    audit_note("person_deleted", actor_id=user.pk)
     user.is_active = user.is_staff = user.is_superuser = False
     user.email, user.name = f"deleted-{user.pk}@{_DELETED_DOMAIN}", ""
     user.save(update_fields=["is_active", "is_staff", "is_superuser", "email", "name"])

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import Device
 from apps.auth.services.devices import device_end
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 from apps.notifications.facade import NoticeEvent, notify
 
@@ -51,6 +52,7 @@ def pin_set(*, device: Device, pin: str, current_pin: str) -> None:
         raise ServiceError(
             "PIN_CHANGED", "the PIN was changed at the same moment: try again", http_status=409
         )
+    audit_note("pin_set", actor_id=device.user_id, device=str(device.pk))
 
 
 def pin_check(*, device: Device, pin: str) -> None:
@@ -86,6 +88,12 @@ def pin_check(*, device: Device, pin: str) -> None:
 
 def _wrong(device: Device) -> None:
     with transaction.atomic():
+        audit_note(
+            "pin_wrong",
+            actor_id=device.user_id,
+            device=str(device.pk),
+            tries=str(device.pin_attempts),
+        )
         if device.pin_attempts == TRIES:
             _tell(device, gettext_noop("for 15 minutes"), f"{device.pin_locked_until}")
         # Of tries that came in at once, the first to end the device tells it.

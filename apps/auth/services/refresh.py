@@ -25,6 +25,7 @@ from apps.auth.models import Device, RefreshToken, User
 from apps.auth.services.devices import device_end
 from apps.auth.services.link_secrets import sha256_hex, token_new
 from apps.auth.services.users import UserInfo, user_info
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 from apps.notifications.facade import NoticeEvent, notify
 
@@ -94,6 +95,7 @@ def _pair_again(refresh_token: str, digest: str, ip: str | None) -> TokenPair:
 @transaction.atomic
 def _theft(device: Device, ip: str | None) -> None:
     if device_end(device=device, reason=DeviceEnd.REUSE):
+        audit_note("token_reused", actor_id=device.user_id, ip=ip, device=str(device.pk))
         facts = {"device": device.name or "?", "ip": ip or "?"}
         notify(device.user_id, NoticeEvent.TOKEN_REUSED, facts, f"refresh-reused:{device.pk}")
 

@@ -15,8 +15,10 @@ from django.utils import timezone
 from apps.auth import selectors
 from apps.auth.models import User
 from apps.auth.services.devices import device_add, device_end_of_life
+from apps.auth.services.idle import idle_begin
 from apps.auth.services.refresh import TokenPair, pair_first
 from apps.auth.services.revocations import sessions_forget
+from apps.common.audit import audit_note
 
 
 def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> HttpResponse:
@@ -28,6 +30,7 @@ def browser_sign_in(*, request: HttpRequest, user: User, redirect_path: str) -> 
     )
     # With a second factor the person is not signed in yet, and this is the session that waits for it. An end that later saves do not move.
     request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+    idle_begin(request.session)
     return response
 
 
@@ -66,6 +69,7 @@ def browser_sign_out(*, request: HttpRequest) -> None:
     get_adapter().logout(request)
     if user_id is not None:
         sessions_forget(user_id=user_id)
+        audit_note("sign_out", actor_id=user_id)
 
 
 def _forget(request: HttpRequest) -> None:

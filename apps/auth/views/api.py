@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.translation import get_language_from_request
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -62,6 +63,7 @@ class LoginView(APIView):
                 nonce=nonce,
                 next_path=next_path_of(serializer.validated_data["next"]),
                 ip=client_ip(request),
+                language=get_language_from_request(request),
             )
         )
         response = Response(success(LoginSentSerializer({"message": _SENT}).data))

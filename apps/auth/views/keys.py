@@ -39,7 +39,7 @@ class KeysView(APIView):
         body = KeyWishSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
-        step_up_require(request, pin=data["pin"])
+        step_up_require(request, pin=data["pin"], needs_factor=True)
         made = key_make(
             user_id=user_id_of(request),
             wish=KeyWish(

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
@@ -59,7 +61,7 @@ class CodeForm(forms.Form):
 
     code = forms.RegexField(
         r"^\s*\d{3}\s*\d{3}\s*$",
-        error_messages={"invalid": "The code has six digits."},
+        error_messages={"invalid": _("The code has six digits.")},
         widget=forms.TextInput(
             attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
         ),
@@ -105,6 +107,7 @@ class SignInPage(View):
             nonce=nonce,
             next_path=next_path,
             ip=client_ip(request),
+            language=get_language(),
         )
         try:
             login_request(wish=wish)

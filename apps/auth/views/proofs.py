@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
+from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
@@ -72,6 +73,7 @@ class AgainPage(View):
             nonce=nonce,
             next_path=next_path,
             ip=client_ip(request),
+            language=get_language(),
         )
         try:
             login_request(wish=wish)

@@ -8,6 +8,7 @@ from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 
@@ -163,11 +164,13 @@ class DeletePage(View):
     def post(self, request: HttpRequest) -> HttpResponse:
         user = _person(request)
         if request.POST.get("email", "").strip().lower() != user.email:
-            context = {"error": f"Type {user.email} to delete this account."}
+            context = {"error": _("Type %(email)s to delete this account.") % {"email": user.email}}
             return render(request, "settings/delete.html", context, status=400)
         try:
             person_delete(user=user)
         except ServiceError as error:
-            context = {"error": f"The account cannot be deleted yet: {error.message}."}
+            context = {
+                "error": _("The account cannot be deleted yet: %(why)s.") % {"why": error.message}
+            }
             return render(request, "settings/delete.html", context, status=error.http_status)
         return redirect("landing")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
@@ -25,6 +26,12 @@ class ReachWish:
 def reach_set(*, user_id: int, wish: ReachWish) -> None:
     """Write how a person wants to be reached."""
     Reach.objects.update_or_create(pk=user_id, defaults=asdict(wish))
+
+
+def language_note(*, user_id: int, language: str) -> None:
+    """Write down the language that a person came with, unless one is known."""
+    if language != settings.LANGUAGE_CODE:
+        Reach.objects.get_or_create(pk=user_id, defaults={"language": language})
 
 
 @transaction.atomic

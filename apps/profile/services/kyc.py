@@ -7,7 +7,9 @@ from typing import Final
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 from apps.common.outbox import Effect, outbox_add_all, outbox_task
 from apps.profile import selectors
@@ -89,10 +91,10 @@ def kyc_submit(*, user_id: int, wish: KycWish) -> KycFile:
     if not AGE_MIN <= age < 130:
         raise ServiceError(
             "INVALID",
-            f"birthDate: expected somebody of at least {AGE_MIN} years",
+            _("birthDate: expected somebody of at least %(years)s years") % {"years": AGE_MIN},
             data={"field": "birthDate"},
         )
-    file, _ = KycFile.objects.update_or_create(
+    file, _is_new = KycFile.objects.update_or_create(
         user_id=user_id,
         defaults={
             "state": KycState.SUBMITTED,
@@ -134,6 +136,7 @@ def kyc_decide(*, file_id: int, staff_id: int, is_approved: bool, reason: str) -
     file.expires_at = now + _APPROVED_FOR if is_approved else None
     file.save()
     kyc_tell(file, KycState(file.state))
+    audit_note("kyc_decided", actor_id=staff_id, file=str(file.pk), state=file.state)
     if is_approved:
         outbox_add_all([_expiry(file)])
         TradingAccount.objects.filter(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from apps.common.errors import ServiceError
 
@@ -50,7 +51,7 @@ class BankTransfer:
         if not _IBAN.fullmatch(iban) or not _iban_is_right(iban):
             raise ServiceError(
                 "DESTINATION_INVALID",
-                "destination: expected an IBAN",
+                _("destination: expected an IBAN"),
                 data={"field": "destination"},
             )
         return iban

@@ -10,6 +10,7 @@ writes (cash.cash_decided).
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,7 +18,9 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from apps.common.audit import audit_note
 from apps.common.engine_gateway import engine_gateway
 from apps.common.errors import ServiceError
 from apps.common.money import number_from_micros
@@ -83,10 +86,11 @@ def deposit_request(*, wish: CashWish) -> CashRequest:
     return request
 
 
-def withdrawal_request(*, wish: CashWish) -> CashRequest:
+def withdrawal_request(*, wish: CashWish, approve: Callable[[str], None]) -> CashRequest:
     """Ask for a payment out; the engine sets the money aside at once, or refuses.
 
-    Errors: as deposit_request; ServiceError DESTINATION_INVALID, the engine's WITHDRAWABLE_INSUFFICIENT; EngineTimeoutError and
+    ``approve`` is called with what is to be approved, once everything else is good, and raises if the owner has not proved it.
+    Errors: those of ``approve``; as deposit_request; ServiceError DESTINATION_INVALID, the engine's WITHDRAWABLE_INSUFFICIENT; EngineTimeoutError and
     EngineBusyError, after which the request stands and goes on by itself.
     """
     account = _own_live(user_id=wish.user_id, account_id=wish.account_id)
@@ -95,6 +99,9 @@ def withdrawal_request(*, wish: CashWish) -> CashRequest:
     request = _known(wish, CashKind.WITHDRAWAL, destination=destination)
     if request is None:
         _withdrawable_require(account, wish.amount_micros)
+        approve(
+            f"withdrawal:{account.pk}:{wish.amount_micros}:{wish.method}:{destination}:{wish.request_id}"
+        )
         try:
             request = _withdrawal_write(account, wish, destination)
         except IntegrityError:
@@ -116,7 +123,7 @@ def _withdrawal_write(account: TradingAccount, wish: CashWish, destination: str)
     with transaction.atomic():
         TradingAccount.objects.select_for_update().get(pk=account.pk)
         _limit_require(wish, CashKind.WITHDRAWAL)
-        return cash_request_create(
+        request = cash_request_create(
             account_id=account.pk,
             kind=CashKind.WITHDRAWAL,
             amount_micros=wish.amount_micros,
@@ -125,6 +132,19 @@ def _withdrawal_write(account: TradingAccount, wish: CashWish, destination: str)
             request_id=wish.request_id,
             destination=destination,
         )
+        _audit(request, "withdrawal_requested", wish.user_id)
+    return request
+
+
+def _audit(request: CashRequest, event: str, actor_id: int) -> None:
+    audit_note(
+        event,
+        actor_id=actor_id,
+        request=str(request.pk),
+        account=str(request.account_id),
+        amountMicros=str(request.amount_micros),
+        state=request.state,
+    )
 
 
 def request_cancel(*, user_id: int, account_id: int, cash_id: int, kind: CashKind) -> CashRequest:
@@ -149,6 +169,7 @@ def request_cancel(*, user_id: int, account_id: int, cash_id: int, kind: CashKin
         if request.approved_by_id is not None:
             raise _state_error(request)
         _give_up(request)
+        _audit(request, "cash_cancelled", user_id)
     cash_send_all(account_id=account.pk)
     return request
 
@@ -163,6 +184,7 @@ def request_approve(*, cash_id: int, staff_id: int) -> CashRequest:
         if request.approved_by_id is None:
             request.approved_by_id = staff_id
             request.save(update_fields=["approved_by"])
+            _audit(request, "cash_approved", staff_id)
             return request
         if request.approved_by_id == staff_id:
             raise ServiceError("FOUR_EYES", "a second person has to approve it", http_status=403)
@@ -170,6 +192,7 @@ def request_approve(*, cash_id: int, staff_id: int) -> CashRequest:
         request.settled_by_id = staff_id
         request.state = CashState.PENDING if is_deposit else CashState.SETTLING
         request.save(update_fields=["settled_by", "state"])
+        _audit(request, "cash_approved", staff_id)
         cash_request_send(request=request, kind=CashKind.DEPOSIT if is_deposit else CashKind.SETTLE)
     return request
 
@@ -182,6 +205,7 @@ def request_return(*, cash_id: int, staff_id: int) -> CashRequest:
     with transaction.atomic():
         request = _locked_for_staff(cash_id, staff_id)
         _give_up(request)
+        _audit(request, "cash_given_back", staff_id)
     return request
 
 
@@ -242,7 +266,8 @@ def _amount_require(wish: CashWish) -> None:
     if wish.amount_micros <= 0 or wish.amount_micros % 10_000:
         raise ServiceError(
             "AMOUNT_INVALID",
-            f"amount: expected more than 0 in whole cents, found {number_from_micros(wish.amount_micros)}",
+            _("amount: expected more than 0 in whole cents, found %(found)s")
+            % {"found": number_from_micros(wish.amount_micros)},
             data={"field": "amount"},
         )
 
@@ -277,8 +302,14 @@ def _limit_require(wish: CashWish, kind: CashKind) -> None:
     if used + wish.amount_micros > limit:
         raise ServiceError(
             "KYC_LIMIT",
-            f"with a KYC state of {state} at most {number_from_micros(limit)} USD may move within 24 hours, "
-            f"of which {number_from_micros(used)} are used",
+            _(
+                "with a KYC state of %(state)s at most %(limit)s USD may move within 24 hours, of which %(used)s are used"
+            )
+            % {
+                "state": state,
+                "limit": number_from_micros(limit),
+                "used": number_from_micros(used),
+            },
             http_status=403,
             data={
                 "state": state.value,

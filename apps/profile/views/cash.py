@@ -1,11 +1,13 @@
 """REST of real money: apply for a live account, tell who one is, pay in, have paid out."""
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.common.envelope import success
+from apps.common.errors import ServiceError
 from apps.common.money import number_from_micros
 from apps.common.openapi import enveloped
 from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
@@ -31,6 +33,7 @@ from apps.profile.services.kyc import (
     kyc_submit,
     live_apply,
 )
+from apps.profile.services.kyc_documents import document_add, documents_of
 from apps.profile.services.payments import provider_for
 from apps.profile.services.requests import (
     CashWish,
@@ -129,6 +132,39 @@ class KycView(APIView):
         return Response(success(_kyc(user_id)), status=201)
 
 
+class KycDocumentsView(APIView):
+    """Pictures and scans that prove who the user is; only staff can open them."""
+
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(
+        operation_id="kyc_document_add",
+        request={
+            "multipart/form-data": {
+                "type": "object",
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "required": ["file"],
+            }
+        },
+        responses=enveloped(
+            KycStateSerializer,
+            name="KycDocumentTaken",
+            status=201,
+            failures=(400, 401, 403, 409, 413, 415, 429),
+        ),
+        description="JPEG, PNG or PDF, at most 4 MiB, eight in all.",
+        tags=["accounts"],
+    )
+    def post(self, request: Request) -> Response:
+        guest_refuse(request)
+        file = request.FILES.get("file")
+        if file is None:
+            raise ServiceError("INVALID", "file: expected a file", data={"field": "file"})
+        user_id = user_id_of(request)
+        document_add(user_id=user_id, name=file.name or "", content=file.read())
+        return Response(success(_kyc(user_id)), status=201)
+
+
 def _kyc(user_id: int) -> dict[str, object]:
     state, file = kyc_state(user_id=user_id), kyc_file(user_id=user_id)
     limits = LIMITS[state]
@@ -139,6 +175,10 @@ def _kyc(user_id: int) -> dict[str, object]:
         "expiresAt": file.expires_at if file else None,
         "depositPerDay": number_from_micros(limits.deposit_micros),
         "withdrawalPerDay": number_from_micros(limits.withdrawal_micros),
+        "documents": [
+            {"name": row.name, "size": row.size, "uploadedAt": row.uploaded_at}
+            for row in documents_of(user_id=user_id)
+        ],
     }
 
 
@@ -196,9 +236,12 @@ class WithdrawalsView(APIView):
         body = WithdrawalWishSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         wish = _wish(request, account_id, body.validated_data)
-        # The PIN comes with the very request that it approves, so it approves no other amount and no other destination.
-        step_up_require(request, pin=body.validated_data["pin"])
-        made = withdrawal_request(wish=wish)
+        made = withdrawal_request(
+            wish=wish,
+            approve=lambda text: step_up_require(
+                request, pin=body.validated_data["pin"], needs_factor=True, approves=text
+            ),
+        )
         return Response(success(_shape(made)), status=201)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from apps.trade.models import Account, ClosedTrade, Position
 from engine.values import AccountKind
 
@@ -23,7 +25,7 @@ def trading_obstacle(user_id: int) -> str:
     if Position.objects.filter(
         account__in=accounts.values("account"), closed_at_us__isnull=True
     ).exists():
-        return "close your positions first"
+        return _("close your positions first")
     if accounts.filter(kind=AccountKind.LIVE.value).exclude(balance_micros=0).exists():
-        return "withdraw the money of your live accounts first"
+        return _("withdraw the money of your live accounts first")
     return ""

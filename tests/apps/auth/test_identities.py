@@ -9,6 +9,7 @@ import jwt
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.test import Client
@@ -23,6 +24,7 @@ from apps.auth.services.identities import (
     SessionCache,
     session_cache,
 )
+from apps.auth.services.idle import is_awake
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -361,3 +363,70 @@ def test_users_seed_is_idempotent_and_leaves_changes_alone():
 
 def test_migrations_match_the_models():
     call_command("makemigrations", "accounts", check=True, dry_run=True, verbosity=0)
+
+
+# --- half an hour without use -----------------------------------------------------------------------------------------
+
+
+def idle_for(seconds: int) -> None:
+    """Let the only session have been used last some seconds ago."""
+    session = Session.objects.get()
+    store = SessionStore(session.session_key)
+    store["seen_at"] -= seconds
+    store.save()
+    session_cache.clear()
+
+
+def test_s07_a_browser_that_is_idle_for_half_an_hour_is_signed_out(visitor, post_form):
+    post_form(visitor, facade.login_link_create("alice@example.com").url, "/auth/verify")
+    key = visitor.cookies["session"].value
+    assert visitor.get("/settings/profile").status_code == 200
+
+    idle_for(29 * 60)
+    assert visitor.get("/settings/profile").status_code == 200
+    # That was a use, so the half hour begins anew.
+    idle_for(29 * 60)
+    assert visitor.get("/settings/profile").status_code == 200
+    idle_for(30 * 60)
+    assert visitor.get("/settings/profile").url == "/auth/sign-in?next=/settings/profile"
+    assert facade.user_by_session(key) is None
+    assert not Session.objects.filter(session_key=key).exists()
+
+
+def test_s07_an_open_socket_is_a_use(visitor, post_form):
+    post_form(visitor, facade.login_link_create("alice@example.com").url, "/auth/verify")
+    key = visitor.cookies["session"].value
+
+    for _ in range(3):
+        idle_for(20 * 60)
+        # As a socket asks every second.
+        assert facade.user_by_session(key) is not None
+
+    assert visitor.get("/settings/profile").status_code == 200
+    idle_for(31 * 60)
+    assert facade.user_by_session(key) is None
+
+
+def test_s07_a_touch_loses_nothing_that_another_request_wrote(visitor, post_form):
+    post_form(visitor, facade.login_link_create("alice@example.com").url, "/auth/verify")
+    idle_for(20 * 60)
+    stale = SessionStore(Session.objects.get().session_key)
+    decode = stale.decode
+
+    def decode_while_another_writes(data: str) -> dict:
+        other = SessionStore(stale.session_key)
+        other["proved"] = "by another request"
+        other.save()
+        return decode(data)
+
+    stale.load()
+    stale.decode = decode_while_another_writes
+    assert is_awake(stale)
+
+    assert SessionStore(stale.session_key)["proved"] == "by another request"
+
+
+def test_s07_devices_are_not_asked_for_their_use(program):
+    sign_in(program)
+
+    assert "seen_at" not in Session.objects.get().get_decoded()

@@ -234,6 +234,7 @@ def test_a_new_kind_of_client_is_told_about_but_not_the_first(visitor, other_vis
 def test_preferences_are_kept_as_differences(visitor, dora, post_form):
     sign_in(visitor, dora)
     wish = {
+        "language": "de",
         "time_zone": "Europe/Vienna",
         "quiet_from": "22:00",
         "quiet_until": "07:30",
@@ -243,6 +244,7 @@ def test_preferences_are_kept_as_differences(visitor, dora, post_form):
     post_form(visitor, "/settings/notifications", "/settings/notifications", **wish)
 
     reach = Reach.objects.get(pk=dora.pk)
+    assert reach.language == "de"
     assert (reach.time_zone, reach.quiet_from, reach.quiet_until) == ("Europe/Vienna", 1320, 450)
     chosen = {(row.event, row.channel): row.is_on for row in Preference.objects.all()}
     assert chosen["order_filled", "mail"] is True

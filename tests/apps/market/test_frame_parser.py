@@ -49,7 +49,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", BAD, ids=repr)
-def test_what_is_no_price_is_counted(text):
+def test_s30_what_is_no_price_is_counted(text):
     assert read(frame_of(text, "77500.2")) is None
     assert read(frame_of("77500.1", text)) is None
 
@@ -70,7 +70,7 @@ def test_what_fuzzing_found_is_counted(raw):
 
 
 @pytest.mark.parametrize("text", ["0", "0.00", "-1", "-77500.1"])
-def test_price_that_cannot_be_is_read_and_refused_by_the_guards(text):
+def test_s30_price_that_cannot_be_is_read_and_refused_by_the_guards(text):
     quote = read(frame_of(text, "77500.2"))
     guards = Guards(INSTRUMENTS)
 
@@ -78,7 +78,7 @@ def test_price_that_cannot_be_is_read_and_refused_by_the_guards(text):
 
 
 @given(st.binary(max_size=200))
-def test_bytes_never_raise(raw):
+def test_s30_bytes_never_raise(raw):
     read(raw)
 
 

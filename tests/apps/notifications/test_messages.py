@@ -26,6 +26,7 @@ from apps.common.outbox import outbox_run, outbox_try_again
 from apps.notifications.choices import EVENT_RULES, Channel, NoticeEvent
 from apps.notifications.facade import notify
 from apps.notifications.models import Delivery, Preference, Reach
+from apps.notifications.services.phones import phone_ask
 from apps.notifications.services.sending import render
 from apps.notifications.services.telling import quiet_end
 from tests.apps.notifications.mail_server import MailServer
@@ -40,6 +41,7 @@ FACTS = {
     "scopes": "read, trade",
     "until": "for 15 minutes",
     "what": "A passkey was added",
+    "phone": "…4567",
     "old": "old@example.com",
     "new": "new@example.com",
     "side": "Buy",
@@ -296,8 +298,9 @@ def test_a_letter_with_a_secret_leaves_exactly_once_too(person, files, moment, s
     # The first step, which makes the link.
     outbox_run(OutboxEffect.objects.get().pk)
     email_change_ask(user=person, new_email="new@example.com")
+    phone_ask(user_id=person.pk, phone="+436601234567")
 
-    assert len(workers_die(moment, files)) == 2
+    assert len(workers_die(moment, files)) == 3
     carry_out_all()
     carry_out_all()
 
@@ -305,6 +308,7 @@ def test_a_letter_with_a_secret_leaves_exactly_once_too(person, files, moment, s
         message_from_bytes(letter.read_bytes(), policy=policy.default)
         for letter in (files / "mail").glob("*.eml")
     ]
+    assert len(list((files / "sms").glob("phone-code-*.txt"))) == 1
     assert sorted(letter["To"] for letter in letters) == ["new@example.com", "other@example.com"]
     login = next(letter for letter in letters if letter["To"] == "other@example.com")
     token = re.search(r"token=(\S+)", login.get_body(("plain",)).get_content())[1]

@@ -3,11 +3,12 @@
 import re
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from apps.auth.models import User
 from apps.common.clock import now_us
-from apps.profile.models import CashRequest, KycFile, TradingAccount
+from apps.profile.models import CashRequest, KycDocument, KycFile, TradingAccount
 from apps.profile.services.kyc import kyc_decide
 from apps.profile.tasks import CashRelay
 
@@ -27,6 +28,10 @@ IDENTITY = {
 @pytest.fixture
 def dora(transactional_db) -> User:
     return User.objects.create_user("dora@example.com")
+
+
+def scan() -> SimpleUploadedFile:
+    return SimpleUploadedFile("passport.png", b"\x89PNG\r\n\x1a\n a passport")
 
 
 def browser(user: User, *, age_s: int = 0) -> Client:
@@ -57,7 +62,7 @@ def test_the_forms_lead_from_nobody_known_to_a_deposit(live, dora, settings):
     settings.PAYMENT_PROVIDERS = ["bank"]
     settings.PAYMENT_BANK_ACCOUNT = "DE00 EXAMPLE"
     client = browser(dora)
-    assert client.post(PAGE, {"step": "kyc", **IDENTITY}).status_code == 302
+    assert client.post(PAGE, {"step": "kyc", **IDENTITY, "kyc-file": scan()}).status_code == 302
     assert client.post(PAGE, {"step": "live", "live-name": "Real"}).status_code == 302
     waiting = client.get(PAGE).content.decode()
     assert 'data-kyc="submitted"' in waiting
@@ -82,13 +87,32 @@ def test_the_forms_lead_from_nobody_known_to_a_deposit(live, dora, settings):
     request = CashRequest.objects.get()
     listed = client.get(PAGE).content.decode()
     assert f"Pay to DE00 EXAMPLE, reference {request.reference}" in listed
+    assert "Cancel: Deposit of 250.50 USD" in listed
+
+    cancel = {
+        "step": "cancel",
+        "cancel-account": request.account_id,
+        "cancel-kind": "deposit",
+        "cancel-cash": request.pk,
+    }
+    stranger = browser(User.objects.create_user("charlie@example.com"))
+    refused = stranger.post(PAGE, cancel)
+    assert refused.status_code == 404
+    assert "There is no account" in refused.content.decode()
+    assert client.post(PAGE, cancel).status_code == 302
+    request.refresh_from_db()
+    assert request.state == "cancelled"
+    assert "Cancel: Deposit" not in client.get(PAGE).content.decode()
+    assert client.post(PAGE, cancel).status_code == 409
 
 
 def test_what_is_not_good_is_said_beside_its_form(dora):
-    answer = browser(dora).post(PAGE, {"step": "kyc", **IDENTITY, "kyc-birth_date": "2024-01-01"})
+    form = {"step": "kyc", **IDENTITY, "kyc-file": scan(), "kyc-birth_date": "2024-01-01"}
+    answer = browser(dora).post(PAGE, form)
 
     assert answer.status_code == 400
     assert "at least 18 years" in answer.content.decode()
+    assert not KycDocument.objects.exists()
     assert browser(dora).post(PAGE, {"step": "nonsense"}).status_code == 302
 
 

@@ -1,5 +1,6 @@
 """Real money: KYC, live accounts, deposits and withdrawals with four eyes, on a real engine (S-12, S-16, S-20, S-21, S-37)."""
 
+import json
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -10,18 +11,23 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.auth.models import User
+from apps.auth.services.people import person_delete
+from apps.common.audit import audit_verify
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode
 from apps.common.models import OutboxEffect
 from apps.common.outbox import outbox_run
+from apps.common.people import person_export
 from apps.notifications.models import Delivery
 from apps.profile.choices import CashState, KycState
-from apps.profile.models import CashOutbox, CashRequest, KycFile, TradingAccount
+from apps.profile.models import CashOutbox, CashRequest, KycDocument, KycFile, TradingAccount
 from apps.profile.services.cash import cash_send_all
 from apps.profile.services.kyc import kyc_decide
+from apps.profile.services.kyc_documents import document_add
 from apps.profile.services.payments import provider_for
 from apps.profile.services.requests import request_approve, request_return
 from apps.profile.tasks import CashRelay
+from apps.trade.models import LedgerEntry
 from apps.trade.services.projection.rebuild import read_models_rebuild
 
 pytestmark = pytest.mark.integration
@@ -75,7 +81,15 @@ class Desk:
         CashRelay().relay_once()
         return self
 
-    def ask(self, kind: str, amount: object, key: str = "k1", **more):
+    def prove(self) -> None:
+        """Sign in again, at a moment of its own: each proof approves one withdrawal."""
+        session = self.client.session
+        session["proved_at"] = session["proved_at"] + 1
+        session.save()
+
+    def ask(self, kind: str, amount: object, key: str = "k1", *, proves: bool = True, **more):
+        if kind == "withdrawals" and proves:
+            self.prove()
         body = {"amount": amount, "method": "test", **more}
         if kind == "withdrawals":
             body.setdefault("destination", "my bank")
@@ -291,11 +305,11 @@ def test_s21_of_fifty_parallel_withdrawals_of_everything_one_succeeds(desk):
         try:
             client = APIClient()
             client.force_login(desk.user)
-            session = client.session
-            session["proved_at"] = int(timezone.now().timestamp())
-            session.save()
             barrier.wait(60)
             for number in (first, first + 25):
+                session = client.session
+                session["proved_at"] = int(timezone.now().timestamp()) + number
+                session.save()
                 answer = client.post(
                     f"{API}/accounts/{desk.account}/withdrawals",
                     {"amount": 100, "method": "test", "destination": "x"},
@@ -326,8 +340,22 @@ def test_s12_a_withdrawal_needs_a_fresh_proof(desk):
     session["proved_at"] = 0
     session.save()
 
-    assert code(desk.ask("withdrawals", 10)) == (403, "STEP_UP_REQUIRED")
+    assert code(desk.ask("withdrawals", 10, proves=False)) == (403, "STEP_UP_REQUIRED")
     assert desk.balance() == 100
+
+
+def test_s12_a_proof_that_approved_one_withdrawal_approves_no_other(desk):
+    desk.open().pay_in(100)
+    desk.prove()
+
+    first = desk.ask("withdrawals", 10, key="a", proves=False)
+    again = desk.ask("withdrawals", 10, key="a", proves=False)
+    more = desk.ask("withdrawals", 90, key="b", proves=False)
+    elsewhere = desk.ask("withdrawals", 10, key="c", proves=False, destination="a thief")
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert code(more) == code(elsewhere) == (403, "STEP_UP_REQUIRED")
+    assert desk.balance() == 90
 
 
 @pytest.mark.parametrize("amount", [0, -1, "0.001", "1e2", "NaN", "", True, None])
@@ -454,3 +482,66 @@ def test_an_approval_that_was_renewed_does_not_expire_by_the_old_date(desk):
     outbox_run(OutboxEffect.objects.get(key__startswith="kyc-expiry:").pk)
 
     assert [state for _, state in told("kyc")] == ["submitted", "approved"]
+
+
+# --- the end of an account --------------------------------------------------------------------------------------------
+
+
+def deletion_refused(desk) -> str:
+    with pytest.raises(ServiceError) as refused:
+        person_delete(user=User.objects.get(pk=desk.user.pk))
+    assert (refused.value.code, refused.value.http_status) == ("ACCOUNT_IN_USE", 409)
+    return refused.value.message
+
+
+def test_s45_an_account_that_holds_something_is_not_deleted(desk):
+    desk.open()
+    waiting = data(desk.ask("deposits", 100))["id"]
+    assert deletion_refused(desk) == "wait for your deposits and withdrawals, or cancel them"
+    desk.approve(waiting)
+    assert deletion_refused(desk) == "withdraw the money of your live accounts first"
+    desk.approve(data(desk.ask("withdrawals", 100, key="out"))["id"])
+
+    demo = data(desk.client.post(f"{API}/accounts", {"kind": "demo"}))["accountId"]
+    desk.live.price(100_000, 100_010)
+    order = {"symbol": "BTC", "type": "buy", "quantity": "0.1", "leverage": 10, "accountId": demo}
+    order_id = data(desk.client.post(f"{API}/trade/create", order))["orderId"]
+    desk.settle()
+    assert deletion_refused(desk) == "close your positions first"
+    desk.client.post(f"{API}/trade/close", {"orderId": order_id, "accountId": demo})
+    desk.settle()
+
+    person_delete(user=User.objects.get(pk=desk.user.pk))
+
+    gone = User.objects.get(pk=desk.user.pk)
+    assert (gone.is_active, gone.email) == (False, f"deleted-{gone.pk}@deleted.invalid")
+
+
+def test_s45_export_and_deletion_know_the_identity_check_and_the_cash_requests(desk):
+    document_add(user_id=desk.user.pk, name="scan.pdf", content=b"%PDF-1.7")
+    desk.open().pay_in(100)
+    paid_out = data(desk.ask("withdrawals", 100, key="out"))["id"]
+    desk.approve(paid_out)
+    desk.live.project()
+
+    money = person_export(desk.user.pk)["money"]
+    assert money["identity"][0]["full_name"] == "Dora Example"
+    assert [row["name"] for row in money["documents"]] == ["scan.pdf"]
+    assert {(row["kind"], row["amount_micros"]) for row in money["cashRequests"]} == {
+        ("deposit", 100_000_000),
+        ("withdrawal", 100_000_000),
+    }
+    assert json.dumps(money)
+
+    entries = LedgerEntry.objects.filter(account=desk.account).count()
+    person_delete(user=User.objects.get(pk=desk.user.pk))
+
+    assert entries > 0
+    assert LedgerEntry.objects.filter(account=desk.account).count() == entries
+    assert not KycFile.objects.exists()
+    assert not KycDocument.objects.exists()
+    kept = CashRequest.objects.get(pk=paid_out)
+    assert (kept.amount_micros, kept.destination, kept.state) == (100_000_000, "", "settled")
+    everything = str(person_export(desk.user.pk))
+    assert not any(word in everything for word in ("Dora", "dora@", "my bank", "X1234567"))
+    assert audit_verify()

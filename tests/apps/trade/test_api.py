@@ -141,7 +141,7 @@ def test_history_says_when_it_is_behind(live, alice):
     assert exact(alice.get("/api/v1/trade/close"))["data"]["isCurrent"] is False
 
 
-def test_the_same_key_returns_the_same_answer_and_other_content_is_a_conflict(alice):
+def test_s20_the_same_key_returns_the_same_answer_and_other_content_is_a_conflict(alice):
     first = create(alice, clientOrderId="k1")
     again = alice.post("/api/v1/trade/create", BUY, headers={"Idempotency-Key": "k1"})
     other = create(alice, clientOrderId="k1", quantity="0.2")
@@ -236,7 +236,7 @@ def test_a_body_that_is_no_good_json_is_a_400(alice):
     assert {exact(response)["success"] for response in responses} == {False}
 
 
-def test_a_body_that_is_too_large_is_a_413(alice):
+def test_s25_a_body_that_is_too_large_is_a_413(alice):
     response = alice.generic(
         "POST", "/api/v1/trade/create", b" " * 70_000, content_type="application/json"
     )
@@ -254,7 +254,7 @@ def test_two_ids_that_differ_are_refused(alice):
     assert "differ" in exact(response)["message"]
 
 
-def test_charlie_can_neither_see_nor_touch_the_account_of_alice(live, alice):
+def test_s16_charlie_can_neither_see_nor_touch_the_account_of_alice(live, alice):
     order_id = exact(create(alice))["data"]["orderId"]
     charlie = live.client(live.user()[0])
     theirs = {"accountId": alice.account}

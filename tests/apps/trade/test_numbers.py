@@ -40,7 +40,7 @@ def test_a_number_beyond_all_sense_is_refused_without_work():
 
 
 @pytest.mark.parametrize("raw", [b"1e5", b"1E-2", b"[1.0e1]", b"NaN", b"Infinity", b"01", b"\xff"])
-def test_json_that_the_contract_forbids_is_refused(raw):
+def test_s19_json_that_the_contract_forbids_is_refused(raw):
     with pytest.raises(ValueError, match=r"\w"):
         json_decode(raw)
 

@@ -225,7 +225,7 @@ def test_bad_messages_get_a_code_and_a_sentence(on_wire, alice, settings):
     assert all(frame["message"] for frame in frames)
 
 
-def test_nobody_trades_or_listens_unknown(on_wire, alice):
+def test_s32_nobody_trades_or_listens_unknown(on_wire, alice):
     account = alice[1]
     wishes = [
         SELL,
@@ -239,7 +239,7 @@ def test_nobody_trades_or_listens_unknown(on_wire, alice):
     assert {frame["code"] for frame in on_wire(talk)} == {"NOT_AUTHENTICATED"}
 
 
-def test_charlie_hears_and_moves_nothing_of_alice(live, on_wire, alice):
+def test_s34_charlie_hears_and_moves_nothing_of_alice(live, on_wire, alice):
     user, _ = live.user()
     token = APIClient().get(login_link_create(user.email).url).json()["data"]["accessToken"]
     theirs = alice[1].id
@@ -257,7 +257,7 @@ def test_charlie_hears_and_moves_nothing_of_alice(live, on_wire, alice):
     assert [frame["statusCode"] for frame in frames] == [404, 404, 404]
 
 
-def test_a_socket_cannot_change_its_user(live, on_wire, alice):
+def test_s32_a_socket_cannot_change_its_user(live, on_wire, alice):
     user, _ = live.user()
     other = APIClient().get(login_link_create(user.email).url).json()["data"]["accessToken"]
 
@@ -279,7 +279,7 @@ def test_a_socket_cannot_change_its_user(live, on_wire, alice):
         (b"", False),
     ],
 )
-def test_a_cookie_counts_from_our_own_pages_only(on_wire, alice, origin, is_known):
+def test_s31_a_cookie_counts_from_our_own_pages_only(on_wire, alice, origin, is_known):
     browser = Client()
     browser.force_login(alice[0], backend=django_settings.AUTHENTICATION_BACKENDS[0])
     name = django_settings.SESSION_COOKIE_NAME
@@ -339,7 +339,7 @@ def test_s06_a_sign_out_closes_the_sockets_of_that_session(on_wire, alice, monke
     assert on_wire(talk, headers)["code"] == limits.CLOSE_UNAUTHORISED
 
 
-def test_who_does_not_sign_in_is_sent_away(on_wire, monkeypatch):
+def test_s31_who_does_not_sign_in_is_sent_away(on_wire, monkeypatch):
     monkeypatch.setattr(limits, "AUTH_SECONDS", 0.02)
 
     async def talk(wire: Wire) -> dict[str, Any]:
@@ -348,7 +348,7 @@ def test_who_does_not_sign_in_is_sent_away(on_wire, monkeypatch):
     assert on_wire(talk)["code"] == limits.CLOSE_UNAUTHORISED
 
 
-def test_too_many_too_large_and_too_often(on_wire, alice, settings):
+def test_s33_too_many_too_large_and_too_often(on_wire, alice, settings):
     settings.SOCKETS_PER_USER = 1
     settings.SOCKET_MESSAGES_PER_SECOND = 5
 
@@ -372,7 +372,7 @@ def test_too_many_too_large_and_too_often(on_wire, alice, settings):
     assert limits.sockets_by_user[alice[0].pk] == 0
 
 
-def test_a_client_that_takes_no_events_is_closed_and_not_fed_with_holes(on_wire, alice, live):
+def test_s33_a_client_that_takes_no_events_is_closed_and_not_fed_with_holes(on_wire, alice, live):
     _, account, token = alice
 
     async def talk(wire: Wire) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_clients_expire_operators_do_not() -> None:
     assert isinstance(staff.reply, Accepted)
 
 
-def test_foreign_and_unknown_accounts_are_refused() -> None:
+def test_s17_foreign_and_unknown_accounts_are_refused() -> None:
     story = Story().tell(BEGIN)
     foreign = story.apply(order(user_id=8))
     unknown = story.apply(order(account=2))

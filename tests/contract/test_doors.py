@@ -1,0 +1,263 @@
+"""The doors of the whole site: other origins, forged forms, failures, limits, outgoing requests, the queue, secrets, checks.
+
+Requirements S-07, S-25 to S-29, S-41, S-43, S-46 and S-47.
+"""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import django_rq
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+from rq import SimpleWorker
+from rq.timeouts import TimerDeathPenalty
+
+from apps.auth.facade import login_link_create
+from apps.auth.models import User
+from apps.common.exact_json import json_decode
+from apps.market.feed.rest import ask_well
+
+ROOT = Path(__file__).resolve().parents[2]
+DEVICES = "/api/v1/auth/devices"
+TOP_UP = "/api/v1/accounts"
+
+
+@pytest.fixture
+def dora(transactional_db) -> User:
+    return User.objects.create_user("dora@example.com")
+
+
+def browser_of(user: User) -> Client:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:8000.evil.example"]
+)
+@pytest.mark.parametrize("method", ["get", "options", "post"])
+def test_s26_no_other_site_may_read_with_a_persons_cookies(dora, origin, method):
+    answer = getattr(browser_of(dora), method)(
+        DEVICES, headers={"origin": origin, "access-control-request-method": "GET"}
+    )
+
+    assert [name for name in answer.headers if name.lower().startswith("access-control-")] == []
+
+
+@pytest.mark.integration
+def test_s27_a_form_of_another_site_changes_nothing(dora):
+    client = browser_of(dora)
+
+    forged = client.post(TOP_UP, {"kind": "demo"}, content_type="application/json")
+    page = client.post("/settings/profile", {"name": "Mallory"})
+
+    assert (forged.status_code, page.status_code) == (403, 403)
+    assert User.objects.get().name == ""
+    # A token proves by itself that its owner sends it: no other site can add the header.
+    link = login_link_create("dora@example.com").url
+    token = Client().get(link, headers={"accept": "application/json"}).json()["data"]["accessToken"]
+    headers = {"authorization": f"Bearer {token}"}
+    answer = Client(enforce_csrf_checks=True).post("/api/v1/auth/verify-user", headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/xml", "application/octet-stream"]
+)
+def test_s27_the_api_reads_no_other_kinds_of_bodies(db, content_type):
+    answer = Client().post("/api/v1/auth/login", b'{"email": "a@b.de"}', content_type=content_type)
+
+    assert answer.status_code == 415
+
+
+@pytest.mark.integration
+def test_s28_a_failure_tells_nothing_of_the_inside(dora, monkeypatch):
+    def fail(**_: object) -> None:
+        raise RuntimeError("SELECT secret FROM accounts_user")
+
+    monkeypatch.setattr("apps.auth.views.keys.keys_of_user", fail)
+    client = browser_of(dora)
+    client.raise_request_exception = False
+
+    answer = client.get("/api/v1/keys", headers={"accept": "application/json"})
+
+    assert answer.status_code == 500
+    text = answer.content.decode()
+    assert json_decode(answer.content)["success"] is False
+    assert not re.search(r"SELECT|RuntimeError|Traceback|\.py|accounts_user", text)
+    assert django_settings.DEBUG is False
+
+
+@pytest.mark.integration
+def test_s28_the_queues_dashboard_is_for_staff(dora):
+    for client in (Client(), browser_of(dora)):
+        assert client.get("/admin/django_rq/dashboard/").status_code in {302, 403}
+
+
+@pytest.mark.parametrize("depth", [10, 2_000, 60_000])
+def test_s25_nested_bodies_are_refused_and_do_not_hang(depth, db):
+    body = b'{"email": ' + b"[" * depth + b"]" * depth + b"}"
+
+    answer = Client().post("/api/v1/auth/login", body, content_type="application/json")
+
+    assert answer.status_code in {400, 413}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "1e3", "\u0661\u0660"])
+def test_s25_a_page_has_a_hundred_rows_at_most(dora, limit):
+    answer = browser_of(dora).get("/api/v1/trade/close", {"limit": limit})
+
+    assert answer.status_code == 400
+
+
+def test_s29_a_venue_that_redirects_is_not_followed():
+    """As a venue that was taken over would do, to have the server ask its own network."""
+    asked: list[str] = []
+
+    class Venue(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "http://169.254.169.254/latest/meta-data")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Venue) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(Exception, match="status 302"):
+            ask_well(f"http://127.0.0.1:{server.server_port}", "/prices", timeout=5)
+
+    assert asked == ["/prices"]
+
+
+class Worker(SimpleWorker):
+    death_penalty_class = TimerDeathPenalty
+
+
+class Opened:
+    """What a pickle does to whoever opens it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_s41_a_pickle_in_the_queue_is_not_opened(embedded_servers, tmp_path, caplog):
+    queue = django_rq.get_queue()
+    queue.empty()
+    job = queue.enqueue("apps.common.outbox.outbox_run", 1)
+    trap = tmp_path / "opened"
+    queue.connection.hset(job.key, "data", pickle.dumps(Opened(trap)))
+
+    Worker([queue], connection=queue.connection, serializer=queue.serializer).work(burst=True)
+    queue.empty()
+
+    assert not trap.exists()
+    assert queue.serializer.__name__ == "JSONSerializer"
+
+
+def test_s43_secrets_are_made_apart_and_for_the_owner_only(tmp_path):
+    code = (
+        "from cryptocfd.settings import *\n"
+        "print(SECRET_KEY, HEADLESS_JWT_PRIVATE_KEY, REFRESH_TOKEN_KEY, PIN_PEPPER, API_KEY_KEYS, SNAPSHOT_KEYS)"
+    )
+    environment = os.environ | {"DATA_DIR": str(tmp_path)}
+    for name in ("SECRET_KEY", "PIN_PEPPER", "API_KEY_KEYS", "SNAPSHOT_KEYS"):
+        environment.pop(name, None)
+
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.split()
+        for _ in range(2)
+    ]
+
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == len(runs[0]) == 6
+    made = list((tmp_path / "secrets").iterdir())
+    assert len(made) == 4
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_s46_every_dependency_is_pinned_with_its_hashes(name):
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    lines = [
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+    ]
+
+    assert len(lines) > 40
+    loose = [line[:60] for line in lines if not re.match(r"\S+==\S+ .*--hash=sha256:", line)]
+    assert loose == []
+    assert (ROOT / "Makefile").read_text().count("--require-hashes -r requirements") >= 2
+
+
+BAD_LINES = {
+    "S301": "import pickle\n\npickle.loads(b'')\n",
+    "S307": "eval('1')\n",
+    "S602": "import subprocess\n\nsubprocess.run('ls', shell=True)\n",
+    "S506": "import yaml\n\nyaml.load('', Loader=yaml.Loader)\n",
+    "S308": "from django.utils.safestring import mark_safe\n\nmark_safe('<b>')\n",
+    "S324": "import hashlib\n\nhashlib.md5(b'')\n",
+    "S608": "name = 'x'\nquery = f'SELECT * FROM {name}'\n",
+}
+
+
+@pytest.mark.parametrize("rule", BAD_LINES)
+def test_s47_the_static_checks_refuse_what_is_dangerous(rule):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--stdin-filename", "apps/common/bad.py", "-"],
+        input=BAD_LINES[rule],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert rule in done.stdout
+
+
+def test_s07_behind_https_cookies_are_bound_to_the_host_and_to_https(tmp_path):
+    code = (
+        "from cryptocfd.settings import *\n"
+        "print(SESSION_COOKIE_NAME, CSRF_COOKIE_NAME, LOGIN_NONCE_COOKIE_NAME)\n"
+        "print(SESSION_COOKIE_SECURE, CSRF_COOKIE_SECURE, SESSION_COOKIE_HTTPONLY, SESSION_COOKIE_SAMESITE)\n"
+        "print(SECURE_HSTS_SECONDS, SECURE_HSTS_INCLUDE_SUBDOMAINS, SECURE_SSL_REDIRECT)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"DATA_DIR": str(tmp_path), "PUBLIC_URL": "https://trade.example.com"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    names, flags, transport = done.stdout.splitlines()
+    assert all(name.startswith("__Host-") for name in names.split())
+    assert flags == "True True True Lax"
+    assert transport == "31536000 True True"
