@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_python
@@ -54,10 +54,11 @@ def extracted() -> Catalog:
     """Return every message that the sources mark, without translations."""
     catalog = Catalog(project="CryptoCFD", version="1", creation_date=_NO_DATE)
     for text in _texts():
-        for _line, function, message, _comments in extract_python(
+        for _line, function, found, _comments in extract_python(
             io.BytesIO(text.encode()), _KEYWORDS, [], {}
         ):
-            # Plural forms and contexts are not used here; a message that needs one is written as two.
+            # Babel declares a list; it gives one text, or a tuple for plural forms and contexts, which are not used here.
+            message = cast(object, found)
             if function in _KEYWORDS and isinstance(message, str) and message:
                 catalog.add(message)
     return catalog

@@ -124,6 +124,12 @@ class LoginLink(models.Model):
                 condition=models.Q(used_at=None, superseded_at=None),
             ),
             models.Index(
+                "email",
+                "used_ip",
+                name="accounts_link_network",
+                condition=models.Q(used_ip__isnull=False),
+            ),
+            models.Index(
                 "nonce_sha256",
                 name="accounts_link_nonce",
                 condition=~models.Q(nonce_sha256=""),

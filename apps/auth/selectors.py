@@ -47,6 +47,11 @@ def login_link_by_nonce(*, nonce_sha256: str) -> LoginLink | None:
     return LoginLink.objects.filter(nonce_sha256=nonce_sha256).order_by("-id").first()
 
 
+def network_is_known(*, email: str, ip: str | None) -> bool:
+    """Return whether a link of this address was used from this network address lately."""
+    return ip is not None and LoginLink.objects.filter(email=email, used_ip=ip).exists()
+
+
 def session_digest_of(session_key: str) -> str:
     """Return what names a session without giving it away."""
     return hashlib.sha256(session_key.encode()).hexdigest()[:32]

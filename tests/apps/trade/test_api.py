@@ -245,6 +245,12 @@ def test_s25_a_body_that_is_too_large_is_a_413(alice):
     assert exact(response)["code"] == "TOO_LARGE"
 
 
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "1e3", "\u0661\u0660"])
+def test_s25_a_page_has_a_hundred_rows_at_most(alice, limit):
+    for path in ("/api/v1/trade/open", "/api/v1/trade/close"):
+        assert alice.get(path, {"limit": limit}).status_code == 400
+
+
 def test_two_ids_that_differ_are_refused(alice):
     response = alice.post(
         "/api/v1/trade/create", BUY | {"clientOrderId": "a"}, headers={"Idempotency-Key": "b"}
