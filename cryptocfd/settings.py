@@ -68,6 +68,8 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    # Of the times in allauth's list of passkeys.
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "rest_framework",
     "django_filters",
