@@ -36,8 +36,10 @@ def language_note(*, user_id: int, language: str) -> None:
 
 @transaction.atomic
 def preferences_set(*, user_id: int, on: Mapping[tuple[NoticeEvent, Channel], bool]) -> None:
-    """Write which messages a person wants; only what differs from the defaults is kept."""
-    Preference.objects.filter(user_id=user_id).delete()
+    """Write which messages a person wants by the channels that are named; only what differs from the defaults is kept."""
+    # Others stay: who has no phone at the moment may have chosen for the text messages before.
+    channels = {channel for _, channel in on}
+    Preference.objects.filter(user_id=user_id, channel__in=channels).delete()
     Preference.objects.bulk_create(
         Preference(user_id=user_id, event=event, channel=channel, is_on=is_on)
         for (event, channel), is_on in on.items()

@@ -250,6 +250,10 @@ def test_preferences_are_kept_as_differences(visitor, dora, post_form):
     assert chosen["order_filled", "mail"] is True
     assert chosen["margin_call", "mail"] is False
     assert ("key_made", "mail") not in chosen
+    # Without a phone the page shows no text messages, and what was chosen for them stays.
+    Preference.objects.create(user=dora, event="deposit", channel="sms", is_on=True)
+    post_form(visitor, "/settings/notifications", "/settings/notifications", **wish)
+    assert Preference.objects.filter(channel="sms").count() == 1
     bad = post_form(
         visitor,
         "/settings/notifications",

@@ -236,3 +236,37 @@ def test_s22_a_read_only_key_reads_what_is_its_own_and_writes_nothing(stage):
     assert reads["GET /api/v1/balance"] == (200, None)
     assert reads["GET /api/v1/keys"] == (403, "KEY_FORBIDDEN")
     assert all(status in {200, 400, 403, 404} for status, _ in reads.values()), reads
+
+
+def test_s22_a_key_without_the_scope_to_read_reads_nothing(stage):
+    ApiKey.objects.update(may_read=False, may_trade=True)
+
+    codes = {}
+    for operation in stage.operations:
+        if operation.method == "GET" and operation.name not in PUBLIC:
+            answer = operation.send(Client(), **stage.signed(operation))
+            codes[operation.name] = (answer.status_code, json_decode(answer.content).get("code"))
+
+    assert len(codes) > 15
+    assert set(codes.values()) == {(403, "KEY_SCOPE_MISSING"), (403, "KEY_FORBIDDEN")}
+
+
+def test_s22_a_key_reads_what_a_program_needs(stage):
+    """Trading, money and history of its account; who somebody is and how they sign in stays closed to every key."""
+    closed = {
+        operation.name
+        for operation in stage.operations
+        if operation.method == "GET"
+        and operation.name not in PUBLIC
+        and operation.send(Client(), **stage.signed(operation)).status_code == 403
+    }
+
+    assert closed == {
+        "GET /api/v1/accounts/live",
+        "GET /api/v1/accounts/{account_id}/deposits",
+        "GET /api/v1/accounts/{account_id}/withdrawals",
+        "GET /api/v1/auth/devices",
+        "GET /api/v1/auth/mobile/session-token",
+        "GET /api/v1/keys",
+        "GET /api/v1/kyc",
+    }
