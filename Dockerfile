@@ -19,6 +19,7 @@ COPY apps apps
 COPY engine engine
 COPY templates templates
 COPY static static
+COPY locale locale
 RUN /venv/bin/python -m compileall -q apps cryptocfd engine
 USER cryptocfd
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/data HOST=0.0.0.0 PORT=8000 LOG_FORMAT=json ENGINE_MODE=remote
