@@ -210,6 +210,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 
+# Where browsers tell what a page must not do.
+CSP_REPORT_PATH = "/csp-report"
 _socket_origin = f"{'wss' if _is_https else 'ws'}://{_public.netloc}"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -222,6 +224,7 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
+        "report-uri": [CSP_REPORT_PATH],
     },
 }
 

@@ -16,6 +16,7 @@ from apps.notifications.urls import page_urlpatterns as notification_pages
 from apps.profile.urls import page_urlpatterns as profile_pages
 from cryptocfd.api_errors import ErrorsView
 from cryptocfd.api_root import ApiRootView
+from cryptocfd.csp_reports import urlpatterns as csp_routes
 from cryptocfd.figures import urlpatterns as figures_routes
 from cryptocfd.health import urlpatterns as health_routes
 from cryptocfd.pages import page_urlpatterns as site_pages
@@ -33,6 +34,7 @@ redoc = csp_replace(
 urlpatterns = [
     *health_routes,
     *figures_routes,
+    *csp_routes,
     path("api/v1/", ApiRootView.as_view(), name="api-root"),
     path("api/v1/", include("apps.auth.urls")),
     path("api/v1/", include("apps.market.urls")),

@@ -21,7 +21,7 @@ from rq.timeouts import TimerDeathPenalty
 
 from apps.auth.facade import login_link_create
 from apps.auth.models import User
-from apps.common.exact_json import json_decode
+from apps.common.exact_json import json_decode, json_encode
 from apps.market.feed.rest import ask_well
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +111,38 @@ def test_s25_nested_bodies_are_refused_and_do_not_hang(depth, db):
     answer = Client().post("/api/v1/auth/login", body, content_type="application/json")
 
     assert answer.status_code in {400, 413}
+
+
+@pytest.mark.integration
+@pytest.mark.django_db
+def test_s36_browsers_tell_of_violations_and_the_log_keeps_no_token(
+    stream_prefix, embedded_servers, caplog
+):
+    report = {
+        "csp-report": {
+            "document-uri": "http://localhost:8000/auth/verify?token=secret-of-a-link",
+            "blocked-uri": "https://evil.example/x.js?stolen=1",
+            "violated-directive": "script-src",
+        }
+    }
+
+    def send(body: object) -> int:
+        return Client().post("/csp-report", body, content_type="application/csp-report").status_code
+
+    policy = Client().get("/auth/sign-in").headers["Content-Security-Policy"]
+    assert "report-uri /csp-report" in policy
+    answers = [send(json_encode(report)) for _ in range(30)]
+    junk = [send(body) for body in (b"", b"[]", b"{", b'{"csp-report": 1}')]
+
+    assert set(answers) | set(junk) == {204}
+    written = [row for row in caplog.records if row.name == "cryptocfd.csp_reports"]
+    assert len(written) == 20
+    assert (written[0].page, written[0].blocked) == (
+        "http://localhost:8000/auth/verify",
+        "https://evil.example/x.js",
+    )
+    assert "secret" not in caplog.text
+    assert Client().get("/csp-report").status_code == 405
 
 
 def test_s29_a_venue_that_redirects_is_not_followed():
