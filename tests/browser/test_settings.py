@@ -35,10 +35,10 @@ def test_a_page_of_the_settings_is_sound(visit: Visit, name: str, size: str):
         examine(page, f"settings-{name}", size, theme)
 
 
-@pytest.mark.parametrize("size", SIZES)
 def test_a_key_is_made_with_a_second_factor_and_shown_once(
-    product: Product, browser: Browser, watch: Watch, size: str
+    product: Product, browser: Browser, watch: Watch
 ):
+    size = "phone"
     width, height = SIZES[size]
     with browser.new_context(
         base_url=product.url, viewport={"width": width, "height": height}
@@ -46,7 +46,7 @@ def test_a_key_is_made_with_a_second_factor_and_shown_once(
         page = context.new_page()
         watch.attach(page)
         authenticator_add(page)
-        open_link(page, product, f"keys-{size}@example.com")
+        open_link(page, product, "keys@example.com")
         page.wait_for_url("**/trade/*")
         page.goto("/settings/keys/new")
         page.get_by_label("What to call it").fill("my bot")
