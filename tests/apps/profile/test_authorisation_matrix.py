@@ -248,6 +248,8 @@ def test_s22_a_key_without_the_scope_to_read_reads_nothing(stage):
             codes[operation.name] = (answer.status_code, json_decode(answer.content).get("code"))
 
     assert len(codes) > 15
+    # Staff only, whoever asks and how.
+    assert codes.pop("GET /api/v1/candles/refresh") == (403, "PERMISSION_DENIED")
     assert set(codes.values()) == {(403, "KEY_SCOPE_MISSING"), (403, "KEY_FORBIDDEN")}
 
 
@@ -267,6 +269,7 @@ def test_s22_a_key_reads_what_a_program_needs(stage):
         "GET /api/v1/accounts/{account_id}/withdrawals",
         "GET /api/v1/auth/devices",
         "GET /api/v1/auth/mobile/session-token",
+        "GET /api/v1/candles/refresh",
         "GET /api/v1/keys",
         "GET /api/v1/kyc",
     }
