@@ -140,8 +140,8 @@ bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every in
 
 # What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
 FUZZ_SECONDS ?= 600
-.PHONY: nightly nightly-frames nightly-market nightly-api
-nightly: nightly-frames nightly-market nightly-api bench-candles bench-fanout ## Runs the long forms: hours.
+.PHONY: nightly nightly-frames nightly-market nightly-api nightly-log
+nightly: nightly-frames nightly-market nightly-api nightly-log chaos bench-candles bench-fanout ## Runs the long forms: hours.
 
 $(VENV)/.nightly: requirements-nightly.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-nightly.txt
@@ -157,6 +157,10 @@ nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories e
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/apps/market/test_candle_making.py tests/apps/market/test_guards.py \
 	  tests/apps/market/test_frame_parser.py tests/apps/market/test_ticks.py
 	TAPE_STEP=1 $(PYTEST) -q tests/apps/market/test_month.py
+
+nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; 20,000 histories of engine and replay.
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/integration/test_projector_faults.py \
+	  tests/engine/properties/test_replay.py
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 

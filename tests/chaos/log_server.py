@@ -19,6 +19,18 @@ from tests.integration.engine_log import wait_for
 _SHIM = Path(__file__).with_name("shim.c")
 
 
+def watched_disk(folder: Path, **options: str) -> dict[str, str]:
+    """Return the environment of a process whose disk obeys the options of the shim."""
+    library = folder / "shim.so"
+    gcc = shutil.which("gcc")
+    assert gcc, "a C compiler is needed to watch the disk"
+    subprocess.run(
+        [gcc, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, _SHIM, "-ldl"],
+        check=True,
+    )
+    return {"LD_PRELOAD": str(library)} | options
+
+
 class LogServer:
     """A server on a Unix socket with its data in one folder, whose path must be short."""
 
@@ -31,18 +43,9 @@ class LogServer:
         self._diary = folder / "diary"
         self._process: subprocess.Popen[bytes] | None = None
         if is_watched:
-            library = folder / "shim.so"
-            gcc = shutil.which("gcc")
-            assert gcc, "a C compiler is needed to watch the disk"
-            subprocess.run(
-                [gcc, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, _SHIM, "-ldl"],
-                check=True,
+            self._environment |= watched_disk(
+                folder, DISK_DIARY=str(self._diary), DISK_DELAY=str(self._delay)
             )
-            self._environment |= {
-                "LD_PRELOAD": str(library),
-                "DISK_DIARY": str(self._diary),
-                "DISK_DELAY": str(self._delay),
-            }
 
     def start(self, *, file_bytes_max: int | None = None) -> None:
         """Start it; with a limit no file of it can grow beyond, as on a full disk."""

@@ -1,10 +1,13 @@
-/* Preloaded into a log's server: keeps a diary of what a power cut would leave, and makes the disk slow on request.
+/* Preloaded into a log's server or an engine: keeps a diary of what a power cut would leave, and makes the disk slow or
+   broken on request.
 
    DISK_DIARY: after each successful fsync or fdatasync one line "<size> <path>" with the size that the file had before
    the call, since bytes that arrive meanwhile need not be safe.
-   DISK_DELAY: a file that holds the milliseconds that each call takes longer; absent: none. */
+   DISK_DELAY: a file that holds the milliseconds that each call takes longer; absent: none.
+   DISK_BROKEN: a file; as long as it is there, each call fails with EIO. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +47,10 @@ static int synced(int fd, const char *call) {
   int known = fstat(fd, &before) == 0 && S_ISREG(before.st_mode);
   int result;
   delay();
+  if (getenv("DISK_BROKEN") && access(getenv("DISK_BROKEN"), F_OK) == 0) {
+    errno = EIO;
+    return -1;
+  }
   result = real(fd);
   if (result == 0 && known) note(fd, before.st_size);
   return result;

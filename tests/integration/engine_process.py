@@ -21,7 +21,13 @@ from engine.runtime.ports import Probe
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def start(config: EngineConfig, folder: Path, *, crash: tuple[str, int] | None = None) -> Any:
+def start(
+    config: EngineConfig,
+    folder: Path,
+    *,
+    crash: tuple[str, int] | None = None,
+    **environment: str,
+) -> Any:
     """Start such a process, and return it."""
     path = folder / "engine.json"
     fields = {name: getattr(config, name) for name in EngineConfig.__slots__}
@@ -32,6 +38,7 @@ def start(config: EngineConfig, folder: Path, *, crash: tuple[str, int] | None =
     return subprocess.Popen(
         [sys.executable, "-m", "tests.integration.engine_process", str(path), *arguments],
         cwd=REPOSITORY,
+        env=os.environ | environment,
     )
 
 
