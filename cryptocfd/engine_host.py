@@ -9,7 +9,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -43,7 +43,6 @@ PART_NAMES = ("web", "engine", "feed", "projector", "worker")
 _STOP_SECONDS = 3.5
 _ENGINE_LIVE_SECONDS = 60.0
 _POLL_SECONDS = 0.01
-_READY = frozenset({EngineState.LIVE, EngineState.STANDBY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,33 +165,22 @@ class EngineHost:
 
     def _engines_start(self) -> None:
         layout_check(may_mark=True)
-        options = self.options
-        bootstrap_check(is_asked=options.bootstrap, say=self.progress)
-        shards = range(settings.ENGINE_SHARDS) if options.shard is None else (options.shard,)
-        # Alone in its process: then the garbage collector may rest, and a snapshot may be taken in a fork.
-        is_dedicated = self._part_names == {"engine"} and len(shards) == 1
-        for shard in shards:
-            config = engine_config(shard, is_dedicated=is_dedicated)
-            config = replace(
-                config,
-                is_standby=options.is_standby,
-                snapshot_dir=options.snapshot_dir or config.snapshot_dir,
-            )
-            runner = build_runner(config, recorded=JournalOutputs(shard))
+        bootstrap_check(is_asked=self.options.bootstrap, say=self.progress)
+        for shard in range(settings.ENGINE_SHARDS):
+            runner = build_runner(engine_config(shard), recorded=JournalOutputs(shard))
             self._runners.append(runner)
             self._part_start(f"engine {shard}", run=runner.run, stop=runner.request_stop)
         engines = self._parts[-len(self._runners) :]
         deadline = _ENGINE_LIVE_SECONDS / _POLL_SECONDS
-        while not all(runner.health().state in _READY for runner in self._runners):
+        while not all(runner.health().state is EngineState.LIVE for runner in self._runners):
             failed = next((part.failure for part in engines if part.failure), None)
             deadline -= 1
             if failed is not None or deadline < 0:
                 self._parts_stop()
                 raise SetupError(f"The engine does not go live: {failed or 'the log is too slow'}.")
             self._is_stopped.wait(_POLL_SECONDS)
-        state = "follows" if options.is_standby else "live"
         number = sum(runner.health().number for runner in self._runners)
-        self.progress(f"engine {state} at output {number}")
+        self.progress(f"engine live at output {number}")
 
     def _start(
         self,

@@ -22,6 +22,7 @@ from engine.adapters.process import run_to_exit
 from engine.adapters.redis_lease import lease_owner_new
 from engine.config import EngineConfig
 from engine.runtime.errors import EXIT_CONFIGURATION, EXIT_TRY_LATER
+from engine.runtime.runner import Runner
 
 _logger = logging.getLogger(__name__)
 
@@ -33,13 +34,22 @@ _BACKOFF_S_MAX: Final = 2.0
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def run_engine(config: EngineConfig, *, recorded: RecordedOutputs | None = None) -> int:
-    """Run one engine in this process and return its exit code; ``recorded`` as for build_runner()."""
+def run_engine(
+    config: EngineConfig,
+    *,
+    recorded: RecordedOutputs | None = None,
+    started: Callable[[Runner], object] = lambda _: None,
+) -> int:
+    """Run one engine in this process and return its exit code.
+
+    ``recorded`` as for build_runner(); ``started`` is called with the engine before it runs.
+    """
     try:
         runner = build_runner(config, recorded=recorded)
     except ValueError as error:
         sys.stderr.write(f"The engine cannot start: {error}.\n")
         return EXIT_CONFIGURATION
+    started(runner)
     return run_to_exit(runner)
 
 
@@ -84,7 +94,7 @@ class Supervisor:
         parent = os.getpid()
         child = os.fork()
         if child == 0:
-            _end_with(parent)
+            end_with(parent)
             code = 1
             try:
                 code = self._engine(self._config)
@@ -108,7 +118,7 @@ class Supervisor:
             os.kill(self._child, signal.SIGTERM)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Ask the system for SIGTERM when the supervisor is killed, where the system can do that.
 
     Elsewhere the engine goes on alone, which harms nobody: it holds its lease until somebody ends it.

@@ -1,8 +1,6 @@
 """Runs one shard's engine in a process of its own under a supervisor, until SIGTERM or a halt; restores a lost log."""
 
 import sys
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,9 @@ from typing_extensions import override
 
 from cryptocfd.console import Progress
 from cryptocfd.embedded.errors import SetupError
-from cryptocfd.engine_config import engine_config, layout_check
-from cryptocfd.history.bootstrap import BOOTSTRAP_HELP, bootstrap_check, restore_from_journal
-from cryptocfd.history.recorded import JournalOutputs
+from cryptocfd.engine_processes import engines_run
+from cryptocfd.history.bootstrap import BOOTSTRAP_HELP, restore_from_journal
 from cryptocfd.history.tools import servers_answer
-from engine.adapters.supervisor import Supervisor, run_engine
 
 
 class Command(BaseCommand):
@@ -58,15 +54,16 @@ class Command(BaseCommand):
                 f"--shard must be between 0 and {settings.ENGINE_SHARDS - 1}, was {shard}."
             )
         try:
-            layout_check(may_mark=True)
-            bootstrap_check(is_asked=options["bootstrap"], say=Progress().step)
-            config = engine_config(shard, is_dedicated=True)
+            code = engines_run(
+                (shard,),
+                is_standby=options["standby"],
+                snapshot_dir=options["snapshot_dir"],
+                bootstrap=options["bootstrap"],
+                say=Progress().step,
+            )
         except SetupError as error:
             raise CommandError(str(error)) from error
-        folder = options["snapshot_dir"] or config.snapshot_dir
-        config = replace(config, is_standby=options["standby"], snapshot_dir=folder)
-        engine = partial(run_engine, recorded=JournalOutputs(shard))
-        sys.exit(Supervisor(config, engine=engine).run())
+        sys.exit(code)
 
     def _restore(self, *, from_journal: bool) -> None:
         if not from_journal:

@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -29,6 +30,7 @@ from cryptocfd.embedded.errors import SetupError
 from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from cryptocfd.engine_host import PART_NAMES, EngineHost, EngineOptions
+from cryptocfd.engine_processes import engines_run
 from cryptocfd.history.bootstrap import BOOTSTRAP_HELP
 from cryptocfd.web_server import port_bind, web_run
 
@@ -75,6 +77,8 @@ class Command(BaseCommand):
                 self._serve_all()
             elif options["only"] == "web":
                 self._serve_web(Progress())
+            elif options["only"] == "engine":
+                self._serve_engines()
             else:
                 self._serve_part(options["only"])
         except KeyboardInterrupt:
@@ -112,11 +116,22 @@ class Command(BaseCommand):
             self._web(listener, progress, deadline)
             deadline.met()
 
+    def _serve_engines(self) -> None:
+        # Engines need no database.
+        shard = self._options.shard
+        code = engines_run(
+            range(settings.ENGINE_SHARDS) if shard is None else (shard,),
+            is_standby=self._options.is_standby,
+            snapshot_dir=self._options.snapshot_dir,
+            bootstrap=self._options.bootstrap,
+            say=Progress().step,
+        )
+        if code:
+            sys.exit(code)
+
     def _serve_part(self, name: str) -> None:
         progress = Progress()
-        # The engine alone needs no database.
-        if name != "engine":
-            self._database_await()
+        self._database_await()
         if name == "worker":
             database_seed()
         stopping = threading.Event()

@@ -1,0 +1,131 @@
+"""`serve --only engine` with four shards: an engine process each, of which one is killed under trading."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from apps.common.engine_gateway import EngineGateway
+from apps.common.errors import EngineBusyError, EngineTimeoutError
+from apps.common.outputs import Output
+from apps.trade.models import JournalEntry
+from apps.trade.projector import Projector
+from apps.trade.selectors import ledger_faults
+from cryptocfd.embedded.layout import DATABASE_USER
+from engine.messages import streams
+from engine.messages.commands import PlaceOrder
+from engine.messages.replies import Accepted
+from engine.messages.streams import shard_of
+from tests.integration.engine_log import wait_for
+from tests.integration.serving import MANAGE, REPOSITORY
+from tests.integration.sharded import ACCOUNTS, Sharded, place
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+SHARDS = 4
+
+
+@pytest.fixture
+def serving(
+    settings, stream_prefix, log_redis_url, redis_url, embedded_servers, tmp_path: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    settings.DATA_DIR = tmp_path
+    settings.LOG_REDIS_URL, settings.REDIS_URL = log_redis_url, redis_url
+    settings.ENGINE_SHARDS = SHARDS
+    folder = embedded_servers.layout.postgres_socket_dir
+    environment = {
+        "DATABASE_URL": f"postgres://{DATABASE_USER}@/{connection.settings_dict['NAME']}?host={folder}",
+        "LOG_REDIS_URL": log_redis_url,
+        "REDIS_URL": redis_url,
+        "STREAM_PREFIX": stream_prefix,
+        "ENGINE_SHARDS": str(SHARDS),
+        "DATA_DIR": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(MANAGE), "serve", "--only", "engine"],
+        cwd=REPOSITORY,
+        env=os.environ | environment,
+    )
+    yield process
+    if process.poll() is None:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def platform(serving) -> Iterator[Sharded]:
+    gateway = EngineGateway(
+        log_url=settings.LOG_REDIS_URL,
+        redis_url=settings.REDIS_URL,
+        prefix=settings.STREAM_PREFIX,
+        shards=SHARDS,
+        timeout_ms=20_000,
+    )
+    gateway.start_in_thread()
+    yield Sharded(gateway, [])
+    gateway.stop_thread()
+
+
+def below(pid: int) -> list[int]:
+    """Return the processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def until_answered(platform: Sharded, order: PlaceOrder) -> Output:
+    """Send an order under its one request id until its outcome is known."""
+
+    def answer() -> Output | None:
+        try:
+            return platform.gateway.send_sync(order)
+        except (EngineBusyError, EngineTimeoutError):
+            return None
+
+    return wait_for(answer, f"the outcome of {order.request_id}")
+
+
+def test_four_processes_trade_and_one_that_is_killed_comes_back(serving, platform) -> None:
+    platform.define()
+    platform.open_accounts()
+    supervisors = below(serving.pid)
+    engines = [engine for supervisor in supervisors for engine in below(supervisor)]
+    platform.price(100_000)
+    answers = [until_answered(platform, place(account, "before")) for account in ACCOUNTS]
+
+    os.kill(engines[0], signal.SIGKILL)
+    platform.price(100_100)
+    answers += [until_answered(platform, place(account, "during")) for account in ACCOUNTS]
+    wait_for(lambda: below(supervisors[0]), "the next engine")
+    successors = [engine for supervisor in supervisors for engine in below(supervisor)]
+    repeated = [until_answered(platform, place(account, "during")) for account in ACCOUNTS]
+    serving.terminate()
+    code = serving.wait(30)
+    Projector().project_available()
+
+    assert code == 0
+    assert (len(set(engines)), len(set(successors))) == (SHARDS, SHARDS)
+    assert [old != new for old, new in zip(engines, successors, strict=True)] == [
+        True,
+        *[False] * (SHARDS - 1),
+    ]
+    assert all(isinstance(answer.reply, Accepted) for answer in answers)
+    assert [answer.output_id for answer in repeated] == [
+        answer.output_id for answer in answers[len(ACCOUNTS) :]
+    ]
+    assert {answer.shard for answer in answers} == set(range(SHARDS))
+    assert all(answer.shard == shard_of(answer.account, SHARDS) for answer in answers)
+    for shard in range(SHARDS):
+        stream = streams.output_stream(settings.STREAM_PREFIX, shard, SHARDS)
+        published = [
+            (int(fields[streams.OUT_NUMBER]), fields[streams.OUT_HASH])
+            for _, fields in platform.redis.xrange(stream)
+        ]
+        rows = JournalEntry.objects.filter(shard=shard).order_by("n").values_list("n", "chain")
+        assert [number for number, _ in published] == list(range(1, len(published) + 1))
+        assert [(n, bytes(chain)) for n, chain in rows] == published
+    assert ledger_faults() == []
