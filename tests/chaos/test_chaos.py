@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from apps.market.facade import catalogue_install
 from apps.trade.models import JournalEntry
 from cryptocfd.embedded.layout import DATABASE_USER
 from engine.adapters.snapshot_files import SnapshotFiles
@@ -39,6 +40,8 @@ def test_everything_is_killed_and_every_acknowledged_order_exists_once(
     database_url, redis_url, stream_prefix
 ) -> None:
     sys.stdout.write(f"CHAOS_SEED={SEED}\n")
+    # The projector values positions by what PostgreSQL knows of their instruments.
+    catalogue_install()
     # Not the test's own folder: the path of a socket may have 108 bytes.
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)

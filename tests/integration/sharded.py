@@ -13,6 +13,7 @@ from redis import Redis
 from apps.common.clock import now_us
 from apps.common.engine_gateway import EngineGateway
 from apps.common.outputs import Output
+from apps.market.facade import catalogue_install
 from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.engine_config import engine_config, layout_check
 from cryptocfd.history.recorded import JournalOutputs
@@ -77,7 +78,8 @@ class Sharded:
             self.redis.xadd(streams.input_stream(settings.STREAM_PREFIX, shard, shards), fields)
 
     def define(self) -> None:
-        """Tell every shard what is traded."""
+        """Tell PostgreSQL and every shard what is traded."""
+        catalogue_install()
         self.send(
             DefineGroup(
                 request_id="group",

@@ -268,7 +268,7 @@ def test_a_decision_that_was_recorded_otherwise_is_found(settings, monkeypatch):
         platform.settled()
 
     # A release whose commission is another one.
-    monkeypatch.setattr("engine.core.decide.opening.commission_micros", lambda *_numbers: 1)
+    monkeypatch.setattr("engine.core.decide.closing.commission_micros", lambda *_numbers: 1)
     with pytest.raises(
         CommandError, match=r"First difference at entry \S+, output \d+ of build 'test'"
     ):
