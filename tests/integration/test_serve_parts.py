@@ -2,10 +2,13 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -15,11 +18,14 @@ from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from cryptocfd.management.commands.serve import Command
 from cryptocfd.server_roles import LOG_RULES, log_acl
+from tests.integration.product import Client, Product
 from tests.integration.serving import MANAGE, REPOSITORY, Serving
+from tests.integration.web_load import WebLoad
 
 pytestmark = [pytest.mark.integration, pytest.mark.alone, pytest.mark.timeout(180)]
 
 PASSWORD = "only-for-this-test"
+TRIAL = {"symbol": "BTC", "type": "buy", "quantity": "0.001", "leverage": 10}
 PARTS = ("web", "engine", "feed", "projector", "worker")
 
 
@@ -61,7 +67,45 @@ def test_every_part_of_the_composition_is_one_that_serve_knows() -> None:
     assert set(re.findall(r"redis://(\w+):\$", text)) == LOG_RULES.keys() - {"operator"}
 
 
-def test_five_processes_make_one_platform_and_a_standby_replaces_the_engine(
+def kill_web_under_load(web: Serving, again: Callable[[int], Serving], link: str) -> Serving:
+    """Kill the web process twice under trading and return the last; each acknowledged order exists once."""
+    client = Client(cast("Product", SimpleNamespace(url=f"http://127.0.0.1:{web.port}")), link)
+    client.post("/auth/ensure-user")
+    # A refusal is the answer of its key for good (before the first price every order gets one): each trial has its own.
+    trials: list[tuple[int, dict[str, Any]]] = []
+
+    def trades() -> bool:
+        trials.append(client.call("POST", "/trade/create", TRIAL, key=f"trial-{len(trials)}"))
+        return trials[-1][0] == 200
+
+    assert wait_until(trades, seconds=30), (trials[-1], web.text)
+    load = WebLoad(f"http://127.0.0.1:{web.port}", client.token)
+    try:
+        for _ in range(2):
+            before = len(load.acknowledged)
+            assert wait_until(lambda: len(load.acknowledged) > before + 5, seconds=30)  # noqa: B023 - called here.
+            web.end(signal.SIGKILL)
+            web = again(web.port).until("web listens on")
+    finally:
+        load.stop()
+    repeated = {key: load.order(key) for key in load.acknowledged}
+    # An account has at most 200 positions, and a page at most 100 orders.
+    pages = [client.get(f"/trade/open?limit=100&offset={offset}") for offset in (0, 100)]
+
+    assert load.failures == []
+    assert load.lost > 0, (
+        "no order was under way when its process was killed, or came before the next"
+    )
+    assert repeated == load.acknowledged
+    assert len(set(load.acknowledged.values())) == len(load.acknowledged)
+    # One more is the trial.
+    ids = {order["orderId"] for page in pages for order in page["message"]}
+    assert set(load.acknowledged.values()) < ids
+    assert len(ids) == len(load.acknowledged) + 1
+    return web
+
+
+def test_five_processes_make_one_platform_whose_web_and_engine_are_killed(
     addresses: dict[str, str], tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
@@ -82,6 +126,25 @@ def test_five_processes_make_one_platform_and_a_standby_replaces_the_engine(
         assert wait_until(lambda: web.get("/readyz")["status"] == "ready", seconds=30), web.get(
             "/readyz"
         )
+        login = subprocess.run(
+            [sys.executable, str(MANAGE), "login"],
+            cwd=REPOSITORY,
+            env=os.environ
+            | as_user(addresses, "web")
+            | {"DATA_DIR": str(data_dir), "PORT": str(web.port)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+        def web_again(port: int) -> Serving:
+            runs["web"].close()
+            runs["web"] = Serving(
+                data_dir, "serve", "--only", "web", port=port, **as_user(addresses, "web")
+            )
+            return runs["web"]
+
+        web = kill_web_under_load(web, web_again, login.stdout.strip())
         first_epoch = web.get("/readyz")["checks"]["engine0"]["epoch"]
         runs["standby"] = Serving(
             data_dir,
