@@ -11,6 +11,7 @@ from datetime import datetime
 from threading import Lock
 from types import MappingProxyType
 
+from asgiref.sync import sync_to_async
 from django.db import connection
 
 from apps.common.errors import ServiceError
@@ -170,7 +171,8 @@ def _info(row: Instrument) -> InstrumentInfo:
 class _InstrumentCache:
     """All instruments of this process; replaced as a whole, so readers need no lock.
 
-    Event loops cannot read the database: there a forgotten list serves on until the next reader in a thread has renewed it.
+    Event loops cannot read the database: there a forgotten list serves on until the next reader in a thread has renewed it,
+    and an empty one (a web process that started before the first seed) is read by a thread meanwhile.
     """
 
     def __init__(self) -> None:
@@ -178,6 +180,8 @@ class _InstrumentCache:
         self._is_fresh = False
         self._all: tuple[InstrumentInfo, ...] = ()
         self._by_symbol: Mapping[str, InstrumentInfo] = MappingProxyType({})
+        # The reading that an event loop waits for.
+        self._filling: asyncio.Task[None] | None = None
 
     def all(self) -> tuple[InstrumentInfo, ...]:
         self._renew()
@@ -198,8 +202,15 @@ class _InstrumentCache:
         self._is_fresh = False
 
     def _renew(self) -> None:
-        if not self._is_fresh and not (self._all and _is_on_event_loop()):
+        if self._is_fresh:
+            return
+        if not _is_on_event_loop():
             self.fill()
+        elif not self._all and (self._filling is None or self._filling.done()):
+            self._filling = asyncio.get_running_loop().create_task(self._fill_in_thread())
+
+    async def _fill_in_thread(self) -> None:
+        await sync_to_async(self.fill)()
 
 
 def _is_on_event_loop() -> bool:
