@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from apps.common.admission import admit
 from apps.common.engine_gateway import EngineGateway
@@ -214,6 +216,8 @@ def test_a_disk_that_hardly_moves_refuses_opens_and_loses_nothing(config_for, re
     with served() as server:
         config = config_for(server)
         hand = LogHand(config)
+        # Each of several syncs before it takes its time; redis-py would give up after five seconds.
+        hand.redis = Redis.from_url(server.url, socket_timeout=60, retry=Retry(NoBackoff(), 0))
         gateway = EngineGateway(
             log_url=server.url, redis_url=redis_url, prefix=config.prefix, timeout_ms=20_000
         )
