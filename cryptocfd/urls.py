@@ -1,14 +1,7 @@
 """The HTTP routes: the apps' own lists are put together here, and nothing is handled here."""
 
-from csp.constants import SELF, UNSAFE_INLINE
-from csp.decorators import csp_replace
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import (
-    SpectacularAPIView,
-    SpectacularRedocView,
-    SpectacularSwaggerSplitView,
-)
 
 from apps.auth.urls import page_urlpatterns as auth_pages
 from apps.market.urls import page_urlpatterns as market_pages
@@ -20,16 +13,7 @@ from cryptocfd.csp_reports import urlpatterns as csp_routes
 from cryptocfd.figures import urlpatterns as figures_routes
 from cryptocfd.health import urlpatterns as health_routes
 from cryptocfd.pages import page_urlpatterns as site_pages
-
-# Redoc writes its styles into the page and works in a worker made of text; no other page may.
-redoc = csp_replace(
-    {
-        "style-src": [SELF, UNSAFE_INLINE],
-        "script-src": [SELF],
-        "worker-src": ["blob:"],
-        "img-src": [SELF, "data:"],
-    }
-)
+from cryptocfd.reference import urlpatterns as reference_routes
 
 urlpatterns = [
     *health_routes,
@@ -48,9 +32,7 @@ urlpatterns = [
     path("", include(market_pages)),
     path("admin/", admin.site.urls),
     path("api/errors", ErrorsView.as_view(), name="errors"),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("api/redoc/", redoc(SpectacularRedocView.as_view(url_name="schema")), name="redoc"),
+    *reference_routes,
 ]
 
 handler400 = "cryptocfd.error_views.bad_request"

@@ -43,7 +43,9 @@ def test_s36_the_admin_runs_without_a_violation_of_its_policy(staff_page, live_s
     page, complaints = staff_page
     site = live_server.url.replace("127.0.0.1", "localhost")
 
-    for path in ("/admin/", "/admin/market/instrument/", "/admin/accounts/loginlink/"):
+    jobs = "/admin/django_rq/dashboard/"
+    lists = ("/admin/market/instrument/", "/admin/accounts/loginlink/")
+    for path in ("/admin/", *lists, jobs, f"{jobs}queues/0/", f"{jobs}workers/0/"):
         page.goto(f"{site}{path}")
         page.wait_for_load_state("networkidle")
     page.goto(f"{site}/admin/accounts/user/?q=alice")
