@@ -3,7 +3,9 @@
 import csv
 import io
 import zipfile
+from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -179,6 +181,21 @@ def test_the_worker_makes_a_file_that_only_its_owner_gets(live, alice):
         "period": exact(alice.get(path))["period"],
         "path": f"{path}/file",
     }
+
+
+def test_files_that_nobody_has_fetched_for_a_month_are_removed(alice):
+    answers = [
+        exact(alice.post(f"{alice.path}/statements", {"month": month(), "fileFormat": "pdf"}))
+        for _ in range(3)
+    ]
+    old, kept, new = (answer["statementId"] for answer in answers)
+    StatementFile.objects.filter(pk=old).update(created_at=timezone.now() - timedelta(days=31))
+    StatementFile.objects.filter(pk=kept).update(created_at=timezone.now() - timedelta(days=29))
+
+    statement_make(statement_id=new)
+
+    assert set(StatementFile.objects.values_list("pk", flat=True)) == {UUID(kept), UUID(new)}
+    assert alice.get(f"{alice.path}/statements/{old}").status_code == 404
 
 
 def test_a_history_that_does_not_add_up_makes_no_statement(alice):

@@ -1,12 +1,14 @@
 """Asks for statements as files, makes them in the worker, and hands them out to whom they belong."""
 
 import logging
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.common.errors import ServiceError
 from apps.common.outbox import outbox_add, outbox_task
@@ -24,6 +26,10 @@ from apps.trade.services.statements.collect import (
 from apps.trade.services.statements.files import statement_file
 
 logger = logging.getLogger(__name__)
+
+# How long a file is kept, and how many are removed at once.
+_KEPT: Final = timedelta(days=30)
+_REMOVED_MAX: Final = 500
 
 
 def period_of(data: dict[str, Any]) -> Period:
@@ -60,6 +66,7 @@ def statement_make(*, statement_id: str) -> None:
 
     Errors: InvariantError when the history does not add up; the statement is marked as failed then.
     """
+    _old_remove()
     row = StatementFile.objects.filter(pk=statement_id).first()
     if row is None or row.state == StatementState.READY:
         return
@@ -95,6 +102,14 @@ def _tell(row: StatementFile) -> None:
         },
         f"statement-ready:{row.id}",
     )
+
+
+def _old_remove() -> None:
+    """Remove the files that nobody has fetched in time; whoever wants one has it made again."""
+    old = StatementFile.objects.filter(created_at__lt=timezone.now() - _KEPT)
+    StatementFile.objects.filter(
+        pk__in=list(old.values_list("pk", flat=True)[:_REMOVED_MAX])
+    ).delete()
 
 
 def _progress(rows: QuerySet[StatementFile], done: int) -> None:
