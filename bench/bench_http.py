@@ -79,6 +79,7 @@ class Platform:
         self._is_embedded = is_embedded
         self._profile = profile
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._names: dict[int, str] = {}
         self._servers = None if is_embedded else EmbeddedServers(folder, postgres_fsync=False)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environment = (
@@ -133,6 +134,7 @@ class Platform:
                     start_new_session=True,
                 )
             )
+            self._names[self._processes[-1].pid] = arguments[-1]
 
     def _await(self, name: str, words: str) -> None:
         path = self._folder / f"{name.replace('serve--only-', 'serve--only')}.txt"
@@ -157,6 +159,16 @@ class Platform:
             check=True,
         )
         return done.stdout
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Return the processor time that each part has used so far."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        used = {}
+        for process in self._processes:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            # Fields 14 and 15 of the file, of which the first two are cut off.
+            used[self._names[process.pid]] = (int(fields[11]) + int(fields[12])) / ticks
+        return used
 
     def stop(self) -> None:
         """Stop it and remove its data."""
@@ -208,19 +220,22 @@ def rest_traders(port: int, tokens: list[str], *headers: str) -> list[Order]:
     return [RestTrader(port, token, *headers).order for token in tokens]
 
 
-async def measure(port: int, tokens: list[str], scale: int) -> None:
+async def measure(running: Platform, tokens: list[str], scale: int) -> None:
     """Measure REST on its two ways, and the socket."""
+    port = running.port
     lean = rest_traders(port, tokens)
     await closed_loop(lean, 1_000 // scale)
     took = await open_loop(lean, 300, 15 / scale)
     show("rest_300_p50_ms", statistics.median(took), "ms")
     show("rest_300_p99_ms", p99(took), "ms")
     for clients in (1, 16, 64):
+        before = running.processor_seconds()
         took, rate = await closed_loop(lean[:clients], (1_000 if clients == 1 else 10_000) // scale)
         show(f"rest_{clients}_p50_ms", statistics.median(took), "ms")
         show(f"rest_{clients}_p99_ms", p99(took), "ms")
         if clients == 64:
             show("rest_per_s", rate, "orders/s")
+            show_processors("rest", running, before)
     # A header that only the island knows how to answer.
     island = rest_traders(port, tokens, 'if-none-match: "x"')
     took, rate = await closed_loop(island[:16], 3_000 // scale)
@@ -228,13 +243,24 @@ async def measure(port: int, tokens: list[str], scale: int) -> None:
     show("island_per_s", rate, "orders/s")
     sockets = [SocketTrader(await socket_connect(port, token)).order for token in tokens]
     await closed_loop(sockets, 1_000 // scale)
+    before = running.processor_seconds()
     took, rate = await closed_loop(sockets, 40_000 // scale)
     show("ws_64_p99_ms", p99(took), "ms")
     show("ws_orders_per_s", rate, "orders/s")
+    show_processors("ws", running, before)
 
 
-async def measure_embedded(port: int, tokens: list[str], scale: int) -> None:
+def show_processors(name: str, running: Platform, before: dict[str, float]) -> None:
+    """Print where the processors went; the load itself, Valkey and PostgreSQL are not among the parts."""
+    used = {part: s - before[part] for part, s in running.processor_seconds().items()}
+    whole = sum(used.values())
+    shares = ", ".join(f"{part} {100 * s / whole:.0f} %" for part, s in used.items())
+    print(f"# {name}: processor time of the parts: {shares}", flush=True)
+
+
+async def measure_embedded(running: Platform, tokens: list[str], scale: int) -> None:
     """Measure the default of one process at a fixed rate."""
+    port = running.port
     lean = rest_traders(port, tokens)
     await closed_loop(lean, 1_000 // scale)
     took = await open_loop(lean, 300, 15 / scale)
@@ -301,7 +327,7 @@ async def _signed_in(running: Platform, scale: int, *, is_embedded: bool) -> Non
     await _until_trading(running.port, tokens[0])
     work = measure_embedded if is_embedded else measure
     async with asyncio.timeout(_MEASURE_S):
-        await work(running.port, tokens, scale)
+        await work(running, tokens, scale)
     if not is_embedded:
         print(running.run("-m", "bench.bare_gateway", "--seconds", str(5 / scale)).strip())
 

@@ -8,6 +8,7 @@ gets into the journal.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 _BATCH: Final = 500
 _BLOCK_MS: Final = 500
+# Least time between two transactions; the history is late by this at most.
+_PACE_S: Final = 0.04
 _SOCKET_TIMEOUT_S: Final = 5
 _PAUSE_S: Final = 0.5
 # Where this program's advisory locks begin; the shard is added.
@@ -121,7 +124,10 @@ class Projector:
     def _follow(self) -> None:
         self._load_offsets()
         while not self._stopped.is_set():
+            began_s = time.monotonic()
             self._project_next(block_ms=_BLOCK_MS)
+            # After a rest at once, in a rush by batches: a transaction for each order would take a processor from the orders.
+            self._stopped.wait(max(0.0, began_s + _PACE_S - time.monotonic()))
 
     def _project_next(self, *, block_ms: int | None) -> int:
         positions: dict[Any, Any] = {

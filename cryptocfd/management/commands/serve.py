@@ -43,6 +43,9 @@ _BOOTSTRAP_SECONDS = 15.0
 _FEED_SECONDS = 3.0
 # Of the five seconds that a stop may take, the servers need the rest.
 _STOP_SECONDS = 4.0
+# Nobody waits for these while orders are answered, so on a busy machine they give way.
+_PATIENT_PARTS = frozenset({"projector", "worker"})
+_NICENESS = 5
 
 
 class Command(BaseCommand):
@@ -134,6 +137,8 @@ class Command(BaseCommand):
         self._database_await()
         if name == "worker":
             database_seed()
+        if name in _PATIENT_PARTS:
+            os.nice(_NICENESS)
         stopping = threading.Event()
         failed: list[str] = []
 
