@@ -102,7 +102,11 @@ class DayBook:
         if mark is None:
             # Opened in another layout of shards, and nothing of its symbol has happened in this one yet.
             return 0
-        info = market.instrument_get(position.symbol)
+        try:
+            info = market.instrument_get(position.symbol)
+        except market.SymbolUnknownError:
+            # A journal from elsewhere may name what this installation's catalogue does not have: no decimals, no value.
+            return 0
         k = 10 ** (_MICRO_DECIMALS - info.price_decimals - info.quantity_decimals)
         if position.direction == Direction.LONG:
             gained_ticks = mark.bid_ticks - position.entry_price_ticks
