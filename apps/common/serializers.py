@@ -19,8 +19,9 @@ from engine.values import scaled_from_text
 _OF_THE_FRAMEWORK = frozenset({"format", "csrfmiddlewaretoken"})
 _ANY_SCALE = 18
 _DIGITS = re.compile(r"\A[0-9]{1,13}\Z", re.ASCII)
-# The end of the year 9999, which is as far as a datetime reaches.
-EPOCH_MS_MAX = 253_402_300_799_999
+# In the year 2255 end the microseconds that the engine's messages can hold (2^53 - 1).
+_EPOCH_US_MAX = 2**53 - 1
+EPOCH_MS_MAX = _EPOCH_US_MAX // 1000
 
 
 class TypedSerializer(serializers.Serializer[Any]):
@@ -115,7 +116,9 @@ class InstantField(serializers.Field[int, Any, Any, Any]):
             data = int(data)
         if isinstance(data, int) and not isinstance(data, bool):
             if not 0 <= data <= EPOCH_MS_MAX:
-                raise serializers.ValidationError("expected milliseconds since 1970")
+                raise serializers.ValidationError(
+                    f"expected milliseconds since 1970, at most {EPOCH_MS_MAX}"
+                )
             return data * 1000
         try:
             instant = datetime.fromisoformat(data.upper()) if isinstance(data, str) else None
@@ -126,8 +129,8 @@ class InstantField(serializers.Field[int, Any, Any, Any]):
                 "expected milliseconds since 1970 or a time with its zone, such as 2030-01-31T12:00:00Z"
             )
         us = us_from_datetime(instant)
-        if us < 0:
-            raise serializers.ValidationError("expected a time after 1970")
+        if not 0 <= us <= _EPOCH_US_MAX:
+            raise serializers.ValidationError("expected a time from 1970 to 2255")
         return us
 
     @override

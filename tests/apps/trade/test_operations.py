@@ -351,3 +351,11 @@ def test_every_operation_has_its_own_name():
     names = [operation.op for operation in OPERATIONS]
 
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["create", "preview"])
+@pytest.mark.parametrize("end", [253_402_300_799_998, "9999-12-31T23:59:59Z", 2**53 // 1000])
+def test_an_end_beyond_what_a_message_can_hold_is_refused_before_it_is_sent(alice, name, end):
+    answer = post(alice, name, **BUY, orderType="limit", price="9000", expiresAt=end)
+
+    assert (answer["code"], set(answer["data"]["fields"])) == ("INVALID", {"expiresAt"})
