@@ -110,7 +110,8 @@ def live(transactional_db, log_redis_url, redis_url, stream_prefix, tmp_path):
         yield live
 
 
-def names_in(data: Any, out: str) -> set[str]:
+def names_lacking(data: Any, out: str) -> set[str]:
+    """Return the names of the table that an answer does not have."""
     words = out.split()
     rows = data
     if words[0] == "[]":
@@ -128,11 +129,12 @@ def _has(data: Any, path: list[str]) -> bool:
     return True
 
 
-def _valid(route: Route, answer: Any) -> list[str]:
+def faults_of(route: Route, answer: Any, status: int = 200) -> list[str]:
+    """Return in what an answer differs from its documented shape."""
     operation = described(route)
     assert operation is not None
     document = {
-        **operation["responses"]["200"]["content"]["application/json"]["schema"],
+        **operation["responses"][str(status)]["content"]["application/json"]["schema"],
         "components": schema()["components"],
     }
     return [error.message for error in Draft202012Validator(document).iter_errors(_plain(answer))]
@@ -165,8 +167,8 @@ def test_real_answers_have_what_the_table_says_and_fit_the_schema(live) -> None:
         if answer.get("success") is not True:
             faults.append((name, answer))
             return {}
-        faults.extend((name, fault) for fault in _valid(route, answer))
-        if route.out and (lacking := names_in(answer["data"], route.out)):
+        faults.extend((name, fault) for fault in faults_of(route, answer))
+        if route.out and (lacking := names_lacking(answer["data"], route.out)):
             faults.append((name, lacking))
         return answer["data"]
 
