@@ -156,15 +156,18 @@ class HistoryEvent(models.Model):
 
 
 class SymbolMark(models.Model):
-    """The last quote of an instrument that the journal of a shard has kept, in the receipts of its events."""
+    """What the journal of a shard knows of an instrument's price: its scale, and the last quote in the receipts of its events."""
 
     pk = models.CompositePrimaryKey("shard", "symbol")
     shard = models.PositiveSmallIntegerField()
     symbol = models.CharField(max_length=32)
-    bid_ticks = models.BigIntegerField()
-    ask_ticks = models.BigIntegerField()
+    # Micro-USD per tick and unit, by the instrument's last definition; 0 before there is one.
+    k = models.BigIntegerField(default=0)
+    # Empty before the first receipt with a quote.
+    bid_ticks = models.BigIntegerField(null=True)
+    ask_ticks = models.BigIntegerField(null=True)
     # Source time of the quote.
-    ts_us = models.BigIntegerField()
+    ts_us = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = (

@@ -9,7 +9,6 @@ from datetime import date
 
 from apps.common.clock import datetime_from_us
 from apps.common.outputs import Output
-from apps.market import facade as market
 from apps.trade.models import AccountDay, Position, SymbolMark
 from apps.trade.services.projection.rows import BatchRows
 from engine.messages import events as ev
@@ -18,6 +17,25 @@ from engine.values import Direction, entry_time_us
 _MICRO_DECIMALS = 6
 
 Found = tuple[Output, int, ev.AccountEvent]
+
+
+def scales_apply(outputs: Sequence[Output]) -> None:
+    """Take over how the definitions in some outputs of one shard scale prices, in the caller's transaction."""
+    found: dict[str, SymbolMark] = {}
+    for output in outputs:
+        for event in output.events:
+            if isinstance(event, ev.InstrumentDefined):
+                spec = event.spec
+                decimals = _MICRO_DECIMALS - spec.price_decimals - spec.quantity_decimals
+                found[spec.symbol] = SymbolMark(
+                    shard=output.shard, symbol=spec.symbol, k=10**decimals
+                )
+    SymbolMark.objects.bulk_create(
+        [found[symbol] for symbol in sorted(found)],
+        update_conflicts=True,
+        unique_fields=["shard", "symbol"],
+        update_fields=["k"],
+    )
 
 
 class DayBook:
@@ -74,7 +92,7 @@ class DayBook:
             [self._marks[symbol] for symbol in sorted(self._changed_marks)],
             update_conflicts=True,
             unique_fields=["shard", "symbol"],
-            update_fields=["bid_ticks", "ask_ticks", "ts_us"],
+            update_fields=["k", "bid_ticks", "ask_ticks", "ts_us"],
         )
 
     def _mark(self, event: ev.AccountEvent) -> None:
@@ -82,14 +100,12 @@ class DayBook:
         quote = receipt.quote if receipt else None
         if quote is None:
             return
-        row = self._marks.get(quote.symbol)
-        if row is None:
-            row = SymbolMark(shard=self._shard, symbol=quote.symbol)
-            self._marks[quote.symbol] = row
-        elif quote.ts_us < row.ts_us:
-            return
-        row.bid_ticks, row.ask_ticks, row.ts_us = quote.bid_ticks, quote.ask_ticks, quote.ts_us
-        self._changed_marks.add(quote.symbol)
+        row = self._marks.setdefault(
+            quote.symbol, SymbolMark(shard=self._shard, symbol=quote.symbol)
+        )
+        if quote.ts_us >= row.ts_us:
+            row.bid_ticks, row.ask_ticks, row.ts_us = quote.bid_ticks, quote.ask_ticks, quote.ts_us
+            self._changed_marks.add(quote.symbol)
 
     def _open_positions(self, account: int) -> Iterator[Position]:
         yield from self._untouched.get(account, ())
@@ -99,20 +115,14 @@ class DayBook:
 
     def _unrealised(self, position: Position) -> int:
         mark = self._marks.get(position.symbol)
-        if mark is None:
+        if mark is None or mark.bid_ticks is None or mark.ask_ticks is None:
             # Opened in another layout of shards, and nothing of its symbol has happened in this one yet.
             return 0
-        try:
-            info = market.instrument_get(position.symbol)
-        except market.SymbolUnknownError:
-            # A journal from elsewhere may name what this installation's catalogue does not have: no decimals, no value.
-            return 0
-        k = 10 ** (_MICRO_DECIMALS - info.price_decimals - info.quantity_decimals)
         if position.direction == Direction.LONG:
             gained_ticks = mark.bid_ticks - position.entry_price_ticks
         else:
             gained_ticks = position.entry_price_ticks - mark.ask_ticks
-        return gained_ticks * position.open_units * k
+        return gained_ticks * position.open_units * mark.k
 
 
 def day_of(output: Output) -> date:

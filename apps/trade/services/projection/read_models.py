@@ -9,7 +9,7 @@ from typing import Any
 from apps.common.outputs import Output
 from apps.trade.choices import OrderState
 from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
-from apps.trade.services.projection.days import DayBook
+from apps.trade.services.projection.days import DayBook, scales_apply
 from apps.trade.services.projection.rows import BatchRows
 from engine.messages import events as ev
 from engine.values import AccountStatus, Direction, Side, TimeInForce, check, entry_time_us
@@ -26,6 +26,8 @@ def read_models_apply(layout: int, outputs: Sequence[Output]) -> None:
         for index, event in enumerate(output.events)
         if isinstance(event, ev.AccountEvent)
     ]
+    # Decimals never change while a position is open, so all definitions of a batch may come first.
+    scales_apply(outputs)
     if not found:
         return
     rows = BatchRows([event for _, _, event in found])
