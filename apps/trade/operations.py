@@ -5,7 +5,7 @@ REST views, the lean paths and the socket all read this table, so none of them c
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from msgspec import UNSET
@@ -24,6 +24,7 @@ from apps.trade.services.shapes import Shape
 from engine.values import MarginMode, OrderType, ProfitFilter, Side, TimeInForce
 
 Data = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _wish(data: Data) -> OrderWish:
         price=data.get("price"),
         stop_price=data.get("stopPrice"),
         time_in_force=TimeInForce(data.get("timeInForce") or TimeInForce.GTC),
-        expires_at_us=data.get("expiresAt"),
+        expires_at_us=_end_us(data.get("expiresAt")),
         margin_mode=MarginMode(mode) if mode else None,
         slippage=data.get("slippage"),
         expected_price=data.get("expectedPrice"),
@@ -93,6 +94,11 @@ def _wish(data: Data) -> OrderWish:
         take_profit=data.get("takeProfit"),
         trailing_distance=data.get("trailingDistance"),
     )
+
+
+def _end_us(at_us: T) -> T | int:
+    # Messages know no moment 0; the microsecond after it is as long ago, and the engine says so.
+    return 1 if at_us == 0 else at_us
 
 
 async def _close(asked: Asked) -> Shape:
@@ -116,7 +122,7 @@ async def _modify(asked: Asked) -> Shape:
         price=data.get("price", UNSET),
         stop_price=data.get("stopPrice", UNSET),
         time_in_force=UNSET if in_force is UNSET else TimeInForce(in_force),
-        expires_at_us=data.get("expiresAt", UNSET),
+        expires_at_us=_end_us(data.get("expiresAt", UNSET)),
     )
     return await orders.order_modify(**_of_order(asked), changes=changes)
 

@@ -354,8 +354,16 @@ def test_every_operation_has_its_own_name():
 
 
 @pytest.mark.parametrize("name", ["create", "preview"])
-@pytest.mark.parametrize("end", [253_402_300_799_998, "9999-12-31T23:59:59Z", 2**53 // 1000])
+@pytest.mark.parametrize("end", [253_402_300_799_998, "9999-12-31T23:59:59Z", 2**53 // 1000 + 1])
 def test_an_end_beyond_what_a_message_can_hold_is_refused_before_it_is_sent(alice, name, end):
     answer = post(alice, name, **BUY, orderType="limit", price="9000", expiresAt=end)
 
     assert (answer["code"], set(answer["data"]["fields"])) == ("INVALID", {"expiresAt"})
+
+
+def test_an_end_at_the_beginning_of_time_is_refused_by_the_engine(alice):
+    order = BUY | {"orderType": "limit", "price": "9000", "timeInForce": "gtd", "expiresAt": 0}
+    created = post(alice, "create", **order)
+    previewed = ok(post(alice, "preview", **order))
+
+    assert created["code"] == previewed["refusal"]["code"] == "EXPIRY_INVALID"
