@@ -73,7 +73,7 @@ def decide_command(work: Work, command: cmd.AnyCommand, key: str, digest: bytes)
         return known
     reply = check_deadline(work, command) or _dispatch(work, command)
     if work.filled:
-        instruments = [state.instruments[index] for index in work.filled]
+        instruments = list(work.filled.values())
         fire_triggers(work, instruments)
         check_margins(work, instruments[0])
     elif work.touched:

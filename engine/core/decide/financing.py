@@ -90,7 +90,7 @@ def _charge(
         )
     )
     work.touch(account, may_stop_out=True)
-    work.filled[instrument.index] = None
+    work.filled[instrument.index] = instrument
     is_exhausted = not position.is_cross and swap.amount < 0 and swap.margin == 0
     if is_exhausted and can_fill(work, instrument):
         close_position(

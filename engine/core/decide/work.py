@@ -24,7 +24,7 @@ class Work(msgspec.Struct, gc=False):
     # Accounts whose margin must be checked at the end, and whether a stop-out may start.
     touched: dict[int, bool] = {}
     # Instruments in which something was filled or charged, in order of first touch.
-    filled: dict[int, None] = {}
+    filled: dict[int, Instrument] = {}
 
     def emit(self, event: AnyEvent) -> None:
         """Record an event and evolve the state by it at once."""
@@ -41,7 +41,7 @@ class Work(msgspec.Struct, gc=False):
         account.seq += 1
         open_fill(self.state, account, instrument, k, event)
         self.events.append(event)
-        self.filled[instrument.index] = None
+        self.filled[instrument.index] = instrument
         self.touched[account.account] = self.is_quotes or self.touched.get(account.account, False)
 
     def emit_closed(
@@ -51,7 +51,7 @@ class Work(msgspec.Struct, gc=False):
         account.seq += 1
         close_fill(self.state, account, instrument, position, event)
         self.events.append(event)
-        self.filled[instrument.index] = None
+        self.filled[instrument.index] = instrument
         self.touched[account.account] = True
 
     def touch(self, account: Account, *, may_stop_out: bool) -> None:

@@ -169,6 +169,11 @@ def test_a_loss_that_no_slice_cures_closes_the_whole_position() -> None:
     assert slice_of(equity=-1) == 200
 
 
+def test_the_slice_pays_for_its_own_commission() -> None:
+    # 27 leave 223 / 446 = 50 %, 28 leave 223 / 444: of 1.35 and 1.4 micro-USD of commission both pay 2.
+    assert slice_of(equity=225, commission_ppm=50) == 28
+
+
 def test_a_commission_above_the_gain_closes_the_whole_position() -> None:
     # Each unit frees 2 of margin, worth 1 of equity at 50 %, and costs 1 in commission.
     assert slice_of(commission_ppm=1_000) == 200
