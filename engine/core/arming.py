@@ -78,21 +78,26 @@ def compact(state: State, instrument: Instrument, queue: int) -> None:
     queues.load(queue, standing)
 
 
+def arm(
+    state: State, instrument: Instrument, queue: int, price_ticks: int, owner: int, kind: int
+) -> None:
+    """Queue one trigger of an owner_of(), and compact the queue when most of it is stale."""
+    if instrument.queues.arm(queue, price_ticks, owner, kind):
+        compact(state, instrument, queue)
+
+
 def arm_position(state: State, instrument: Instrument, position: Position) -> None:
     """Queue every trigger of a position: those of position_triggers(), without a list of them."""
     loss, gain = (BID_FALLS, BID_RISES) if position.is_long else (ASK_RISES, ASK_FALLS)
     owner = owner_of(position.account, position.k)
-    arm = instrument.queues.arm
-    if position.stop_loss_ticks and arm(loss, position.stop_loss_ticks, owner, STOP_LOSS):
-        compact(state, instrument, loss)
-    if position.take_profit_ticks and arm(gain, position.take_profit_ticks, owner, TAKE_PROFIT):
-        compact(state, instrument, gain)
-    if position.liquidation_ticks and arm(loss, position.liquidation_ticks, owner, LIQUIDATION):
-        compact(state, instrument, loss)
-    if position.trailing_ticks:
-        threshold = trailing_threshold(position)
-        if threshold and arm(gain, threshold, owner, TRAILING):
-            compact(state, instrument, gain)
+    if position.stop_loss_ticks:
+        arm(state, instrument, loss, position.stop_loss_ticks, owner, STOP_LOSS)
+    if position.take_profit_ticks:
+        arm(state, instrument, gain, position.take_profit_ticks, owner, TAKE_PROFIT)
+    if position.liquidation_ticks:
+        arm(state, instrument, loss, position.liquidation_ticks, owner, LIQUIDATION)
+    if position.trailing_ticks and (threshold := trailing_threshold(position)):
+        arm(state, instrument, gain, threshold, owner, TRAILING)
 
 
 def disarm_position(instrument: Instrument, position: Position) -> None:
@@ -112,8 +117,7 @@ def disarm_position(instrument: Instrument, position: Position) -> None:
 def arm_order(state: State, instrument: Instrument, order: PendingOrder) -> None:
     """Queue the trigger of a pending order."""
     queue, price_ticks = order_trigger(order)
-    if instrument.queues.arm(queue, price_ticks, owner_of(order.account, order.k), ENTRY):
-        compact(state, instrument, queue)
+    arm(state, instrument, queue, price_ticks, owner_of(order.account, order.k), ENTRY)
 
 
 def disarm_order(instrument: Instrument, order: PendingOrder) -> None:

@@ -76,8 +76,7 @@ def close_fill(
 ) -> None:
     """Evolve by a close whose position is at hand; the account's sequence is the caller's."""
     units, remaining = event.quantity_units, event.remaining_units
-    if position.quantity_units != units + remaining:
-        check(False, "quantity differs")  # noqa: FBT003 - always wrong.
+    check(position.quantity_units == units + remaining, "quantity differs")
     instrument.net_units -= units if position.is_long else -units
     disarm_position(instrument, position)
     count_position(state, instrument, position, -1)

@@ -58,11 +58,6 @@ def fill_postings(
     book = _BOOKS[account.kind]
     client = pnl_micros - commission_micros + insured_micros
     own = f"{book.client}{account.account}"
-    if not (pnl_micros or insured_micros):
-        # What opens a position pays commission or nothing.
-        if not client:
-            return ()
-        return (Posting(own, client), Posting(book.commission, commission_micros))
     postings = []
     if client:
         postings.append(Posting(own, client))

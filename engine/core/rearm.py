@@ -1,6 +1,6 @@
 """Arming of an account's bands and watch lists from its present figures (rules B1-B4)."""
 
-from engine.core.arming import compact, stands
+from engine.core.arming import arm, stands
 from engine.core.bands import (
     QUEUES,
     Exposure,
@@ -107,8 +107,7 @@ def _queue_bands(state: State, account_id: int, bands: dict[int, int]) -> None:
     owner = owner_of(account_id, 0)
     for slot, price_ticks in bands.items():
         instrument, queue = state.instruments[slot >> _QUEUE_BITS], slot & _QUEUE_MASK
-        if instrument.queues.arm(queue, price_ticks, owner, BAND):
-            compact(state, instrument, queue)
+        arm(state, instrument, queue, price_ticks, owner, BAND)
 
 
 def _replace_watches(state: State, account_id: int, watched: tuple[int, ...]) -> None:
