@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from django.urls import URLPattern, URLResolver, get_resolver, resolve
+from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from playwright.sync_api import Page
 
 from tests.browser.test_pages import SIZES, THEMES, VISITOR_PAGES, Visit, examine, look
@@ -21,6 +21,8 @@ NO_PAGES: Final = {
     "asset-icon",
     "schema",
     "errors",
+    "csp-report",
+    "redoc-bundle",
     "guest-demo",
     "auth-sign-out",
     "settings-export",
@@ -43,17 +45,8 @@ NO_PAGES: Final = {
     "mfa_view_recovery_codes",
     "mfa_generate_recovery_codes",
 }
-PAGES: Final = {
-    "settings-email": "/settings/email",
-    "settings-delete": "/settings/delete",
-    "auth-again": "/auth/again?next=/settings/email",
-    "mfa_reauthenticate": "/settings/second-factor/confirm",
-    "mfa_activate_totp": "/settings/second-factor/app/add",
-    "mfa_list_webauthn": "/settings/second-factor/passkeys",
-    "mfa_add_webauthn": "/settings/second-factor/passkeys/add",
-    "auth-verify-page": "/auth/verify?token=nonsense",
-    "auth-code": "/auth/code",
-}
+# What a page needs to be asked with.
+QUERIES: Final = {"auth-again": "?next=/settings/email", "auth-verify-page": "?token=nonsense"}
 
 
 def _routes() -> set[str]:
@@ -74,22 +67,20 @@ def _routes() -> set[str]:
     return names
 
 
-def test_every_route_is_looked_at_or_shows_no_page():
-    shown = [
-        path for path in (*VISITOR_PAGES.values(), *SETTINGS_PAGES.values()) if path != "/nowhere"
-    ]
-    elsewhere = {resolve(path).url_name for path in shown} | ELSEWHERE
-
-    assert _routes() == elsewhere | NO_PAGES | set(PAGES)
-
-
-def test_axe_finds_nothing_grave_on_the_rest(visit: Visit):
+def test_axe_finds_nothing_grave_on_the_pages_that_nobody_else_looks_at(visit: Visit):
+    shown = {*VISITOR_PAGES.values(), *SETTINGS_PAGES.values()} - {"/nowhere"}
+    known = {resolve(path).url_name for path in shown} | ELSEWHERE | NO_PAGES
     page: Page = look(visit, "/settings/profile", "wide", THEMES[0])
-    for number, (name, path) in enumerate(PAGES.items()):
+
+    rest = sorted(_routes() - known)
+    for number, name in enumerate(rest):
         size, theme = list(SIZES)[number % 2], THEMES[number // 2 % 2]
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=theme)
-        page.goto(path)
+        # A new route with parameters fails here, until it is said how to ask for it.
+        page.goto(reverse(name) + QUERIES.get(name, ""))
         page.wait_for_load_state("networkidle")
         examine(page, f"rest-{name}", size, theme)
+
+    assert "settings-email" in rest
