@@ -30,7 +30,6 @@ NO_PAGES: Final = {
     *(f"udf-{name}" for name in ("config", "time", "symbols", "search", "history", "quotes")),
     # Swagger UI and Redoc draw these two, in styles of their own.
     "docs",
-    "redoc-bundle",
     "redoc",
     # Another name of account_login's address.
     "sign-in",
