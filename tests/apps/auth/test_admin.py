@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 # decision of two people becomes a command to the engine.
 ACTIONS = {
     "common.OutboxEffect": {"try_again"},
+    "market.Instrument": {"price_source_set"},
     "profile.CashRequest": {"approve", "give_back"},
     "profile.KycFile": {"approve", "reject"},
 }
