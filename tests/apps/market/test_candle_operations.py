@@ -125,7 +125,8 @@ def test_refresh_of_an_interval_does_only_that(store, monkeypatch, interval, wri
     now_ms = now_us() // 1000 // MINUTE_MS * MINUTE_MS
     store.add([candle(now_ms - 600 * MINUTE_MS)], is_replacing=False)
     # What lies above the hour follows it by its trigger, and is mended with it.
-    store.connection.execute("UPDATE candles_1h SET bid_high = bid_high + 99")
+    # Far above whatever the venue tells of the hours since.
+    store.connection.execute("UPDATE candles_1h SET bid_high = bid_high + 1000000000")
 
     with kline_server(KlineVenue(now_ms - 90 * MINUTE_MS, now_ms)) as url:
         monkeypatch.setattr(tasks, "binance_history", lambda _feeds: BinanceHistory(rest_url=url))
