@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # Of one round of the long form; the access tokens live longer than this. In CI a round has a number of examples instead, so that
 # the same is tried on every machine: about two minutes of it.
 SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "0"))
-EXAMPLES = 25
+EXAMPLES = 12
 ROUNDS = int(os.environ.get("SCHEMATHESIS_ROUNDS", "1"))
 SEED = 1
 # How often it may sign itself out.
