@@ -24,7 +24,13 @@ PIN = "493021"
 BUY = {"symbol": "BTC", "type": "buy", "quantity": "0.01", "leverage": 10}
 ISLAND = {"If-None-Match": '"nothing"'}
 STAFF = 'from apps.auth.models import User; User.objects.filter(email="alice@example.com").update(is_staff=True)'
-SETTINGS = {"API_LIMITS_WRITE": "", "API_LIMITS_READ": "", "API_LIMITS_PUBLIC": ""}
+# No limits, and a member of the staff without a second factor: the routes are what is asked for here.
+SETTINGS = {
+    "API_LIMITS_WRITE": "",
+    "API_LIMITS_READ": "",
+    "API_LIMITS_PUBLIC": "",
+    "STAFF_SECOND_FACTOR": "false",
+}
 
 
 @pytest.fixture(scope="module")
