@@ -32,7 +32,16 @@ from engine.messages.commands import (
 from engine.messages.definitions import GroupSpec, InstrumentSpec, Tier
 from engine.messages.replies import Accepted
 from engine.messages.views import AccountQuery
-from engine.values import AccountKind, Actor, CashKind, OrderType, Side, SourceClass, TradingMode
+from engine.values import (
+    AccountKind,
+    Actor,
+    CashKind,
+    OrderType,
+    Side,
+    SourceClass,
+    TradingMode,
+    entry_id_from_text,
+)
 from tests.integration.engine_log import RunningEngine, wait_for
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -145,7 +154,8 @@ class Sharded:
             for shard, engine in enumerate(self.engines):
                 stream = streams.input_stream(settings.STREAM_PREFIX, shard, shards)
                 last = self.redis.xinfo_stream(stream)["last-generated-id"].decode()
-                if engine.runner.health().entry_id < last:
+                done = engine.runner.health().entry_id
+                if entry_id_from_text(done) < entry_id_from_text(last):
                     return False
             return True
 
