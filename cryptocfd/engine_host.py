@@ -19,7 +19,13 @@ from apps.common.channel_reader import ChannelReader
 from apps.common.engine_gateway import EngineGateway, gateway_install
 from apps.common.outbox import OutboxRelay
 from apps.common.rate_limits import rate_limits_close
-from apps.market.facade import CandleWriter, FeedService, price_stream_start, price_stream_stop
+from apps.market.facade import (
+    CandleWriter,
+    FeedService,
+    SwapRelay,
+    price_stream_start,
+    price_stream_stop,
+)
 from apps.profile.tasks import CashRelay
 from apps.trade.projector import Projector, output_from_journal
 from cryptocfd.bootstrap import Bootstrap
@@ -155,6 +161,7 @@ class EngineHost:
             self._start("worker", WorkerService())
             self._start("outbox", OutboxRelay())
             self._start("schedule", ScheduleService())
+            self._start("swap", SwapRelay())
             self._bootstrap = Bootstrap(self._gateway)
             self._start("bootstrap", self._bootstrap)
         if "feed" in self._part_names:
@@ -185,7 +192,7 @@ class EngineHost:
     def _start(
         self,
         name: str,
-        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | Bootstrap | CandleWriter",
+        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | SwapRelay | Bootstrap | CandleWriter",
     ) -> None:
         self._part_start(name, run=service.run, stop=service.stop)
 

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 
 from apps.common.errors import ServiceError
 from apps.common.read_only_admin import ReadOnlyAdmin, exact_column
-from apps.market.models import Instrument
+from apps.market.models import Instrument, SwapRollover
 from apps.market.services import price_source_change
 from engine.values import SourceClass
 
@@ -173,3 +173,12 @@ class InstrumentAdmin(ReadOnlyAdmin):
         "created_at",
         "updated_at",
     )
+
+
+@admin.register(SwapRollover)
+class SwapRolloverAdmin(ReadOnlyAdmin):
+    """The nights that were charged; what each position paid stands in the ledger."""
+
+    list_display = ("day", "instruments", "charged_at")
+    ordering = ("-day",)
+    fields = ("day", "instruments", "charged_at")

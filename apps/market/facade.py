@@ -16,6 +16,7 @@ from apps.market.candles.reader import candle_reader
 from apps.market.candles.writer import CandleWriter
 from apps.market.feed.classes import source_classes_decide
 from apps.market.feed.service import FeedService
+from apps.market.financing import SwapRelay
 from apps.market.prices import (
     FeedStatus,
     FeedUnavailableError,
@@ -37,6 +38,7 @@ __all__ = [
     "LatestQuote",
     "SourceStatus",
     "Subscription",
+    "SwapRelay",
     "SymbolUnknownError",
     "candle_key",
     "candles_app",

@@ -93,3 +93,20 @@ class Instrument(models.Model):
     @override
     def __str__(self) -> str:
         return self.symbol
+
+
+class SwapRollover(models.Model):
+    """A rollover that the engine has charged in every instrument; the oldest row is the day on which the installation began."""
+
+    # The rollover is this day's 00:00 UTC.
+    day = models.DateField(unique=True)
+    # How many instruments were charged; 0 on the first day.
+    instruments = models.PositiveIntegerField(default=0)
+    charged_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-day",)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.day}"

@@ -255,6 +255,8 @@ def verify(running: Product, trader: Trader) -> None:
         (gaps,) = database.execute(
             "SELECT max(n) - count(*) FROM trade_journalentry"
         ).fetchone() or (None,)
+        # The night relay is at work: it has noted from which day on positions are charged.
+        (nights,) = database.execute("SELECT count(*) FROM market_swaprollover").fetchone() or (0,)
 
     assert trader.strange == []
     assert set(trader.refused) <= {"QUOTE_STALE", "EXPIRED"}
@@ -263,3 +265,4 @@ def verify(running: Product, trader: Trader) -> None:
     assert still_open == set(told) - {o["orderId"] for o in trader.closed.values()}
     assert client.balance == START - spent + earned
     assert gaps == 0
+    assert nights > 0

@@ -41,11 +41,14 @@ def charge_swap(work: Work, command: ChargeSwap) -> Accepted | Rejected:
 
 def _due(account: Account, instrument: Instrument, rollover_day: int) -> list[Position]:
     """Return the positions of an account that owe or earn a rollover, by id."""
-    return [
+    index = instrument.index
+    due = [
         position
-        for _, position in sorted(account.positions.items())
-        if position.instrument == instrument.index and is_due(position, rollover_day)
+        for position in account.positions.values()
+        if position.instrument == index and is_due(position, rollover_day)
     ]
+    # Every account is looked at for every instrument, and most have none.
+    return sorted(due, key=lambda position: position.k) if due else due
 
 
 def _events_max(account: Account, due: int) -> int:
