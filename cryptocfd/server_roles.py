@@ -24,10 +24,10 @@ LOG_RULES: Final[Mapping[str, str]] = {
         f"{_CONNECT} +evalsha +eval +script|load +xadd +xread +xrange +xrevrange +xtrim +xinfo|stream +exists "
         "+get +set +del +incr +incrby +pexpire +hget +hgetall +hset +hdel"
     ),
-    # Quotes go in; candles are made of what stands there.
+    # Quotes go in, under a clock that is held against the log's; candles are made of what stands there.
     "feed": (
         "~stream:exness ~stream:exness:* ~feed:* %R~engine:layout "
-        f"{_CONNECT} +xadd +xread +xrange +xinfo|stream +exists +hgetall +eval +get +set +del +incr +incrby +pexpire"
+        f"{_CONNECT} +xadd +xread +xrange +xinfo|stream +exists +hgetall +eval +get +set +del +incr +incrby +pexpire +time"
     ),
     # Its process also sends cash commands.
     "projector": (

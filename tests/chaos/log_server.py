@@ -17,35 +17,50 @@ from redis.retry import Retry
 from tests.integration.engine_log import wait_for
 
 _SHIM = Path(__file__).with_name("shim.c")
+_CLOCK = Path(__file__).with_name("clock.c")
 
 
 def watched_disk(folder: Path, **options: str) -> dict[str, str]:
     """Return the environment of a process whose disk obeys the options of the shim."""
-    library = folder / "shim.so"
+    return _preloaded(_SHIM, folder) | options
+
+
+def _preloaded(source: Path, folder: Path) -> dict[str, str]:
+    library = folder / f"{source.stem}.so"
     gcc = shutil.which("gcc")
-    assert gcc, "a C compiler is needed to watch the disk"
+    assert gcc, "a C compiler is needed to stand between a process and its system"
     subprocess.run(
-        [gcc, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, _SHIM, "-ldl"],
+        [gcc, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"],
         check=True,
     )
-    return {"LD_PRELOAD": str(library)} | options
+    return {"LD_PRELOAD": str(library)}
 
 
 class LogServer:
     """A server on a Unix socket with its data in one folder, whose path must be short."""
 
-    def __init__(self, folder: Path, *, fsync: str = "always", is_watched: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fsync: str = "always",
+        is_watched: bool = False,
+        has_own_clock: bool = False,
+    ) -> None:
         self.url = f"unix://{folder}/log.sock"
         self._folder = folder
         self._fsync = fsync
         self._environment = dict(os.environ)
         self._delay = folder / "delay"
         self._diary = folder / "diary"
+        self._shift = folder / "shift"
         self._process: subprocess.Popen[bytes] | None = None
         if is_watched:
             self._environment |= watched_disk(
                 folder, DISK_DIARY=str(self._diary), DISK_DELAY=str(self._delay)
             )
+        if has_own_clock:
+            self._environment |= _preloaded(_CLOCK, folder) | {"CLOCK_SHIFT": str(self._shift)}
 
     def start(self, *, file_bytes_max: int | None = None) -> None:
         """Start it; with a limit no file of it can grow beyond, as on a full disk."""
@@ -92,6 +107,13 @@ class LogServer:
         return (
             subprocess.run(self._command(), check=False, stdout=subprocess.DEVNULL).returncode != 0
         )
+
+    def shift_clock(self, seconds: int) -> None:
+        """Set its wall clock that far ahead of ours; it goes on running."""
+        draft = self._shift.with_suffix(".new")
+        draft.write_text(str(seconds))
+        # At once: a half-written number would be another time.
+        draft.rename(self._shift)
 
     # --- the disk -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ past of each symbol. Every refusal is counted under its reason.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -37,6 +37,7 @@ class Refusal(StrEnum):
     JUMP_QUARANTINED = "jump_quarantined"
     SETTLING = "settling"
     CONTRADICTED = "contradicted"
+    CLOCKS_DIFFER = "clocks_differ"
 
 
 @dataclass(slots=True)
@@ -100,6 +101,12 @@ class Guards:
         """Count a quote that another source of the same class denies; until they agree, nothing of the symbol is believed."""
         self.refusals[Refusal.CONTRADICTED] += 1
         self._states.setdefault(symbol, _SymbolState()).is_doubted = True
+
+    def distrust(self, batch: Iterable[RawQuote]) -> None:
+        """Count quotes whose times nobody can believe; until the next one that can be, nothing of their symbols is confirmed."""
+        for quote in batch:
+            self.refusals[Refusal.CLOCKS_DIFFER] += 1
+            self._states.setdefault(quote.symbol, _SymbolState()).is_doubted = True
 
     def confirmed(self, symbol: str, now_us: int) -> None:
         """Note that the last quote was read as unchanged, so that the silence before the next one is no outage."""

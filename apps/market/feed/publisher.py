@@ -96,6 +96,11 @@ class Publisher:
         self._lease_until = asked + LEASE_MS / 1000
         return True
 
+    async def log_time_us(self) -> int:
+        """Return what time it is by the log's own clock, microseconds."""
+        seconds, us = await self._log.time()
+        return int(seconds) * 1_000_000 + int(us)
+
     async def write_log(
         self, source: str, source_class: SourceClass, entries: Sequence[Sequence[Quote]]
     ) -> None:

@@ -27,6 +27,7 @@ from apps.market.feed.classes import (
     read_instruments,
     sources_of_settings,
 )
+from apps.market.feed.clocks import ClockWatch
 from apps.market.feed.feeder import Feeder
 from apps.market.feed.guards import Guards, are_near
 from apps.market.feed.markup import with_markup
@@ -51,7 +52,6 @@ _INSTRUMENTS_SECONDS: Final = 5.0
 _CATALOGUE_SECONDS: Final = 0.5
 # A quote of another source of the same class denies this one's while it is this young.
 _WITNESS_US: Final = 3_000_000
-_SKEW_US_MAX: Final = 2_000_000
 
 
 class FeedService:
@@ -64,17 +64,19 @@ class FeedService:
         publisher: Publisher,
         batch_ms: int,
         clock: Clock,
+        clocks: ClockWatch | None = None,
         may_write_log: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take the sources in order of preference, as a function of the instruments, and the way out.
 
-        `may_write_log` holds the log back until the engine knows the instruments: before that it would have to
-        record every quote as refused.
+        `clocks` holds the clock against the log's. `may_write_log` holds the log back until the engine knows the
+        instruments: before that it would have to record every quote as refused.
         """
         self._sources_build = sources_build
         self._publisher = publisher
         self._batch_us = batch_ms * 1000
         self._clock = clock
+        self._clocks = clocks or ClockWatch(clock, time.monotonic)
         self._may_write_log = may_write_log
         self._instruments: dict[str, InstrumentInfo] = {}
         self._feeders: list[Feeder] = []
@@ -82,7 +84,6 @@ class FeedService:
         self._latest: dict[str, Quote] = {}
         self._is_log_reachable = True
         self._is_writing = False
-        self._skew_us = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._is_stop_asked = False
@@ -248,6 +249,9 @@ class FeedService:
         self._serving = serving
 
     def _take(self, feeder: Feeder, batch: list[RawQuote]) -> None:
+        if not self._clocks.agrees():
+            feeder.guards.distrust(batch)
+            return
         now_us = self._clock.now_us()
         for raw in batch:
             if self._serving.get(raw.symbol) is not feeder:
@@ -277,6 +281,8 @@ class FeedService:
 
     async def _confirm_quiet(self) -> None:
         """State again, with a new time, what has not changed on a living connection; else thin coins would go stale."""
+        if not self._clocks.agrees():
+            return
         now_us = self._clock.now_us()
         for symbol, feeder in self._serving.items():
             quote = self._latest.get(symbol)
@@ -306,7 +312,12 @@ class FeedService:
 
     async def _keep_lease(self) -> None:
         try:
+            asked = self._clocks.monotonic()
+            self._clocks.compare(await self._publisher.log_time_us(), asked)
+            epoch = self._publisher.epoch
             await self._publisher.keep_lease()
+            if self._publisher.epoch != epoch:
+                self._clocks.log_is_new()
         except (RedisError, OSError):
             self._is_log_reachable = False
             raise
@@ -318,10 +329,14 @@ class FeedService:
 
     async def _write_log(self) -> None:
         """Write the entries of all stretches that have ended."""
-        was_writing, self._is_writing = (
-            self._is_writing,
-            self._publisher.holds_lease and self._may_write_log(),
+        was_writing = self._is_writing
+        self._is_writing = (
+            self._publisher.holds_lease and self._clocks.agrees() and self._may_write_log()
         )
+        if not self._clocks.agrees():
+            # Old by the time that they do, and perhaps of a time that never was.
+            for feeder in self._feeders:
+                feeder.for_log.clear()
         if not self._is_writing:
             return
         if not was_writing:
@@ -344,13 +359,7 @@ class FeedService:
                 self._is_log_reachable = False
                 raise
             self._is_log_reachable = True
-            self._watch_clocks()
-
-    def _watch_clocks(self) -> None:
-        was_wrong = abs(self._skew_us) > _SKEW_US_MAX
-        self._skew_us = self._publisher.entry_ms * 1000 - self._clock.now_us()
-        if abs(self._skew_us) > _SKEW_US_MAX and not was_wrong:
-            logger.error("the clocks of feed and log differ", extra={"skew_us": self._skew_us})
+            self._clocks.wrote(self._publisher.entry_ms)
 
     async def _publish_prices(self) -> None:
         if not self._publisher.holds_lease:
@@ -382,7 +391,7 @@ class FeedService:
             epoch=self._publisher.epoch,
             sequence=self._publisher.sequence,
             is_log_reachable=self._is_log_reachable,
-            clock_skew_us=self._skew_us,
+            clock_skew_us=self._clocks.skew_us(),
             sources=tuple(feeder.status(counts[id(feeder)]) for feeder in self._feeders),
             unserved=tuple(symbol for symbol in self._instruments if symbol not in self._serving),
             stale=tuple(

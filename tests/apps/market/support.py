@@ -5,8 +5,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from typing_extensions import override
+
 from apps.market import selectors, services
 from apps.market.feed.base import RawQuote
+from apps.market.feed.clocks import ClockWatch
 from apps.market.selectors import InstrumentInfo
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -25,6 +28,17 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         self.us += round(seconds * 1_000_000)
         await asyncio.sleep(0)
+
+
+class TapeClocks(ClockWatch):
+    """A tape is told on its own clock, which has nothing to do with that of the log."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock, lambda: 0.0)
+
+    @override
+    def skew_us(self) -> int:
+        return 0
 
 
 def shipped_instruments() -> dict[str, InstrumentInfo]:

@@ -19,7 +19,7 @@ from engine.messages.codec import decode_message
 from engine.messages.commands import Quote
 from engine.messages.streams import IN_MESSAGE, input_stream
 from engine.values import SourceClass
-from tests.apps.market.support import FakeClock
+from tests.apps.market.support import FakeClock, TapeClocks
 
 pytestmark = [
     pytest.mark.integration,
@@ -64,6 +64,7 @@ async def told(folder, redis_url, prefix, looks):
         publisher=publisher,
         batch_ms=BATCH_MS,
         clock=clock,
+        clocks=TapeClocks(clock),
     )
     await feed._prepare()
     await feed._keep_lease()

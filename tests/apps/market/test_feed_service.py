@@ -21,7 +21,7 @@ from apps.market.models import Instrument
 from apps.market.prices import FeedStatus
 from apps.market.selectors import instruments_read
 from engine.messages.codec import decode_message
-from engine.messages.streams import feed_status_key, input_stream
+from engine.messages.streams import feed_status_key, input_stream, prices_channel
 from engine.values import SourceClass
 from tests.apps.market.support import until
 
@@ -81,10 +81,10 @@ class Log:
     def __init__(self, log_url, redis_url, prefix):
         self._log = Redis.from_url(log_url)
         self._rest = Redis.from_url(redis_url)
-        self._prefix = prefix
+        self.prefix = prefix
 
     def entries(self, shard=0, shards=1):
-        raw = self._log.xrange(input_stream(self._prefix, shard, shards))
+        raw = self._log.xrange(input_stream(self.prefix, shard, shards))
         return [decode_message(fields[b"m"]) for _, fields in raw]
 
     def quotes(self, symbol):
@@ -94,7 +94,7 @@ class Log:
         return [(quote.bid_ticks, quote.ask_ticks) for quote in self.quotes(symbol)]
 
     def status(self):
-        raw = self._rest.get(feed_status_key(self._prefix))
+        raw = self._rest.get(feed_status_key(self.prefix))
         return msgspec.json.decode(raw, type=FeedStatus) if raw else None
 
     def close(self):
@@ -111,7 +111,7 @@ def log(log_redis_url, redis_url, stream_prefix):
 
 @pytest.fixture
 def feed_of(log_redis_url, redis_url, stream_prefix):
-    def build(*sources, log_url=log_redis_url, shards=1, **options):
+    def build(*sources, log_url=log_redis_url, shards=1, clock=CLOCK, **options):
         return FeedService(
             sources_build=lambda _instruments: sources,
             publisher=Publisher(
@@ -122,7 +122,7 @@ def feed_of(log_redis_url, redis_url, stream_prefix):
                 monotonic=time.monotonic,
             ),
             batch_ms=20,
-            clock=CLOCK,
+            clock=clock,
             **options,
         )
 
@@ -305,7 +305,7 @@ async def test_second_feed_waits_for_the_first_and_begins_a_new_epoch(feed_of, l
             await until(lambda: len(log.quotes("BTCUSDT")) >= 2)
             assert {entry.feed_epoch for entry in log.entries()} == {1}
             # The first one stops as a killed one would: the lease lapses by itself.
-            log._log.delete(*log._log.keys(f"{log._prefix}feed:lease"))
+            log._log.delete(*log._log.keys(f"{log.prefix}feed:lease"))
             await until(lambda: 2 in {entry.feed_epoch for entry in log.entries()})
 
     order = [(entry.feed_epoch, entry.sequence) for entry in log.entries()]
@@ -412,18 +412,22 @@ def mark_up(symbol, ppm):
         connections.close_all()
 
 
-async def test_clock_that_differs_from_the_logs_is_told(feed_of, log):
+async def test_feed_whose_clock_differs_from_the_logs_says_so_and_no_price(feed_of, log, redis_url):
     ahead = WallClock()
     ahead.now_us = lambda: CLOCK.now_us() + 3_600_000_000
     source = simulated("BTCUSDT")
-    feed = feed_of(source)
-    feed._clock = ahead
-    async with running(feed):
-        source.say("BTCUSDT", 775_000, 775_008)
-        await until(lambda: log.status() is not None and log.status().clock_skew_us != 0, 30)
-        skew_us = log.status().clock_skew_us
+    with Redis.from_url(redis_url) as redis, redis.pubsub() as heard:
+        heard.subscribe(prices_channel(log.prefix))
+        async with running(feed_of(source, clock=ahead)):
+            source.say("BTCUSDT", 775_000, 775_008)
+            await until(lambda: log.status() and log.status().sources[0].refusals, 30)
+            status = log.status()
+        said = [message for _ in range(3) if (message := heard.get_message())]
 
-    assert -3_700_000_000 < skew_us < -3_500_000_000
+    assert -3_700_000_000 < status.clock_skew_us < -3_500_000_000
+    assert status.sources[0].refusals == {"clocks_differ": 1}
+    assert log.entries() == []
+    assert [message["type"] for message in said] == ["subscribe"]
 
 
 async def test_stop_before_run_ends_at_once(feed_of):

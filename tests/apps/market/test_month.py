@@ -30,7 +30,7 @@ from engine.messages.codec import content_digest, decode_message
 from engine.messages.streams import IN_MESSAGE, input_stream
 from engine.values import SourceClass, entry_id_from_text
 from tests.apps.market.candle_support import plain_store, timescale_store, writer_of
-from tests.apps.market.support import SHARED, FakeClock
+from tests.apps.market.support import SHARED, FakeClock, TapeClocks
 from tests.apps.market.timescale_server import connect, timescale_server
 
 pytestmark = [
@@ -66,8 +66,6 @@ class Unwritten(PositionFile):
 
 async def tell(feed, clock):
     """Let the feed take the tape to its end, and write whenever some stretches of time have ended."""
-    # What has waited is written some minutes of the tape later, under its own time.
-    feed._watch_clocks = lambda: None
     await feed._prepare()
     await feed._keep_lease()
     await feed._write_log()
@@ -117,6 +115,7 @@ def told(transactional_db, stream_prefix, redis_url, tmp_path):
         ),
         batch_ms=100,
         clock=clock,
+        clocks=TapeClocks(clock),
     )
     try:
         yield async_to_sync(tell)(feed, clock)
