@@ -1,6 +1,7 @@
 """Prices and candles to every open socket of this process: conflated, encoded once, bounded for the slow.
 
-How it works. The price book names the symbols that have changed; nothing is sent then. The flusher wakes 10 times a second:
+How it works. The price book names the symbols that have changed, which wakes the flusher, unless it has flushed within the last tenth of
+a second; then it waits for its turn:
 
 1. Each changed symbol is encoded once, into a fragment.
 2. Fragments are joined and framed once per distinct set of subscribed symbols; sockets with the same set share the bytes. Candles
@@ -14,6 +15,7 @@ Frame numbers are the broadcaster's own, growing and shared; a socket sees gaps 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
@@ -28,7 +30,12 @@ from apps.market.prices import PriceBook, price_book
 
 logger = logging.getLogger(__name__)
 
-FLUSH_SECONDS: Final = 1 / 10
+# Ten times a second: feeds speak each 20 to 100 ms, and one that is some milliseconds early need not wait a whole turn.
+FLUSH_SECONDS: Final = 0.09
+# Sources speak one after the other, and what they say goes out together.
+GATHER_SECONDS: Final = 0.004
+# Sockets that were passed over, candles and the status are looked after even when no price moves.
+LOOK_SECONDS: Final = 0.15
 # Clients acknowledge every 500 ms at most: some 8 frames, plus the way there and back.
 UNACKNOWLEDGED_MAX: Final = 32
 STALLED_SECONDS: Final = 30.0
@@ -174,11 +181,14 @@ class Broadcaster:
         self._frame = 0
         self._task: asyncio.Task[None] | None = None
         self._stalling: set[asyncio.Task[None]] = set()
-        book.listen(self._changed.update)
+        self._woken = asyncio.Event()
+        book.listen(self._on_changed)
 
     async def start(self) -> None:
         """Begin to send."""
         if self._task is None:
+            # Of this loop; a former one may have ended.
+            self._woken = asyncio.Event()
             self._task = asyncio.create_task(self._run(), name="price-broadcaster")
 
     async def stop(self) -> None:
@@ -217,12 +227,24 @@ class Broadcaster:
         every = {quote.symbol for quote in self._book.all_latest()}
         return every if symbols is None else every & symbols
 
+    def _on_changed(self, symbols: Collection[str]) -> None:
+        self._changed.update(symbols)
+        self._woken.set()
+
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        due = status_due = loop.time()
+        next_turn = status_due = loop.time()
         status = self._book.status()
         while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._woken.wait()
+            if self._changed:
+                await asyncio.sleep(max(GATHER_SECONDS, next_turn - loop.time()))
+            self._woken.clear()
             now = loop.time()
+            if self._changed:
+                next_turn = now + FLUSH_SECONDS
             if now >= status_due or self._book.status() is not status:
                 status = self._book.status()
                 status_due = now + STATUS_SECONDS
@@ -230,8 +252,6 @@ class Broadcaster:
                     subscription.wants_status = True
             for _some in self._flush_some(now):
                 await asyncio.sleep(0)
-            due = max(due + FLUSH_SECONDS, now)
-            await asyncio.sleep(due - loop.time())
 
     def flush(self, now: float) -> None:
         """Send what has changed to every socket that is ready; `now` is the loop's time in seconds."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from apps.market import frames as frames_module
-from apps.market.broadcaster import UNACKNOWLEDGED_MAX, Broadcaster
+from apps.market.broadcaster import FLUSH_SECONDS, UNACKNOWLEDGED_MAX, Broadcaster
 from apps.market.candles.live import CandleLive
 from apps.market.candles.memory import CandleMemory
 from apps.market.candles.reader import CandleReader
@@ -261,6 +261,21 @@ async def test_prices_travel_from_publisher_to_socket(
     assert socket.prices()[0]["d"][0][:3] == ["BTCUSDT", "77500.0", "77500.8"]
     assert book.status().epoch == 4
     assert book.is_fed()
+
+
+async def test_prices_go_out_as_they_come_but_at_most_once_a_turn(hub, book, clock: FakeClock):
+    socket = Socket()
+    await hub.start()
+    hub.subscribe(socket.send, None, on_stalled=socket.close)
+    began = time.monotonic()
+    for step in range(100):
+        tell(book, Quote("BTCUSDT", 775_000 + step, 775_008 + step, clock.now_us()))
+        await asyncio.sleep(0.005)
+    await until(lambda: socket.prices() and socket.prices()[-1]["d"][0][1] == "77509.9")
+    seconds = time.monotonic() - began
+    await hub.stop()
+
+    assert 3 <= len(socket.prices()) <= seconds / FLUSH_SECONDS + 2
 
 
 async def test_unreachable_price_server_delays_no_start(clock: FakeClock, monkeypatch):
