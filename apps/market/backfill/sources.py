@@ -21,6 +21,8 @@ from apps.market.feed.tapes import tape_rows
 from apps.market.selectors import InstrumentInfo
 
 PAGE: Final = 1_000
+# A file need not be asked for less than is best stored at once.
+TAPE_PAGE: Final = 5_000
 _TIMEOUT_SECONDS: Final = 10.0
 # The venue counts weights (6,000 a minute on its spot market, 2,400 on its futures) and bans who goes on after that; others may
 # use the same address.
@@ -167,7 +169,7 @@ class TapeHistory:
                     for text in row.prices
                 ]
                 page.append(_candle_around(row.time_ms, prices, info, 0))
-            if len(page) == PAGE:
+            if len(page) == TAPE_PAGE:
                 yield page
                 page = []
         if page:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 import psycopg
 from django.db import connections
 from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryLoader
 
+from apps.market.candles.arrays import Integers, Texts, arrays_register
 from apps.market.candles.candle import Candle
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES, Interval
 
@@ -39,7 +41,7 @@ _TIMES: Final = ("first_us", "last_us")
 SELECTED: Final = ", ".join(("open_time", *_COLUMNS))
 # PostgreSQL's binary times count from here, in microseconds.
 _EPOCH_MS: Final = 946_684_800_000
-_UPSERT_MAX: Final = 2_000
+_UPSERT_MAX: Final = 5_000
 
 _UPDATED: Final = ", ".join(f"{name} = EXCLUDED.{name}" for name in (*_COLUMNS, *_TIMES, "origin"))
 _VALUES: Final = (
@@ -47,7 +49,7 @@ _VALUES: Final = (
     " SELECT symbol, to_timestamp(open_s), "
     + ", ".join((*_COLUMNS, *_TIMES))
     + ", origin FROM unnest(%s::text[], %s::bigint[], "
-    + ", ".join(["%s::bigint[]"] * 11 + ["%s::smallint[]"] + ["%s::integer[]"] * 2)
+    + ", ".join(["%s::bigint[]"] * (len(_COLUMNS) + len(_TIMES)))
     + f", %s::text[]) AS given(symbol, open_s, {', '.join((*_COLUMNS, *_TIMES))}, origin)"
     " ORDER BY symbol, open_s"
 )
@@ -112,6 +114,7 @@ class CandleStore:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         """Take an open connection in autocommit mode."""
         times_as_integers(connection)
+        arrays_register(connection)
         self.connection = connection
         self.is_timescale = _has_hypertable(connection)
         self._months: set[tuple[int, int]] = set()
@@ -137,7 +140,7 @@ class CandleStore:
     ) -> None:
         """Store minutes as they are now, and up to which entry they are complete, all or nothing.
 
-        One round trip, unless a catch-up has more than 2,000 rows.
+        One round trip, unless a catch-up has more than 5,000 rows.
         """
         self._prepare(rows)
         head, last = rows[: -_UPSERT_MAX or None], rows[-_UPSERT_MAX:]
@@ -306,27 +309,15 @@ def _month(open_ms: int) -> tuple[int, int]:
     return day.year, day.month
 
 
-def _arrays(rows: Sequence[Row]) -> list[list[Any]]:
+def _arrays(rows: Sequence[Row]) -> list[Integers | Texts]:
     """Return the columns of the rows, as _VALUES takes them."""
-    candles = [candle for _, candle, _ in rows]
+    fields = [msgspec.structs.astuple(candle) for _, candle, _ in rows]
+    times, *values = zip(*fields, strict=True) if fields else [()] * len(Candle.__struct_fields__)
     return [
-        [symbol for symbol, _, _ in rows],
-        [candle.open_ms // 1000 for candle in candles],
-        [candle.bid_open for candle in candles],
-        [candle.bid_high for candle in candles],
-        [candle.bid_low for candle in candles],
-        [candle.bid_close for candle in candles],
-        [candle.mid_open for candle in candles],
-        [candle.mid_high for candle in candles],
-        [candle.mid_low for candle in candles],
-        [candle.mid_close for candle in candles],
-        [candle.ask_high for candle in candles],
-        [candle.ask_low for candle in candles],
-        [candle.quotes for candle in candles],
-        [candle.sources for candle in candles],
-        [candle.first_us for candle in candles],
-        [candle.last_us for candle in candles],
-        [origin for _, _, origin in rows],
+        Texts.of([symbol for symbol, _, _ in rows]),
+        Integers.of([open_ms // 1000 for open_ms in times]),
+        *map(Integers.of, values),
+        Texts.of([origin for _, _, origin in rows]),
     ]
 
 
