@@ -1,9 +1,10 @@
 """Reads of users, sign-in links, sessions and devices; nothing is changed here."""
 
 import hashlib
+from collections.abc import Iterable
 from importlib import import_module
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -13,6 +14,10 @@ from django.utils import timezone
 
 from apps.auth.models import Device, LoginLink, User
 
+Row = tuple[Any, ...]
+
+# The id first.
+_USER_COLUMNS: Final = ("pk", *(field.attname for field in User._meta.concrete_fields))
 
 def session_store(*, session_key: str | None = None) -> SessionBase:
     """Return the session of that key, not yet read; without a key a new one."""
@@ -25,6 +30,24 @@ def session_user(*, session: SessionBase) -> User | None:
     # Django's own check: it also compares the session with the user's current secret.
     user = get_user(cast(HttpRequest, SimpleNamespace(session=session)))
     return user if isinstance(user, User) else None
+
+
+def session_rows(*, session_keys: Iterable[str]) -> dict[str, Row]:
+    """Return what is stored of sessions, by key; nothing is checked."""
+    model = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
+    rows = model.objects.filter(session_key__in=session_keys)
+    return {row[0]: row for row in rows.values_list("session_key", "session_data", "expire_date")}
+
+
+def user_rows(*, user_ids: Iterable[int]) -> dict[int, Row]:
+    """Return all that is stored of users, by id."""
+    rows = User.objects.filter(pk__in=user_ids).values_list(*_USER_COLUMNS)
+    return {row[0]: row for row in rows}
+
+
+def user_row(user: User) -> Row:
+    """Return the same of a user who was read."""
+    return tuple(getattr(user, name) for name in _USER_COLUMNS)
 
 
 def user_get(*, user_id: int) -> User | None:

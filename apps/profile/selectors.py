@@ -1,17 +1,11 @@
 """Reads of trading accounts and cash on its way; nothing is changed here."""
 
-import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from channels.db import database_sync_to_async
-
+from apps.common.believed import Believed
 from apps.profile.models import CashOutbox, TradingAccount
 from engine.values import AccountKind
-
-# How long a process believes its list of a user's accounts; an account never changes its owner.
-_BELIEVED_S: Final = 2.0
-_CACHE_ENTRIES_MAX: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +23,6 @@ class AccountInfo:
     name: str = ""
 
 
-_accounts_by_user: dict[int, tuple[float, tuple[AccountInfo, ...]]] = {}
-
-
 def account_info(row: TradingAccount) -> AccountInfo:
     """Return a row as the rest of the program sees it."""
     return AccountInfo(
@@ -45,45 +36,37 @@ def account_info(row: TradingAccount) -> AccountInfo:
     )
 
 
+def _accounts_read(
+    user_ids: Iterable[int], _known: Mapping[int, tuple[AccountInfo, ...]]
+) -> dict[int, tuple[AccountInfo, ...]]:
+    by_user: dict[int, list[AccountInfo]] = {user_id: [] for user_id in user_ids}
+    for row in TradingAccount.objects.filter(user_id__in=by_user).order_by("id"):
+        by_user[row.user_id].append(account_info(row))
+    return {user_id: tuple(accounts) for user_id, accounts in by_user.items()}
+
+
+# An account never changes its owner. A user without accounts is about to get one, so an empty list is not believed.
+accounts_cache = Believed(_accounts_read, is_believed=bool)
+
+
 def accounts_read(*, user_id: int) -> tuple[AccountInfo, ...]:
     """Read a user's accounts from the database, oldest first."""
-    accounts = tuple(
-        map(account_info, TradingAccount.objects.filter(user_id=user_id).order_by("id"))
-    )
-    if len(_accounts_by_user) >= _CACHE_ENTRIES_MAX:
-        # Everything is read again within two seconds anyway, so forgetting all is cheap.
-        _accounts_by_user.clear()
-    _accounts_by_user[user_id] = (time.monotonic() + _BELIEVED_S, accounts)
-    return accounts
+    return accounts_cache.read((user_id,))[user_id]
 
 
 def accounts_of_user(*, user_id: int) -> tuple[AccountInfo, ...]:
     """Return a user's accounts, oldest first; believed for two seconds."""
-    known = _accounts_remembered(user_id)
-    return accounts_read(user_id=user_id) if known is None else known
+    return accounts_cache.get(user_id)
 
 
 async def accounts_of_user_async(*, user_id: int) -> tuple[AccountInfo, ...]:
     """Return the same as accounts_of_user; a remembered list costs no thread."""
-    known = _accounts_remembered(user_id)
-    if known is not None:
-        return known
-    # Any thread will do: bound to one, all sockets would queue for the same thread.
-    read = database_sync_to_async(accounts_read, thread_sensitive=False)
-    return await read(user_id=user_id)
+    return await accounts_cache.get_async(user_id)
 
 
 def accounts_forget(*, user_id: int) -> None:
     """Let the next reader see a change at once."""
-    _accounts_by_user.pop(user_id, None)
-
-
-def _accounts_remembered(user_id: int) -> tuple[AccountInfo, ...] | None:
-    entry = _accounts_by_user.get(user_id)
-    # A user without accounts is about to get one, so an empty list is not believed.
-    if entry is None or not entry[1] or time.monotonic() >= entry[0]:
-        return None
-    return entry[1]
+    accounts_cache.forget(user_id)
 
 
 def account_row_by_id(*, account_id: int) -> TradingAccount | None:

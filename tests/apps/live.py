@@ -120,7 +120,7 @@ def live_platform(
         finally:
             gateway_install(None)
             gateway.stop_thread()
-            profile_selectors._accounts_by_user.clear()
+            profile_selectors.accounts_cache.clear()
     finally:
         live.engine_stop()
 

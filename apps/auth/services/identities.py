@@ -1,25 +1,27 @@
 """Answers "who is this?" for a token or a session key, fast enough for every order and every socket.
 
-The signature of a token is checked each time. Whether the session behind it lives is read from
-PostgreSQL and believed for two seconds by this process, so that hot paths need no ORM; signing out
-is seen at once, here and, by revocations.py, in other processes.
+The signature of a token is checked when this process sees it first: what was signed stays signed. Whether the session behind
+it lives is read from PostgreSQL and believed for two seconds, so that hot paths need no ORM; signing out is seen at once,
+here and, by revocations.py, in other processes.
 """
 
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
-from channels.db import database_sync_to_async
-from django.utils import timezone
 from typing_extensions import override
 
 from apps.auth import selectors
 from apps.auth.services.idle import is_awake
 from apps.auth.services.tokens import AccessClaims, access_token_decode
+from apps.common.believed import Believed
+from apps.common.clock import now_us
 
-SESSION_BELIEVED_SECONDS = 2
-_CACHE_ENTRIES_MAX = 20_000
+# A session in use is looked at in full, as Django does, at the latest after that long; between, only whether its rows have changed.
+_FULL_CHECK_US: Final = 30_000_000
+_TOKENS_MAX: Final = 20_000
+
+Identify = Callable[[], Awaitable["AuthenticatedUser | None"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,122 +56,142 @@ class AuthenticatedUser:
         return self.email
 
 
-_MISSING: Final = "missing"
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What came of looking at a session in full, and the rows that it came from."""
+
+    # None: it has ended.
+    user: AuthenticatedUser | None
+    row: selectors.Row | None = None
+    user_row: selectors.Row | None = None
+    checked_us: int = 0
 
 
-class SessionCache:
-    """Remembers for two seconds who a session belongs to, or that it has ended."""
+def _sessions_read(keys: Iterable[str], known: Mapping[str, _Session]) -> dict[str, _Session]:
+    """Look at sessions: those whose rows are as they were stay what they were, the others are checked in full."""
+    # Read before any check, so that a change between the two is seen as one next time.
+    rows = selectors.session_rows(session_keys=keys)
+    users = {before.user.id for before in known.values() if before.user is not None}
+    user_rows = selectors.user_rows(user_ids=users) if users else {}
+    now = now_us()
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._entries: dict[str, tuple[float, AuthenticatedUser | None]] = {}
-        # Counts what was forgotten: an answer that was read before that is not remembered after it.
-        self.forgotten = 0
-
-    def get(self, session_key: str) -> AuthenticatedUser | Literal["missing"] | None:
-        """Return the user, None for a session that has ended, "missing" if not remembered."""
-        entry = self._entries.get(session_key)
-        if entry is None or self._clock() >= entry[0]:
-            return _MISSING
-        return entry[1]
-
-    def put(self, session_key: str, user: AuthenticatedUser | None, *, forgotten: int) -> None:
-        """Remember an answer from now on, unless something was forgotten since its reading began with that count."""
-        if forgotten != self.forgotten:
-            return
-        if len(self._entries) >= _CACHE_ENTRIES_MAX:
-            # Everything is read again within two seconds anyway, so forgetting all is cheap.
-            self._entries.clear()
-        self._entries[session_key] = (self._clock() + SESSION_BELIEVED_SECONDS, user)
-
-    def drop_user(self, user_id: int) -> None:
-        """Forget the sessions of one user."""
-        self.forgotten += 1
-        # A copy, since other threads add entries meanwhile.
-        for session_key, (_, user) in list(self._entries.items()):
-            if user is not None and user.id == user_id:
-                self._entries.pop(session_key, None)
-
-    def clear(self) -> None:
-        """Forget all sessions."""
-        self.forgotten += 1
-        self._entries.clear()
-
-
-session_cache = SessionCache()
-
-
-def _now_us() -> int:
-    return int(timezone.now().timestamp() * 1_000_000)
-
-
-def _session_load(session_key: str) -> AuthenticatedUser | None:
-    forgotten = session_cache.forgotten
-    session = selectors.session_store(session_key=session_key)
-    user = selectors.session_user(session=session)
-    if user is not None and not is_awake(session):
-        user = None
-    identity = None
-    if user is not None:
-        identity = AuthenticatedUser(
-            id=user.pk,
-            email=user.email,
-            name=user.name,
-            is_staff=user.is_staff,
-            session_digest=selectors.session_digest_of(session_key),
-            expires_us=int(session.get_expiry_date().timestamp() * 1_000_000),
-            is_guest=user.is_guest,
+    def is_same(before: _Session | None, row: selectors.Row | None) -> bool:
+        return (
+            before is not None
+            and before.user is not None
+            and before.row == row
+            and before.user_row == user_rows.get(before.user.id)
+            and now - before.checked_us < _FULL_CHECK_US
         )
-    session_cache.put(session_key, identity, forgotten=forgotten)
-    return identity
+
+    found = {}
+    for key in keys:
+        row = rows.get(key)
+        found[key] = known[key] if is_same(known.get(key), row) else _session_check(key, row, now)
+    return found
+
+
+def _session_check(session_key: str, row: selectors.Row | None, now: int) -> _Session:
+    session = selectors.session_store(session_key=session_key)
+    user = selectors.session_user(session=session) if row is not None else None
+    if user is None or not is_awake(session):
+        return _Session(None)
+    identity = AuthenticatedUser(
+        id=user.pk,
+        email=user.email,
+        name=user.name,
+        is_staff=user.is_staff,
+        session_digest=selectors.session_digest_of(session_key),
+        expires_us=int(session.get_expiry_date().timestamp() * 1_000_000),
+        is_guest=user.is_guest,
+    )
+    return _Session(identity, row, selectors.user_row(user), now)
+
+
+session_cache = Believed(_sessions_read)
+
+
+def sessions_of_user_forget(user_id: int) -> None:
+    """Look at the sessions of one user anew when they are used next."""
+    session_cache.forget_where(
+        lambda session: session.user is not None and session.user.id == user_id
+    )
 
 
 def _alive(user: AuthenticatedUser | None) -> AuthenticatedUser | None:
-    return user if user is not None and user.expires_us > _now_us() else None
-
-
-def _bearer(claims: AccessClaims, user: AuthenticatedUser | None) -> AuthenticatedUser | None:
-    if user is None or user.id != claims.user_id:
-        return None
-    return replace(user, expires_us=min(user.expires_us, claims.expires_us))
+    return user if user is not None and user.expires_us > now_us() else None
 
 
 def user_by_session(session_key: str) -> AuthenticatedUser | None:
     """Return who a browser's session belongs to, None if it has ended; may read the database."""
-    if not session_key:
-        return None
-    known = session_cache.get(session_key)
-    return _alive(_session_load(session_key) if known == _MISSING else known)
+    return _alive(session_cache.get(session_key).user) if session_key else None
 
 
 def user_by_token(token: str) -> AuthenticatedUser | None:
     """Return who an access token speaks for, None if it is worth nothing; may read the database."""
-    claims = access_token_decode(token)
-    return None if claims is None else _bearer(claims, user_by_session(claims.session_key))
+    bearer = _bearer_of(token)
+    if bearer is None or bearer.has_ended:
+        return None
+    return bearer.speaks_for(user_by_session(bearer.claims.session_key))
 
 
 async def user_by_session_async(session_key: str) -> AuthenticatedUser | None:
     """Return the same as `user_by_session`; a remembered session costs no thread."""
-    if not session_key:
-        return None
-    known = session_cache.get(session_key)
-    if known == _MISSING:
-        # Any thread will do: bound to one, all sockets would queue for the same thread.
-        load = database_sync_to_async(_session_load, thread_sensitive=False)
-        known = await load(session_key)
-    return _alive(known)
+    return _alive((await session_cache.get_async(session_key)).user) if session_key else None
 
 
-def token_identity(token: str) -> Callable[[], Awaitable[AuthenticatedUser | None]]:
+def token_identity(token: str) -> Identify:
     """Return a question that can be asked again and again: who an access token speaks for, None once it is worth nothing.
 
-    The signature is checked here, once: what was signed stays signed, while time and session are looked at with every question.
+    The signature is checked once, and time and session are looked at with every question.
     """
-    claims = access_token_decode(token)
+    return _bearer_of(token) or _nobody
 
-    async def identify() -> AuthenticatedUser | None:
-        if claims is None or claims.expires_us <= _now_us():
+
+async def _nobody() -> None:
+    return None
+
+
+class _Bearer:
+    """A token whose signature was good."""
+
+    __slots__ = ("_last", "claims")
+
+    def __init__(self, claims: AccessClaims) -> None:
+        self.claims = claims
+        # The user of its session when it was asked last, and what that means for the token; one value, since threads share it.
+        self._last: tuple[AuthenticatedUser, AuthenticatedUser] | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.claims.expires_us <= now_us()
+
+    def speaks_for(self, user: AuthenticatedUser | None) -> AuthenticatedUser | None:
+        """Return whom the token speaks for, of the user of its session."""
+        if user is None or user.id != self.claims.user_id:
             return None
-        return _bearer(claims, await user_by_session_async(claims.session_key))
+        last = self._last
+        if last is None or last[0] is not user:
+            ends_us = min(user.expires_us, self.claims.expires_us)
+            last = self._last = (user, replace(user, expires_us=ends_us))
+        return last[1]
 
-    return identify
+    async def __call__(self) -> AuthenticatedUser | None:
+        if self.has_ended:
+            return None
+        return self.speaks_for(await user_by_session_async(self.claims.session_key))
+
+
+_bearers: dict[str, _Bearer] = {}
+
+
+def _bearer_of(token: str) -> _Bearer | None:
+    bearer = _bearers.get(token)
+    if bearer is None:
+        claims = access_token_decode(token)
+        if claims is None:
+            return None
+        if len(_bearers) >= _TOKENS_MAX:
+            _bearers.clear()
+        bearer = _bearers[token] = _Bearer(claims)
+    return bearer

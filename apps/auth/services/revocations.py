@@ -15,7 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from apps.auth.services.identities import session_cache
+from apps.auth.services.identities import session_cache, sessions_of_user_forget
 from apps.common.channel_reader import ChannelReader
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def _client(url: str) -> redis.Redis:
 
 
 def _tell(user_id: int) -> None:
-    session_cache.drop_user(user_id)
+    sessions_of_user_forget(user_id)
     try:
         _client(settings.REDIS_URL).publish(_channel(), str(user_id))
     except redis.RedisError as error:
@@ -56,7 +56,7 @@ def _tell(user_id: int) -> None:
 
 
 def _heard(message: bytes) -> None:
-    session_cache.drop_user(int(message))
+    sessions_of_user_forget(int(message))
 
 
 async def _connected(client: AsyncRedis) -> None:

@@ -18,13 +18,9 @@ from django.utils import timezone
 from apps.auth import facade
 from apps.auth.models import User
 from apps.auth.services import identities
-from apps.auth.services.identities import (
-    SESSION_BELIEVED_SECONDS,
-    AuthenticatedUser,
-    SessionCache,
-    session_cache,
-)
+from apps.auth.services.identities import session_cache
 from apps.auth.services.idle import is_awake
+from apps.common.believed import BELIEVED_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -261,27 +257,11 @@ def test_s06_a_revocation_elsewhere_is_seen_within_two_seconds(program):
     assert facade.user_by_token(token) is not None
     Session.objects.all().delete()
 
-    deadline = time.monotonic() + SESSION_BELIEVED_SECONDS + 0.5
+    deadline = time.monotonic() + BELIEVED_SECONDS + 0.5
     while facade.user_by_token(token) is not None:
         assert time.monotonic() < deadline
 
     assert facade.user_by_token(token) is None
-
-
-def test_the_cache_believes_a_session_for_two_seconds():
-    now = [100.0]
-    cache = SessionCache(clock=lambda: now[0])
-    user = AuthenticatedUser(
-        id=1, email="a@b.c", name="", is_staff=False, session_digest="", expires_us=1
-    )
-    cache.put("key", user, forgotten=0)
-    cache.put("ended", None, forgotten=0)
-
-    now[0] += 1.999
-    assert cache.get("key") is user
-    assert cache.get("ended") is None
-    now[0] += 0.001
-    assert cache.get("key") == "missing"
 
 
 def test_a_remembered_session_costs_no_query(program, django_assert_num_queries):
@@ -294,6 +274,51 @@ def test_a_remembered_session_costs_no_query(program, django_assert_num_queries)
 
     assert user == same
     assert (user.email, user.is_authenticated, user.pk) == ("alice@example.com", True, user.id)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: Session.objects.all().delete(),
+        lambda: Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1)),
+        lambda: User.objects.update(is_active=False),
+        lambda: User.objects.update(password="!another"),
+        lambda: User.objects.all().delete(),
+    ],
+    ids=["revoked", "ended", "closed user", "signed out everywhere", "deleted user"],
+)
+def test_s06_a_session_that_is_looked_at_again_ends_with_its_rows(program, end):
+    sign_in(program)
+    (key,) = Session.objects.values_list("session_key", flat=True)
+    before = session_cache.read((key,))[key]
+
+    end()
+
+    assert before.user is not None
+    assert session_cache.read((key,))[key].user is None
+
+
+def test_sessions_that_have_not_changed_are_looked_at_together(
+    program, django_assert_num_queries, monkeypatch
+):
+    for n in range(5):
+        program.get(facade.login_link_create(f"user{n}@example.com").url)
+    keys = list(Session.objects.values_list("session_key", flat=True))
+    before = session_cache.read(keys)
+    assert len({session.user.email for session in before.values()}) == 5
+
+    with django_assert_num_queries(2):
+        assert session_cache.read(keys) == before
+
+    User.objects.filter(email="user3@example.com").update(name="Carla")
+    after = session_cache.read(keys)
+    changed = [key for key in keys if after[key] is not before[key]]
+    assert [after[key].user.name for key in changed] == ["Carla"]
+    # A session in use is checked in full now and then, which also notes that it is in use.
+    now = identities.now_us()
+    monkeypatch.setattr(identities, "now_us", lambda: now + 30_000_000)
+    with django_assert_num_queries(2 + 5 * 2):
+        session_cache.read(keys)
 
 
 def test_sockets_ask_without_blocking_the_loop(program):
@@ -312,7 +337,7 @@ def test_socket_that_asks_again_hears_of_the_end_of_token_and_session(program, m
     user = async_to_sync(identify)()
     assert user.email == "alice@example.com"
 
-    monkeypatch.setattr(identities, "_now_us", lambda: user.expires_us)
+    monkeypatch.setattr(identities, "now_us", lambda: user.expires_us)
     assert async_to_sync(identify)() is None
     monkeypatch.undo()
     assert async_to_sync(identify)() == user

@@ -189,7 +189,7 @@ def _unknown(stage: Stage, _market: Market) -> dict[str, Any]:
     row = TradingAccount.objects.create(
         user=stage.user, kind=AccountKind.DEMO, group="standard", is_open=True
     )
-    profile_selectors._accounts_by_user.clear()
+    profile_selectors.accounts_cache.clear()
     return BUY | {"accountId": row.pk}
 
 
@@ -197,7 +197,7 @@ def _foreign(stage: Stage, _market: Market) -> dict[str, Any]:
     # The database says that it is this user's, the engine knows better.
     other = Stage(stage.live)
     TradingAccount.objects.filter(pk=other.account).update(user_id=stage.user.pk, is_default=False)
-    profile_selectors._accounts_by_user.clear()
+    profile_selectors.accounts_cache.clear()
     return BUY | {"accountId": other.account}
 
 
