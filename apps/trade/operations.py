@@ -6,12 +6,11 @@ REST views, the lean paths and the socket all read this table, so none of them c
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from uuid import uuid4
 
 from msgspec import UNSET
 
 from apps.common.errors import ServiceError
-from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS
+from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS, request_id_make
 from apps.common.serializers import StrictSerializer
 from apps.profile.facade import account_for_async
 from apps.trade.serializers import inputs
@@ -266,7 +265,7 @@ def request_id_choose(*, header: str | None, body: str | None) -> str:
             "Idempotency-Key and clientOrderId are both given and differ: send one of them",
         )
     # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
-    return header or body or uuid4().hex
+    return header or body or request_id_make()
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -19,6 +18,7 @@ from apps.common.envelope import service_failure, success
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_decode, json_encode
 from apps.common.quick_validation import validated
+from apps.common.requests import request_id_make
 from apps.common.serializers import StrictSerializer
 from apps.market.facade import Subscription, candle_key, instrument_get, prices_subscribe
 from apps.profile.facade import account_for_async
@@ -302,7 +302,7 @@ class TradingSocket:
         user = await self._user_now()
         data = _validated(operation.shape, request)
         # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
-        request_id = data.get("clientOrderId") or uuid4().hex
+        request_id = data.get("clientOrderId") or request_id_make()
         return await operation.run(Asked(user_id=user.id, request_id=request_id, data=data))
 
     # --- the end ----------------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 """Tells what an order would cost and whether it would be accepted; nothing is placed."""
 
 from decimal import Decimal
-from uuid import uuid4
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.money import number_from_micros
 from apps.common.refusals import refusal_error
+from apps.common.requests import request_id_make
 from apps.market import facade as market
 from apps.profile.facade import AccountInfo, AccountUnknownError
 from apps.trade.services import numbers
@@ -21,7 +21,7 @@ async def order_preview(*, user_id: int, account: AccountInfo, wish: OrderWish) 
     Errors: as order_create for numbers that are none; EngineBusyError.
     """
     # Nothing is kept of a question, so its id means nothing.
-    command = order_command(user_id=user_id, account=account, request_id=uuid4().hex, wish=wish)
+    command = order_command(user_id=user_id, account=account, request_id=request_id_make(), wish=wish)
     view = await engine_gateway().query(PreviewQuery(order=command))
     if not isinstance(view, PreviewView):
         raise AccountUnknownError(account.id)
