@@ -40,8 +40,11 @@ logger = logging.getLogger(__name__)
 
 _BATCH: Final = 500
 _BLOCK_MS: Final = 500
-# Least time between two transactions; the history is late by this at most.
+# Least time between two transactions, and how much of its time the projector works at most: the history is late by a fifth of a
+# second in a rush, and a transaction for each order would take a processor from the orders.
 _PACE_S: Final = 0.04
+_REST_FACTOR: Final = 3
+_REST_S_MAX: Final = 0.2
 _SOCKET_TIMEOUT_S: Final = 5
 _PAUSE_S: Final = 0.5
 # Where this program's advisory locks begin; the shard is added.
@@ -107,7 +110,7 @@ class Projector:
         """Project what is there now without waiting, and return how many outputs; for tests and drains."""
         self._load_offsets()
         count = 0
-        while projected := self._project_next(block_ms=None):
+        while projected := self._project_next(block_ms=None)[1]:
             count += projected
         return count
 
@@ -125,16 +128,20 @@ class Projector:
         self._load_offsets()
         while not self._stopped.is_set():
             began_s = time.monotonic()
-            self._project_next(block_ms=_BLOCK_MS)
-            # After a rest at once, in a rush by batches: a transaction for each order would take a processor from the orders.
-            self._stopped.wait(max(0.0, began_s + _PACE_S - time.monotonic()))
+            read_s, count = self._project_next(block_ms=_BLOCK_MS)
+            now_s = time.monotonic()
+            if count < _BATCH:
+                rest_s = min(_REST_S_MAX, _REST_FACTOR * (now_s - read_s))
+                self._stopped.wait(max(rest_s, began_s + _PACE_S - now_s))
 
-    def _project_next(self, *, block_ms: int | None) -> int:
+    def _project_next(self, *, block_ms: int | None) -> tuple[float, int]:
+        """Project the next outputs; return when they had been read, and how many they were."""
         positions: dict[Any, Any] = {
             stream: text_from_entry_id(self._offsets[shard].output_id)
             for stream, shard in self._streams.items()
         }
         answer: Any = self._redis.xread(positions, count=_BATCH, block=block_ms) or ()
+        read_s = time.monotonic()
         count = 0
         for stream, entries in answer:
             shard = self._streams[stream]
@@ -149,7 +156,7 @@ class Projector:
             self._probe("after_commit")
             self._report(self._offsets[shard])
             count += len(outputs)
-        return count
+        return read_s, count
 
     def _project(self, offset: ProjectorOffset, outputs: Sequence[Output]) -> None:
         chain = bytes(offset.chain)

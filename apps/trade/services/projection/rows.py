@@ -1,11 +1,15 @@
 """The read-model rows that one batch of outputs touches: loaded once, changed in memory, written once."""
 
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
+from django.db import connection
 from django.db.models import Model
 
 from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
+from apps.trade.services.projection.journal import copy_rows
 from engine.messages import events as ev
 from engine.values import check
 
@@ -81,6 +85,25 @@ class BatchRows:
         self.accounts.write()
         self.orders.write()
         self.positions.write()
-        Fill.objects.bulk_create(self.fills)
-        ClosedTrade.objects.bulk_create(self.closed_trades)
-        HistoryEvent.objects.bulk_create(self.history)
+        _append(Fill, self.fills)
+        _append(ClosedTrade, self.closed_trades)
+        _append(HistoryEvent, self.history)
+
+
+def _append(model: type[M], rows: Sequence[M]) -> None:
+    # COPY, as for the journal: bulk_create takes three times as long, most of it to prepare values that are plain already.
+    if rows:
+        statement, types, values_of = _copy_of(model)
+        copy_rows(statement, types, map(values_of, rows))
+
+
+@cache
+def _copy_of(model: type[Model]) -> tuple[str, Sequence[str], Callable[[Model], Sequence[Any]]]:
+    """Return what COPY needs to know of a model: the statement, the types of its columns, and a row's values."""
+    meta = model._meta  # noqa: SLF001 - Django's public, documented API.
+    fields = meta.concrete_fields
+    columns = ", ".join(field.column for field in fields)
+    # Without a length: varchar(40) is varchar.
+    types = [str(field.db_type(connection)).partition("(")[0] for field in fields]
+    values_of = attrgetter(*(field.attname for field in fields))
+    return f"COPY {meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)", types, values_of
