@@ -16,8 +16,10 @@ from apps.auth.models import Device, LoginLink, User
 
 Row = tuple[Any, ...]
 
+_USER_FIELDS: Final = User._meta.concrete_fields  # noqa: SLF001 - Django's public, documented API.
 # The id first.
-_USER_COLUMNS: Final = ("pk", *(field.attname for field in User._meta.concrete_fields))
+_USER_COLUMNS: Final = ("pk", *(field.attname for field in _USER_FIELDS))
+
 
 def session_store(*, session_key: str | None = None) -> SessionBase:
     """Return the session of that key, not yet read; without a key a new one."""

@@ -21,7 +21,9 @@ async def order_preview(*, user_id: int, account: AccountInfo, wish: OrderWish) 
     Errors: as order_create for numbers that are none; EngineBusyError.
     """
     # Nothing is kept of a question, so its id means nothing.
-    command = order_command(user_id=user_id, account=account, request_id=request_id_make(), wish=wish)
+    command = order_command(
+        user_id=user_id, account=account, request_id=request_id_make(), wish=wish
+    )
     view = await engine_gateway().query(PreviewQuery(order=command))
     if not isinstance(view, PreviewView):
         raise AccountUnknownError(account.id)

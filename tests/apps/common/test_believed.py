@@ -91,7 +91,7 @@ def test_what_is_in_use_is_read_anew_before_its_time_and_nobody_waits(rows):
         rows.now_s += 1.5
         found.append(await rows.believed.get_async("a"))
         async with asyncio.timeout(10):
-            while len(rows.reads) < 2:
+            while len(rows.reads) < 2:  # noqa: ASYNC110 - nothing tells of it.
                 await asyncio.sleep(0.01)
         rows.now_s += 1
         found.append(await rows.believed.get_async("a"))

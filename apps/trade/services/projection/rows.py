@@ -102,7 +102,7 @@ def _copy_of(model: type[Model]) -> tuple[str, Sequence[str], Callable[[Model], 
     """Return what COPY needs to know of a model: the statement, the types of its columns, and a row's values."""
     meta = model._meta  # noqa: SLF001 - Django's public, documented API.
     fields = meta.concrete_fields
-    columns = ", ".join(field.column for field in fields)
+    columns = ", ".join(str(field.column) for field in fields)
     # Without a length: varchar(40) is varchar.
     types = [str(field.db_type(connection)).partition("(")[0] for field in fields]
     values_of = attrgetter(*(field.attname for field in fields))
