@@ -4,7 +4,6 @@ Run as ``python -m tests.integration.engine_process <configuration.json> [<point
 one process does the imports and forks the others, as the supervisor does.
 """
 
-import atexit
 import json
 import logging
 import os
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,9 @@ from engine.adapters.compose import build_runner
 from engine.adapters.process import run_to_exit
 from engine.config import EngineConfig, SnapshotKey
 from engine.runtime.ports import Probe
+from tests.integration.forking import REPOSITORY, Forks, forked
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-_COMMAND = (sys.executable, "-m", "tests.integration.engine_process")
-# In place of arguments: fork a process for each line of them that comes in.
-_FORKS = "--forks"
+_MODULE = "tests.integration.engine_process"
 
 
 def start(
@@ -45,80 +41,16 @@ def start(
     if environment:
         # A preloaded library is taken in by a new program only.
         return subprocess.Popen(
-            [*_COMMAND, *arguments], cwd=REPOSITORY, env=os.environ | environment
+            [sys.executable, "-m", _MODULE, *arguments],
+            cwd=REPOSITORY,
+            env=os.environ | environment,
         )
-    return Forked(_forks(), _forks().ask(arguments))
-
-
-class Forks:
-    """The process that forks engines, and tells how they ended."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [*_COMMAND, _FORKS], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        self._lock = threading.Lock()
-        atexit.register(self._process.communicate)
-
-    def ask(self, request: Any) -> Any:
-        """Fork an engine (arguments) and return its number, or return its exit code (a number): None while it lives."""
-        with self._lock:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
+    return _forks().start(*arguments)
 
 
 @cache
 def _forks() -> Forks:
-    return Forks()
-
-
-class Forked:
-    """A forked engine, as its Popen would be."""
-
-    def __init__(self, forks: Forks, pid: int) -> None:
-        self.pid = pid
-        self._forks = forks
-        self._code: int | None = None
-
-    def poll(self) -> int | None:
-        if self._code is None:
-            self._code = self._forks.ask(self.pid)
-        return self._code
-
-    def wait(self, timeout: float = 60) -> int:
-        deadline = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("engine", timeout)
-            time.sleep(0.005)
-        return code
-
-    def send_signal(self, number: int) -> None:
-        # Whoever was waited for is gone, and its number may be somebody else's.
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-
-def _forked() -> list[str]:
-    """Do what Forks asks for, and return the arguments in each fork."""
-    for line in sys.stdin:
-        request = json.loads(line)
-        if isinstance(request, int):
-            pid, status = os.waitpid(request, os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
-        elif (answer := os.fork()) == 0:
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-            return list(request)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
-    sys.exit()
+    return Forks(_MODULE)
 
 
 def _killer(point: str, hit: int) -> Probe:
@@ -141,7 +73,7 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s %(reason)s", defaults={"reason": ""}))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    path, *crash = _forked() if sys.argv[1] == _FORKS else sys.argv[1:]
+    path, *crash = forked()
     fields = json.loads(Path(path).read_text())
     fields["snapshot_dir"] = Path(fields["snapshot_dir"])
     fields["snapshot_keys"] = tuple(

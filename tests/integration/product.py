@@ -16,22 +16,26 @@ import httpx
 from apps.common.exact_json import json_decode
 from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
+from tests.integration.forking import Forked, Forks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANAGE = REPOSITORY / "manage.py"
 SIMULATOR = "simulator:seed=7"
+_SERVE_MODULE = "tests.integration.serve_process"
 
 _USERS_SCRIPT = """
 from apps.auth.facade import login_link_create
 for number in range({count}):
-    print("LINK", login_link_create(f"trader{{number}}@example.com").url)
+    print("LINK", login_link_create(f"{name}{{number}}@example.com").url)
 """
 
 
 class Product:
     """One installation that can be started, killed and started again."""
 
-    def __init__(self, *, feeds: str = SIMULATOR, **environment: str) -> None:
+    def __init__(
+        self, *, feeds: str = SIMULATOR, is_forked: bool = False, **environment: str
+    ) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="product-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -48,7 +52,9 @@ class Product:
             | environment
         )
         self._output = self.data_dir / "output.txt"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
+        # Who is started many times does the imports once.
+        self._forks = Forks(_SERVE_MODULE, self._environment) if is_forked else None
 
     @property
     def url(self) -> str:
@@ -65,20 +71,27 @@ class Product:
         """Return what the current run has printed."""
         return self._output.read_text(errors="replace")
 
-    def start(self) -> "Product":
-        """Start it and wait until it has printed its banner."""
+    def start(self, *, until: str = "Stop  ") -> "Product":
+        """Start it and wait until it has printed its banner, or another text."""
+        # Else what the run before has printed could be taken for this one's.
+        self._output.write_bytes(b"")
+        if self._forks is not None:
+            self._process = process = self._forks.start(str(self._output))
+        else:
+            self._process = process = self._program()
+        wait_until(lambda: until in self.text or process.poll() is not None, seconds=60)
+        assert until in self.text, self.text
+        return self
+
+    def _program(self) -> "subprocess.Popen[bytes]":
         with self._output.open("wb") as stream:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, str(MANAGE), "serve"],
                 env=self._environment,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        process = self._process
-        wait_until(lambda: "Stop  " in self.text or process.poll() is not None, seconds=60)
-        assert "Stop  " in self.text, self.text
-        return self
 
     def kill(self) -> None:
         """End the process as a power cut would; its servers stay as orphans."""
@@ -97,6 +110,8 @@ class Product:
         """End everything that belongs to it and remove its data."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
+        if self._forks is not None:
+            self._forks.close()
         servers = EmbeddedServers(self.data_dir)
         # Takes over what a kill has left running, and ends it.
         servers.start()
@@ -122,9 +137,9 @@ class Product:
         assert link is not None
         return Client(self, link.group())
 
-    def clients(self, count: int) -> list["Client"]:
-        """Return signed-in clients of that many new users."""
-        printed = self.manage("shell", "-c", _USERS_SCRIPT.format(count=count))
+    def clients(self, count: int, name: str = "trader") -> list["Client"]:
+        """Return signed-in clients of that many new users of a name."""
+        printed = self.manage("shell", "-c", _USERS_SCRIPT.format(count=count, name=name))
         return [Client(self, link) for link in re.findall(r"LINK (http\S+)", printed)]
 
 
