@@ -1,22 +1,27 @@
 """Instruments in the admin, to look at: the engine trades by its own copy, which changes by commands only.
 
-One such command is sent from here: which class of prices an instrument takes.
+Two such commands are sent from here: which class of prices an instrument takes, and, by two people, whether it is traded at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.common.errors import ServiceError
 from apps.common.read_only_admin import ReadOnlyAdmin, exact_column
-from apps.market.models import Instrument, SwapRollover
+from apps.market import kill_switch
+from apps.market.choices import Mode, ModeChangeState
+from apps.market.models import Instrument, ModeChange, SwapRollover
 from apps.market.services import price_source_change
-from engine.values import SourceClass
+from engine.values import SourceClass, TradingMode
 
 
 def _price_decimals(row: Instrument) -> int:
@@ -65,10 +70,12 @@ class PriceSourceForm(forms.Form):
     """The second look at what is about to happen: which class, why, and the symbols once more, typed by hand."""
 
     source_class = forms.ChoiceField(
-        label="Class of prices", choices=[(one.value, one.value) for one in SourceClass]
+        label="Class of prices",
+        choices=[(one.value, one.value) for one in SourceClass],
+        widget=UnfoldAdminSelectWidget,
     )
-    reason = forms.CharField(label="Reason", min_length=10, max_length=200)
-    confirmation = forms.CharField(label="Confirm")
+    reason = forms.CharField(min_length=10, max_length=200, widget=UnfoldAdminTextInputWidget)
+    confirmation = forms.CharField(label="Confirm", widget=UnfoldAdminTextInputWidget)
 
     def __init__(self, *args: Any, symbols: Sequence[str], **kwargs: Any) -> None:
         """Take the symbols whose prices are to change."""
@@ -182,3 +189,119 @@ class SwapRolloverAdmin(ReadOnlyAdmin):
     list_display = ("day", "instruments", "charged_at")
     ordering = ("-day",)
     fields = ("day", "instruments", "charged_at")
+
+
+class ModeChangeForm(forms.Form):
+    """What is to be opened, limited or halted, and why."""
+
+    symbol = forms.ChoiceField(label="Instrument", required=False, widget=UnfoldAdminSelectWidget)
+    trading_mode = forms.ChoiceField(
+        label="Trading mode",
+        choices=Mode.choices,
+        initial=Mode.HALTED,
+        widget=UnfoldAdminSelectWidget,
+    )
+    reason = forms.CharField(min_length=10, max_length=200, widget=UnfoldAdminTextInputWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer the instruments that there are, all of them first."""
+        super().__init__(*args, **kwargs)
+        symbols = Instrument.objects.order_by("symbol").values_list("symbol", flat=True)
+        self.fields["symbol"].choices = [  # type: ignore[attr-defined] # a ChoiceField, see above.
+            ("", "All instruments"),
+            *((symbol, symbol) for symbol in symbols),
+        ]
+
+
+@admin.register(ModeChange)
+class ModeChangeAdmin(ReadOnlyAdmin):
+    """The kill switch: who asked for a trading mode, who confirmed it, and what the engine said."""
+
+    list_display = (
+        "id",
+        "target",
+        "trading_mode",
+        "fate",
+        "reason",
+        "asked_by",
+        "asked_at",
+        "confirmed_by",
+        "confirmed_at",
+    )
+    list_filter = ("state", "trading_mode", "asked_at")
+    list_select_related = ("asked_by", "confirmed_by")
+    search_fields = ("symbol", "reason")
+    ordering = ("-id",)
+    actions = ("confirm", "withdraw")
+    actions_list = ("ask",)
+
+    @display(description="instrument", ordering="symbol")
+    def target(self, change: ModeChange) -> str:
+        return change.symbol or "all instruments"
+
+    @display(
+        description="state",
+        label={
+            "waits for a second person": "warning",
+            "on its way": "info",
+            "in force": "success",
+            "refused by the engine": "danger",
+        },
+    )
+    def fate(self, change: ModeChange) -> str:
+        if change.state == ModeChangeState.WAITING and kill_switch.is_too_old(change):
+            return "too old"
+        return change.get_state_display()
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Return whether this member of the staff may open and halt trading."""
+        return request.user.has_perm("market.decide_modechange")
+
+    @action(description="Ask for a trading mode", url_path="ask", permissions=["decide"])
+    def ask(self, request: HttpRequest) -> HttpResponse:
+        """Write down what one person wants; another one confirms it in the list."""
+        form = ModeChangeForm(request.POST or None)
+        if form.is_valid():
+            data = form.cleaned_data
+            change = kill_switch.mode_change_ask(
+                kill_switch.ModeWish(
+                    symbol=data["symbol"] or None,
+                    trading_mode=TradingMode(data["trading_mode"]),
+                    reason=data["reason"],
+                    staff_id=request.user.pk or 0,
+                )
+            )
+            self.message_user(request, f"{change} waits for a second person.", messages.WARNING)
+            return redirect("admin:market_modechange_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Ask for a trading mode",
+            "form": form,
+            "opts": self.model._meta,  # noqa: SLF001 - Django's own public name for it.
+        }
+        return TemplateResponse(request, "admin/market/mode_change.html", context)
+
+    @admin.action(description="Confirm (second person)", permissions=["decide"])
+    def confirm(self, request: HttpRequest, queryset: QuerySet[ModeChange]) -> None:
+        self._each(request, queryset, kill_switch.mode_change_confirm)
+
+    @admin.action(description="Withdraw", permissions=["decide"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[ModeChange]) -> None:
+        self._each(request, queryset, kill_switch.mode_change_withdraw)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[ModeChange],
+        step: Callable[..., ModeChange],
+    ) -> None:
+        for row in queryset.order_by("id"):
+            try:
+                done = step(change_id=row.pk, staff_id=request.user.pk)
+            except ServiceError as error:
+                self.message_user(request, f"{row}: {error.message}.", messages.ERROR)
+            else:
+                self.log_change(request, done, f"{step.__name__}: now {done.state}")
+                is_bad = done.state == ModeChangeState.REFUSED
+                text = f"{row}: {done.get_state_display()}{f' ({done.code})' if is_bad else ''}."
+                self.message_user(request, text, messages.ERROR if is_bad else messages.SUCCESS)

@@ -26,3 +26,14 @@ class Liquidity(models.TextChoices):
 
     MAJOR = "major", "major"
     OTHER = "other", "other"
+
+
+class ModeChangeState(models.TextChoices):
+    """What became of the wish to change a trading mode."""
+
+    WAITING = "waiting", "waits for a second person"
+    # Two people agreed; the command is on its way and is sent until the engine has answered.
+    CONFIRMED = "confirmed", "on its way"
+    DONE = "done", "in force"
+    REFUSED = "refused", "refused by the engine"
+    WITHDRAWN = "withdrawn", "withdrawn"

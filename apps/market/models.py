@@ -4,11 +4,12 @@ The rows are the source of the `DefineInstrument` commands; what the engine trad
 effect only through a new version that is sent to it. Candles and quotes have no models: they never pass through the ORM.
 """
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from typing_extensions import override
 
-from apps.market.choices import Liquidity, Mode, PriceSource
+from apps.market.choices import Liquidity, Mode, ModeChangeState, PriceSource
 
 
 class Instrument(models.Model):
@@ -110,3 +111,44 @@ class SwapRollover(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.day}"
+
+
+class ModeChange(models.Model):
+    """The kill switch: one person asks for a trading mode, another one confirms it, and the engine is told."""
+
+    # Empty: every instrument.
+    symbol = models.CharField(max_length=32, blank=True)
+    trading_mode = models.CharField(max_length=12, choices=Mode.choices)
+    reason = models.CharField(max_length=200)
+    state = models.CharField(
+        max_length=12, choices=ModeChangeState.choices, default=ModeChangeState.WAITING
+    )
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    asked_at = models.DateTimeField(auto_now_add=True)
+    confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(null=True)
+    # Code of the engine's refusal, empty without one.
+    code = models.CharField(max_length=48, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name = "trading mode"
+        permissions = (("decide_modechange", "Can ask for trading modes and confirm them"),)
+        constraints = (
+            models.CheckConstraint(
+                name="market_mode_change_two_people",
+                condition=Q(confirmed_by__isnull=True) | ~Q(confirmed_by=F("asked_by")),
+            ),
+            models.CheckConstraint(
+                name="market_mode_change_confirmed",
+                condition=Q(state__in=("waiting", "withdrawn")) | Q(confirmed_by__isnull=False),
+            ),
+        )
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.symbol or 'all instruments'}: {self.get_trading_mode_display()}"

@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 ACTIONS = {
     "common.OutboxEffect": {"try_again"},
     "market.Instrument": {"price_source_set"},
+    "market.ModeChange": {"confirm", "withdraw"},
     "profile.CashRequest": {"approve", "give_back"},
     "profile.KycFile": {"approve", "reject"},
 }
