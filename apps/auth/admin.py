@@ -3,20 +3,27 @@
 Users are closed, never deleted: their ledger stays. Rights are given by superusers only.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.models import EmailAddress
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from typing_extensions import override
-from unfold.decorators import display
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.auth.models import LoginLink, User
 from apps.auth.services.revocations import sessions_forget
 from apps.auth.services.users import user_sign_out_everywhere
+from apps.auth.services.viewed import RIGHT
+from apps.auth.services.viewing import viewing_begin
+from apps.common.errors import ServiceError
 from apps.common.read_only_admin import AuditedAdmin, ReadOnlyAdmin
 
 # Whether an address is proved is decided by a used link and by nobody else.
@@ -43,6 +50,12 @@ class GroupAdmin(AuditedAdmin):
     has_delete_permission = has_change_permission
 
 
+class ViewForm(forms.Form):
+    """Why somebody's account is looked at."""
+
+    reason = forms.CharField(min_length=10, max_length=200, widget=UnfoldAdminTextInputWidget)
+
+
 @admin.register(User)
 class UserAdmin(AuditedAdmin):
     """People: who they are, whether their door is open, and what they may see here."""
@@ -55,6 +68,36 @@ class UserAdmin(AuditedAdmin):
     readonly_fields = ("joined_at", "last_login")
     autocomplete_fields = ("groups",)
     actions = ("sign_out_everywhere",)
+    actions_detail = ("look",)
+
+    def has_look_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
+        """Return whether this member of the staff may see the site as a person sees it."""
+        return request.user.has_perm(RIGHT)
+
+    @action(description="See what this person sees", url_path="look", permissions=["look"])
+    def look(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask why, then show the terminal as this person sees it, for half an hour and to read only."""
+        form = ViewForm(request.POST or None)
+        if form.is_valid():
+            try:
+                viewing_begin(
+                    request=request,
+                    viewer=cast(User, request.user),
+                    user_id=int(object_id),
+                    reason=form.cleaned_data["reason"],
+                )
+            except ServiceError as error:
+                self.message_user(request, f"Refused: {error.message}.", messages.ERROR)
+                return redirect("admin:accounts_user_change", object_id)
+            return redirect("landing")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "See what this person sees",
+            "person": self.get_object(request, object_id),
+            "form": form,
+            "opts": self.model._meta,  # noqa: SLF001 - Django's own public name for it.
+        }
+        return TemplateResponse(request, "admin/accounts/look.html", context)
 
     @admin.action(description="Sign out everywhere", permissions=["change"])
     def sign_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -18,6 +18,7 @@ from apps.auth.services import factors, identities, links, users
 from apps.auth.services.identities import AuthenticatedUser
 from apps.auth.services.revocations import revocations_reader
 from apps.auth.services.users import UserInfo
+from apps.auth.services.viewed import viewer_of
 
 __all__ = [
     "AuthenticatedUser",
@@ -33,6 +34,7 @@ __all__ = [
     "user_by_session",
     "user_by_token",
     "users_seed",
+    "viewer_of",
 ]
 
 

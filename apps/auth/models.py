@@ -61,6 +61,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         db_table = "accounts_user"
         ordering = ("id",)
+        permissions = (("view_as_user", "Can look at the site as a person sees it"),)
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(email=Lower("email")), name="accounts_user_email_is_lower"

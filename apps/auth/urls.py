@@ -33,6 +33,7 @@ from apps.auth.views.settings import (
     ExportView,
     ProfilePage,
 )
+from apps.auth.views.viewing import ViewingEndView
 
 urlpatterns = [
     path("auth/login", LoginView.as_view(), name="auth-login"),
@@ -107,4 +108,5 @@ page_urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/code", CodePage.as_view(), name="auth-code"),
     path("auth/verify", VerifyPage.as_view(), name="auth-verify-page"),
     path("auth/logout", SignOutView.as_view(), name="auth-sign-out"),
+    path("auth/viewing/end", ViewingEndView.as_view(), name="viewing-end"),
 ]

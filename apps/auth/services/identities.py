@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from django.contrib.sessions.backends.base import SessionBase
 from typing_extensions import override
 
 from apps.auth import selectors
+from apps.auth.models import User
 from apps.auth.services.idle import is_awake
 from apps.auth.services.tokens import AccessClaims, access_token_decode
+from apps.auth.services.viewed import viewing_of
 from apps.common.believed import Believed
 from apps.common.clock import now_us
 
@@ -41,6 +44,8 @@ class AuthenticatedUser:
     expires_us: int
     # Has told no address yet.
     is_guest: bool = False
+    # The member of the staff who looks at this person's account and may change nothing; 0 for the person.
+    viewer_id: int = 0
 
     is_authenticated: ClassVar[bool] = True
     is_anonymous: ClassVar[bool] = False
@@ -50,6 +55,11 @@ class AuthenticatedUser:
     def pk(self) -> int:
         """Return the id under the name that Django's own users give it."""
         return self.id
+
+    @property
+    def session_owner_id(self) -> int:
+        """Return who has signed in: this person, or the member of the staff who looks at this person's account."""
+        return self.viewer_id or self.id
 
     @override
     def __str__(self) -> str:
@@ -79,6 +89,8 @@ def _sessions_read(keys: Iterable[str], known: Mapping[str, _Session]) -> dict[s
         return (
             before is not None
             and before.user is not None
+            # Who looks at somebody else needs rights, which no row compared here shows.
+            and not before.user.viewer_id
             and before.row == row
             and before.user_row == user_rows.get(before.user.id)
             and now - before.checked_us < _FULL_CHECK_US
@@ -96,16 +108,24 @@ def _session_check(session_key: str, row: selectors.Row | None, now: int) -> _Se
     user = selectors.session_user(session=session) if row is not None else None
     if user is None or not is_awake(session):
         return _Session(None)
-    identity = AuthenticatedUser(
-        id=user.pk,
-        email=user.email,
-        name=user.name,
-        is_staff=user.is_staff,
-        session_digest=selectors.session_digest_of(session_key),
-        expires_us=int(session.get_expiry_date().timestamp() * 1_000_000),
-        is_guest=user.is_guest,
-    )
+    identity = _identity(session, session_key, user)
     return _Session(identity, row, selectors.user_row(user), now)
+
+
+def _identity(session: SessionBase, session_key: str, user: User) -> AuthenticatedUser:
+    expires_us = int(session.get_expiry_date().timestamp() * 1_000_000)
+    viewing = viewing_of(session=session, viewer=user)
+    shown = user if viewing is None else viewing.user
+    return AuthenticatedUser(
+        id=shown.pk,
+        email=shown.email,
+        name=shown.name,
+        is_staff=shown.is_staff,
+        session_digest=selectors.session_digest_of(session_key),
+        expires_us=expires_us if viewing is None else min(expires_us, viewing.until_s * 1_000_000),
+        is_guest=shown.is_guest,
+        viewer_id=0 if viewing is None else user.pk,
+    )
 
 
 session_cache = Believed(_sessions_read)
@@ -114,7 +134,9 @@ session_cache = Believed(_sessions_read)
 def sessions_of_user_forget(user_id: int) -> None:
     """Look at the sessions of one user anew when they are used next."""
     session_cache.forget_where(
-        lambda session: session.user is not None and session.user.id == user_id
+        lambda session: (
+            session.user is not None and user_id in {session.user.id, session.user.viewer_id}
+        )
     )
 
 

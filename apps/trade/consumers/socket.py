@@ -169,13 +169,13 @@ class TradingSocket:
         if user is None or (self._user is not None and self._user.id != user.id):
             return None
         if self._user is None:
-            if limits.sockets_by_user[user.id] >= settings.SOCKETS_PER_USER:
+            if limits.sockets_by_user[user.session_owner_id] >= settings.SOCKETS_PER_USER:
                 raise ServiceError(
                     "RATE_LIMITED",
                     f"a user may have at most {settings.SOCKETS_PER_USER} sockets",
                     http_status=429,
                 )
-            limits.sockets_by_user[user.id] += 1
+            limits.sockets_by_user[user.session_owner_id] += 1
         self._user, self._identify = user, identify
         return user
 
@@ -188,14 +188,19 @@ class TradingSocket:
 
     async def _is_signed_in(self) -> bool:
         try:
-            return self._identify is not None and await self._identify() is not None
+            return await self._user_if_same() is not None
         except DatabaseError as error:
             # While nobody can tell, prices and events go on; operations ask for themselves and are refused.
             logger.warning("a session could not be checked", extra={"error": repr(error)})
             return True
 
-    async def _user_now(self) -> AuthenticatedUser:
+    async def _user_if_same(self) -> AuthenticatedUser | None:
+        """Return who is there; None after the session's end, or once it shows somebody else's account than at the beginning."""
         user = await self._identify() if self._identify is not None else None
+        return user if user is None or self._user is None or user.id == self._user.id else None
+
+    async def _user_now(self) -> AuthenticatedUser:
+        user = await self._user_if_same()
         if user is None:
             raise ServiceError(
                 "NOT_AUTHENTICATED", 'sign in first: {"op":"auth","token":...}', http_status=401
@@ -248,7 +253,9 @@ class TradingSocket:
                 self._prices_remove(rest)
             elif kind == "candles":
                 self._stream().candles_remove(candle_key(rest))
-            elif rest.isdigit() and (feed := self._accounts.pop(int(rest), None)):
+            elif (
+                rest.isascii() and rest.isdigit() and (feed := self._accounts.pop(int(rest), None))
+            ):
                 feed.close()
         return {"channels": channels}
 
@@ -300,6 +307,9 @@ class TradingSocket:
     async def _operation(self, request: Message) -> object:
         operation = _OPERATIONS[request["op"]]
         user = await self._user_now()
+        if operation.is_write and user.viewer_id:
+            text = "you look at somebody else's account: nothing can be changed"
+            raise ServiceError("VIEW_ONLY", text, http_status=403)
         data = _validated(operation.shape, request)
         # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
         request_id = data.get("clientOrderId") or request_id_make()
@@ -321,7 +331,7 @@ class TradingSocket:
         if self._prices is not None:
             self._prices.close()
         if self._user is not None:
-            limits.sockets_by_user[self._user.id] -= 1
+            limits.sockets_by_user[self._user.session_owner_id] -= 1
 
 
 _OPERATIONS: dict[str, Operation] = {operation.op: operation for operation in OPERATIONS}
