@@ -17,6 +17,8 @@ from django.http import HttpResponse, HttpResponseBase
 from django.http.response import StreamingHttpResponse
 from django.urls import set_script_prefix
 
+from cryptocfd.database.base import statements_limit
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -44,7 +46,9 @@ class Island(BaseHandler):
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware(is_async=False)
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="island")
+        self._executor = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="island", initializer=statements_limit
+        )
         self._in_flight = 0
 
     def close(self) -> None:

@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.auth.views.idle.IdleMiddleware",
+    "apps.auth.views.viewing.ViewingMiddleware",
     "cryptocfd.languages.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -121,6 +122,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "apps.auth.views.viewing.viewing_context",
             ],
         },
     },
@@ -138,6 +140,8 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 
 _database: dict[str, Any] = {
     **environ.Env.db_url_config(DATABASE_URL),
+    # Django's own for PostgreSQL, with a limit for the statements of requests.
+    "ENGINE": "cryptocfd.database",
     # Long-lived threads must not inherit each other's connections; reuse is the pool's work.
     "CONN_MAX_AGE": 0,
     "CONN_HEALTH_CHECKS": False,

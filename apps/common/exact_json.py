@@ -15,6 +15,8 @@ from rest_framework.renderers import JSONRenderer
 from typing_extensions import override
 
 BODY_BYTES_MAX = 64 * 1024
+# Objects and lists within each other; the deepest request of the contract has three.
+DEPTH_MAX = 10
 
 
 def _decimal(text: str) -> Decimal:
@@ -46,14 +48,43 @@ def json_decode(raw: bytes | str) -> Any:
     Errors: ValueError with a sentence.
     """
     try:
-        return _decoder.decode(raw)
+        value = _decoder.decode(raw)
+        if _may_be_deep(raw):
+            _depth_require(value, DEPTH_MAX)
     except RecursionError:
-        message = "the JSON is nested too deep"
+        message = _TOO_DEEP
+    except _DeepError:
+        message = _TOO_DEEP
     except msgspec.DecodeError as error:
         message = str(error)
     except UnicodeDecodeError:
         message = "JSON is text in UTF-8"
+    else:
+        return value
     raise ValueError(message)
+
+
+_TOO_DEEP = f"the JSON is nested too deep: at most {DEPTH_MAX} objects and lists within each other"
+
+
+class _DeepError(Exception):
+    """More is nested than may be."""
+
+
+def _may_be_deep(raw: bytes | str) -> bool:
+    # Nearly always false: what opens fewer brackets than that cannot nest them deeper.
+    if isinstance(raw, str):
+        return raw.count("[") + raw.count("{") > DEPTH_MAX
+    return raw.count(b"[") + raw.count(b"{") > DEPTH_MAX
+
+
+def _depth_require(value: object, left: int) -> None:
+    if not isinstance(value, dict | list):
+        return
+    if not left:
+        raise _DeepError
+    for inner in value.values() if isinstance(value, dict) else value:
+        _depth_require(inner, left - 1)
 
 
 def json_encode(value: object) -> bytes:

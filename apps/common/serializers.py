@@ -18,6 +18,7 @@ from engine.values import scaled_from_text
 # Parameters that belong to content negotiation and to HTML forms and not to a view.
 _OF_THE_FRAMEWORK = frozenset({"format", "csrfmiddlewaretoken"})
 _ANY_SCALE = 18
+_WHOLE = re.compile(r"\A\s*-?[0-9]+(\.0*)?\s*\Z", re.ASCII)
 _DIGITS = re.compile(r"\A[0-9]{1,13}\Z", re.ASCII)
 # In the year 2255 end the microseconds that the engine's messages can hold (2^53 - 1).
 _EPOCH_US_MAX = 2**53 - 1
@@ -29,19 +30,30 @@ class TypedSerializer(serializers.Serializer[Any]):
 
     @override
     def to_internal_value(self, data: Any) -> Any:
-        # All that comes from an HTML form is text.
-        if isinstance(data, Mapping) and not html.is_html_input(data):
+        if isinstance(data, Mapping):
+            # All that comes from an HTML form is text.
+            fault_of = _text_fault if html.is_html_input(data) else _type_fault
             wrong = {
                 name: [text]
                 for name, field in self.fields.items()
-                if (text := _type_fault(field, data.get(name)))
+                if (text := fault_of(field, data.get(name)))
             }
             if wrong:
                 raise serializers.ValidationError(wrong)
         return super().to_internal_value(data)
 
 
+def _text_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
+    # Python's own int() would read the digits of every script, and underscores between them.
+    is_odd = isinstance(value, str) and value != "" and _WHOLE.fullmatch(value) is None
+    return (
+        "expected a whole number" if isinstance(field, serializers.IntegerField) and is_odd else ""
+    )
+
+
 def _type_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
+    if isinstance(field, serializers.IntegerField):
+        return _text_fault(field, value)
     if isinstance(field, serializers.BooleanField):
         return "" if value is None or isinstance(value, bool) else "expected true or false"
     is_text = isinstance(field, serializers.CharField) and not getattr(

@@ -376,7 +376,10 @@ class Fill(models.Model):
 
     class Meta:
         ordering = ("-at_us", "fill_id")
-        indexes = (models.Index(name="trade_fill_account", fields=("account", "-at_us")),)
+        indexes = (
+            models.Index(name="trade_fill_account", fields=("account", "-at_us")),
+            models.Index(name="trade_fill_position", fields=("position_id",)),
+        )
         constraints = (
             models.CheckConstraint(
                 name="trade_fill_positive",
@@ -415,7 +418,10 @@ class ClosedTrade(models.Model):
 
     class Meta:
         ordering = ("-closed_at_us", "-seq", "fill_id")
-        indexes = (models.Index(name="trade_closed_account", fields=("account", "-seq")),)
+        indexes = (
+            models.Index(name="trade_closed_account", fields=("account", "-seq")),
+            models.Index(name="trade_closed_position", fields=("position_id",)),
+        )
         constraints = (
             models.CheckConstraint(
                 name="trade_closed_positive",
@@ -443,6 +449,8 @@ class StatementFile(models.Model):
     state = models.CharField(
         max_length=8, choices=StatementState.choices, default=StatementState.WAITING
     )
+    # Why it could not be made, as its owner is told; empty unless it has failed.
+    fault = models.CharField(max_length=200, blank=True)
     # Entries that have been read so far.
     progress = models.BigIntegerField(default=0)
     content = models.BinaryField(null=True)
