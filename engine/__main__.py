@@ -6,6 +6,7 @@ every user of the machine can read.
 
 import argparse
 import logging
+import os
 import stat
 import sys
 from collections.abc import Sequence
@@ -36,8 +37,13 @@ class _Lines(logging.Formatter):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the engine that the arguments describe, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
-    parser.add_argument("--log-redis-url", required=True, help="server of the log")
-    parser.add_argument("--redis-url", required=True, help="server of queries and health")
+    # By the environment where an address has a password in it.
+    for name, what in (("log-redis-url", "the log"), ("redis-url", "queries and health")):
+        variable = name.replace("-", "_").upper()
+        known = os.environ.get(variable)
+        parser.add_argument(
+            f"--{name}", default=known, required=not known, help=f"server of {what} ({variable})"
+        )
     parser.add_argument("--snapshot-dir", required=True, type=Path)
     parser.add_argument("--snapshot-keys-file", required=True, type=Path, help="mode 0600")
     parser.add_argument("--prefix", default="", help="put before every key (STREAM_PREFIX)")
