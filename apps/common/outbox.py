@@ -123,6 +123,11 @@ def outbox_run(effect_id: int) -> None:
         _carry_out(effect)
 
 
+def outbox_is_given_up(key: str) -> bool:
+    """Return whether the effect of that key was given up, so that nothing comes of it by itself."""
+    return OutboxEffect.objects.filter(key=key, given_up_at__isnull=False).exists()
+
+
 def outbox_try_again(effect_ids: Iterable[int]) -> int:
     """Let effects that were given up be tried anew, because a person wants it; return how many."""
     return OutboxEffect.objects.filter(pk__in=list(effect_ids), given_up_at__isnull=False).update(

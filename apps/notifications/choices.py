@@ -33,6 +33,7 @@ class NoticeEvent(models.TextChoices):
     MARGIN_CALL = "margin_call", _("Margin call")
     STOP_OUT = "stop_out", _("Stop-out")
     LIQUIDATED = "liquidated", _("Isolated position liquidated")
+    CLOSED_BY_STAFF = "closed_by_staff", _("Position closed by our staff")
     DEPOSIT = "deposit", _("Deposit")
     WITHDRAWAL = "withdrawal", _("Withdrawal")
     KYC = "kyc", _("Identity check")
@@ -69,6 +70,7 @@ EVENT_RULES: Final[dict[NoticeEvent, EventRule]] = {
     NoticeEvent.TAKE_PROFIT_HIT: EventRule(_MAIL),
     NoticeEvent.MARGIN_CALL: EventRule(_BOTH, is_urgent=True),
     NoticeEvent.STOP_OUT: EventRule(_BOTH, is_urgent=True),
+    NoticeEvent.CLOSED_BY_STAFF: EventRule(_BOTH, is_urgent=True),
     NoticeEvent.LIQUIDATED: EventRule(_BOTH, is_urgent=True),
     NoticeEvent.DEPOSIT: EventRule(_MAIL),
     NoticeEvent.WITHDRAWAL: EventRule(_MAIL, forced=_MAIL),

@@ -1,11 +1,13 @@
 """Sends one message about an event: renders it in the receiver's language and hands it to the channel; run by the outbox only."""
 
+import re
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.template.loader import render_to_string
-from django.utils import timezone, translation
+from django.utils import formats, timezone, translation
 from django.utils.translation import gettext
 
 from apps.common.outbox import outbox_task_once
@@ -22,6 +24,11 @@ from apps.notifications.services.letters import (
 
 # Facts that are words and no names or figures; whoever tells them has marked them for translation.
 _WORDS: Final = frozenset({"side", "state", "reason", "scopes", "until", "what"})
+# Amounts of money, exact to the micro-USD where they are stored; people read cents, and statements have the rest.
+_MONEY: Final = frozenset({"pnl", "equity", "margin", "amount"})
+_NUMBERS: Final = frozenset({"price", "quantity", "level"})
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_CENT: Final = Decimal("0.01")
 
 
 def delivery_is_repeatable(*, delivery_id: int) -> bool:
@@ -73,12 +80,27 @@ def _letter(delivery: Delivery, reach: Reach) -> Letter:
     )
 
 
+def _shown(name: str, value: str) -> str:
+    """Return a fact as people of the active language read it.
+
+    Rounding: money down to the cent, so that nothing looks better than it is; the terminal does the same.
+    """
+    if name in _WORDS:
+        # The empty text stands for the catalogue's own header.
+        return gettext(value) if value else value
+    if name not in _MONEY | _NUMBERS or _NUMBER.fullmatch(value) is None:
+        return value
+    number = Decimal(value)
+    if name in _MONEY:
+        number = number.quantize(_CENT, rounding=ROUND_FLOOR)
+    return formats.number_format(number, use_l10n=True, force_grouping=True)
+
+
 def render(delivery: Delivery, reach: Reach, form: str) -> str:
     """Return one form of a message: the event's template says what, the layout named by the form says how."""
     with translation.override(reach.language), timezone.override(ZoneInfo(reach.time_zone)):
         context: dict[str, Any] = {
-            # The empty text stands for the catalogue's own header.
-            **{k: gettext(v) if k in _WORDS and v else v for k, v in delivery.facts.items()},
+            **{name: _shown(name, value) for name, value in delivery.facts.items()},
             "layout": f"notifications/layout_{form}",
             "site": settings.PUBLIC_URL,
             "at": delivery.created_at,

@@ -145,5 +145,8 @@ class StatementStateSerializer(StrictSerializer):
     period = serializers.CharField()
     fileFormat = serializers.ChoiceField(choices=StatementFormat.choices)
     state = serializers.ChoiceField(choices=["waiting", "ready", "failed"])
+    reason = serializers.CharField(
+        allow_null=True, help_text="Why it has failed; ask for the statement again then."
+    )
     progress = serializers.IntegerField(help_text="Entries that have been read so far.")
     createdAt = serializers.DateTimeField()

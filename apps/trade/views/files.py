@@ -12,13 +12,11 @@ from rest_framework.views import APIView
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
-from apps.common.errors import ServiceError
 from apps.common.key_access import READ_ONLY, Scope, account_require
 from apps.common.openapi import enveloped, failures
 from apps.common.quick_validation import validated
 from apps.common.requests import user_id_of
 from apps.profile.facade import account_for
-from apps.trade.choices import StatementState
 from apps.trade.serializers.statements import (
     PerformancePeriodSerializer,
     PerformanceSerializer,
@@ -147,14 +145,8 @@ class StatementFileView(APIView):
     def get(self, request: Request, account_id: int, statement_id: UUID) -> HttpResponse:
         account = account_for(user_id_of(request), account_require(request, account_id))
         row = requests.statement_find(account=account, statement_id=statement_id)
-        if row.state != StatementState.READY or row.content is None:
-            raise ServiceError(
-                "NOT_READY",
-                f"the statement is {row.state}: ask again in a second",
-                http_status=409,
-                retry_after_s=1,
-            )
-        return _file(bytes(row.content), f"statement-{account.id}", row.file_format)
+        content = requests.statement_content(row)
+        return _file(content, f"statement-{account.id}", row.file_format)
 
 
 class ReceiptView(APIView):

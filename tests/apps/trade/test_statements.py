@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 from datetime import timedelta
 from decimal import Decimal
@@ -10,13 +11,14 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from apps.common.clock import now_us
 from apps.common.exact_json import json_decode
 from apps.common.models import OutboxEffect
+from apps.common.outbox import outbox_run, outbox_try_again
 from apps.notifications.models import Delivery
 from apps.trade.models import HistoryEvent, StatementFile
+from apps.trade.services.projection.rebuild import read_models_rebuild
+from apps.trade.services.statements import requests
 from apps.trade.services.statements.requests import statement_make
-from engine.values import InvariantError
 
 pytestmark = pytest.mark.integration
 
@@ -198,22 +200,54 @@ def test_files_that_nobody_has_fetched_for_a_month_are_removed(alice):
     assert alice.get(f"{alice.path}/statements/{old}").status_code == 404
 
 
-def test_a_history_that_does_not_add_up_makes_no_statement(alice):
-    HistoryEvent.objects.filter(account=alice.account, kind="PositionClosed").update(
-        amount_micros=1
-    )
-    row = StatementFile.objects.create(
-        account=alice.account,
-        start_us=0,
-        end_us=now_us() + 86_400_000_000,
-        file_format="csv",
-    )
+def statement_asked(alice) -> tuple[str, OutboxEffect]:
+    """Ask for a statement of this month; return where it stands and the effect that makes it."""
+    asked = alice.post(f"{alice.path}/statements", {"month": month(), "fileFormat": "csv"})
+    number = exact(asked)["statementId"]
+    return f"{alice.path}/statements/{number}", OutboxEffect.objects.get(key=f"statement:{number}")
 
-    with pytest.raises(InvariantError, match="does not add up"):
-        statement_make(statement_id=str(row.id))
 
-    row.refresh_from_db()
-    assert (row.state, row.content) == ("failed", None)
+def test_a_history_that_does_not_add_up_makes_no_statement_until_it_does(alice, caplog):
+    rows = HistoryEvent.objects.filter(account=alice.account, kind="PositionClosed")
+    rows.update(amount_micros=1)
+    path, effect = statement_asked(alice)
+
+    outbox_run(effect.pk)
+
+    state = exact(alice.get(path))
+    assert state["state"] == "failed"
+    assert re.fullmatch(r"the history of account \d+ does not add up at event \d+", state["reason"])
+    refused = alice.get(f"{path}/file")
+    assert (refused.status_code, json_decode(refused.content)["code"]) == (409, "STATEMENT_FAILED")
+    # Repaired and asked for again, it is made.
+    assert read_models_rebuild() > 0
+    path, effect = statement_asked(alice)
+    outbox_run(effect.pk)
+    assert exact(alice.get(path))["state"] == "ready"
+
+
+def test_a_statement_that_fails_on_our_side_says_so_and_waits_for_nobody(
+    alice, monkeypatch, caplog
+):
+    path, effect = statement_asked(alice)
+
+    def fail(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"{requests.__name__}.statement_file", fail)
+    outbox_run(effect.pk)
+    state = exact(alice.get(path))
+    assert (state["state"], state["reason"]) == ("failed", "something failed on our side")
+
+    # Where not even that could be written, the outbox has given up and knows it.
+    path, effect = statement_asked(alice)
+    OutboxEffect.objects.filter(pk=effect.pk).update(given_up_at=timezone.now())
+    assert exact(alice.get(path))["state"] == "failed"
+    assert alice.get(f"{path}/file").status_code == 409
+    monkeypatch.undo()
+    outbox_try_again([effect.pk])
+    outbox_run(effect.pk)
+    assert exact(alice.get(path))["state"] == "ready"
 
 
 BAD_PERIODS = [

@@ -23,7 +23,7 @@ _CLOSINGS: Final[Mapping[CloseReason, NoticeEvent]] = {
     # Those of a stop-out were announced by that.
     CloseReason.LIQUIDATION: NoticeEvent.LIQUIDATED,
     CloseReason.CLIENT: NoticeEvent.ORDER_FILLED,
-    CloseReason.OPERATOR: NoticeEvent.ORDER_FILLED,
+    CloseReason.OPERATOR: NoticeEvent.CLOSED_BY_STAFF,
     CloseReason.REVERSE: NoticeEvent.ORDER_FILLED,
     CloseReason.CLOSE_BY: NoticeEvent.ORDER_FILLED,
 }

@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.common.errors import ServiceError
-from apps.common.outbox import outbox_add, outbox_task
+from apps.common.outbox import outbox_add, outbox_is_given_up, outbox_task
 from apps.notifications.facade import NoticeEvent, notify
 from apps.profile.facade import AccountInfo
 from apps.trade.choices import StatementState
@@ -24,12 +24,14 @@ from apps.trade.services.statements.collect import (
     statement_collect,
 )
 from apps.trade.services.statements.files import statement_file
+from engine.values import InvariantError
 
 logger = logging.getLogger(__name__)
 
 # How long a file is kept, and how many are removed at once.
 _KEPT: Final = timedelta(days=30)
 _REMOVED_MAX: Final = 500
+_OUR_FAULT: Final = "something failed on our side"
 
 
 def period_of(data: dict[str, Any]) -> Period:
@@ -56,7 +58,7 @@ def statement_request(*, account: AccountInfo, period: Period, file_format: str)
         end_us=period.end_us,
         file_format=file_format,
     )
-    outbox_add(statement_make, key=f"statement:{row.id}", statement_id=str(row.id))
+    outbox_add(statement_make, key=_key(row), statement_id=str(row.id))
     return statement_state(row)
 
 
@@ -64,7 +66,8 @@ def statement_request(*, account: AccountInfo, period: Period, file_format: str)
 def statement_make(*, statement_id: str) -> None:
     """Make a statement's file and tell its owner; making it again changes nothing. For the worker.
 
-    Errors: InvariantError when the history does not add up; the statement is marked as failed then.
+    One that cannot be made is marked as failed with the reason, and its owner may ask for it again.
+    Errors: DatabaseError, after which the outbox tries again.
     """
     _old_remove()
     row = StatementFile.objects.filter(pk=statement_id).first()
@@ -77,15 +80,28 @@ def statement_make(*, statement_id: str) -> None:
             period=Period(row.start_us, row.end_us),
             on_progress=lambda done: _progress(rows, done),
         )
-    except Exception:
-        rows.update(state=StatementState.FAILED)
+        content = statement_file(statement, row.file_format)
+    except DatabaseError:
         raise
-    rows.update(
-        content=statement_file(statement, row.file_format),
-        progress=len(statement.entries),
-        state=StatementState.READY,
-    )
-    _tell(row)
+    except InvariantError as error:
+        logger.exception("a statement does not add up", extra={"statement": statement_id})
+        _fail(rows, str(error))
+    except Exception:
+        # The outermost frame of this work: raised on, the outbox would roll back what the owner is to know.
+        logger.exception("a statement could not be made", extra={"statement": statement_id})
+        _fail(rows, _OUR_FAULT)
+    else:
+        rows.update(
+            content=content,
+            progress=len(statement.entries),
+            state=StatementState.READY,
+            fault="",
+        )
+        _tell(row)
+
+
+def _fail(rows: QuerySet[StatementFile], fault: str) -> None:
+    rows.update(state=StatementState.FAILED, fault=fault[:200])
 
 
 def _tell(row: StatementFile) -> None:
@@ -126,7 +142,35 @@ def statement_find(*, account: AccountInfo, statement_id: UUID) -> StatementFile
         raise ServiceError(
             "NOT_FOUND", f"there is no statement {statement_id} of yours", http_status=404
         )
+    if row.state == StatementState.WAITING and outbox_is_given_up(_key(row)):
+        # Nobody works at it any more.
+        row.state, row.fault = StatementState.FAILED, _OUR_FAULT
     return row
+
+
+def statement_content(row: StatementFile) -> bytes:
+    """Return a statement's file.
+
+    Errors: ServiceError NOT_READY, STATEMENT_FAILED.
+    """
+    if row.state == StatementState.FAILED:
+        raise ServiceError(
+            "STATEMENT_FAILED",
+            f"the statement could not be made, {row.fault}: ask for it again",
+            http_status=409,
+        )
+    if row.content is None:
+        raise ServiceError(
+            "NOT_READY",
+            f"the statement is {row.state}: ask again in a second",
+            http_status=409,
+            retry_after_s=1,
+        )
+    return bytes(row.content)
+
+
+def _key(row: StatementFile) -> str:
+    return f"statement:{row.id}"
 
 
 def statement_state(row: StatementFile) -> Shape:
@@ -137,6 +181,7 @@ def statement_state(row: StatementFile) -> Shape:
         "period": Period(row.start_us, row.end_us).text,
         "fileFormat": row.file_format,
         "state": row.state,
+        "reason": row.fault or None,
         "progress": row.progress,
         "createdAt": row.created_at,
     }
