@@ -25,14 +25,15 @@ class LanguageMiddleware:
         if not request.path_info.startswith(_TRANSLATED):
             with translation.override(settings.LANGUAGE_CODE):
                 return self._get_response(request)
-        language = self._language(request)
+        language = language_of(request)
         with translation.override(language):
             response = self._get_response(request)
         response.headers.setdefault("Content-Language", language)
         patch_vary_headers(response, ("Accept-Language",))
         return response
 
-    @staticmethod
-    def _language(request: HttpRequest) -> str:
-        chosen = language_chosen(request.user.pk) if request.user.is_authenticated else None
-        return chosen or translation.get_language_from_request(request)
+
+def language_of(request: HttpRequest) -> str:
+    """Return the language of who reads a page: what this person has chosen, else what the browser asks for."""
+    chosen = language_chosen(request.user.pk) if request.user.is_authenticated else None
+    return chosen or translation.get_language_from_request(request)

@@ -15,11 +15,14 @@ from django.urls import path
 from django.views.generic import RedirectView, TemplateView
 from typing_extensions import override
 
+from apps.auth.facade import viewer_of
 from apps.common.errors import ServiceError
+from apps.common.refusals import sentences_in
 from apps.profile.facade import accounts_of_user, demo_account_seed
 from cryptocfd.api_cards import api_cards
 from cryptocfd.env import BASE_DIR
 from cryptocfd.figures import figures
+from cryptocfd.languages import language_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,12 @@ class LandingPage(TemplateView):
         )
 
 
+def _refusals(request: HttpRequest) -> dict[str, list[str]] | None:
+    """Return the engine's refusals in the language of who reads a page; None where that is the API's own."""
+    language = language_of(request)
+    return None if language == settings.LANGUAGE_CODE else sentences_in(language)
+
+
 class TerminalPage(LoginRequiredMixin, TemplateView):
     """The terminal; whoever comes for the first time gets the demo account that the landing page promises."""
 
@@ -57,7 +66,9 @@ class TerminalPage(LoginRequiredMixin, TemplateView):
     @override
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         user_id = request.user.pk
-        if user_id is not None and not accounts_of_user(user_id):
+        # Who only looks at somebody's pages opens nothing for them.
+        is_own = viewer_of(request) is None
+        if user_id is not None and is_own and not accounts_of_user(user_id):
             try:
                 demo_account_seed(user_id)
             except ServiceError as error:
@@ -69,7 +80,7 @@ class TerminalPage(LoginRequiredMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         # static/terminal/app.js reads this once, from the element `boot`.
         boot = {"symbol": kwargs["symbol"].upper()}
-        return super().get_context_data(**kwargs, boot=boot)
+        return super().get_context_data(**kwargs, boot=boot, refusals=_refusals(self.request))
 
 
 class LicencesPage(TemplateView):
@@ -91,6 +102,10 @@ class PortfolioPage(LoginRequiredMixin, TemplateView):
     """What an account has achieved; its numbers come by REST."""
 
     template_name = "pages/portfolio.html"
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs, refusals=_refusals(self.request))
 
 
 page_urlpatterns = [

@@ -1,14 +1,21 @@
 """The engine's refusals as every interface reports them: HTTP status, a sentence with the numbers, camelCase data.
 
 The engine speaks in integers; here they become the numbers that people know: prices and quantities with the instrument's
-decimals, money in USD, rates in per cent, ages in seconds.
+decimals, money in USD, rates in per cent, ages in seconds. Sentences are in the active language: English for programs, that of
+the person on pages.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from string import Formatter
 from typing import Final
+
+from django.conf import settings
+from django.utils import formats, translation
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from apps.common.errors import ServiceError
 from apps.common.money import PERCENT_DECIMALS_OF_PPM, number_from_micros, number_from_scaled
@@ -21,99 +28,124 @@ _SECONDS_DECIMALS: Final = 6
 # For each code, sentences from the most to the least telling; the first whose numbers are all known is used. Names are those of
 # the engine without their unit.
 _SENTENCES: Final[Mapping[RejectCode, tuple[str, ...]]] = {
-    RejectCode.MALFORMED: ("the command could not be read",),
+    RejectCode.MALFORMED: (_("the command could not be read"),),
     RejectCode.EXISTS_WITH_DIFFERENT_CONTENT: (
-        "the request id {request_id} was used before for other content: send a new id",
-        "the request id was used before for other content: send a new id",
+        _("the request id {request_id} was used before for other content: send a new id"),
+        _("the request id was used before for other content: send a new id"),
     ),
-    RejectCode.EXPIRED: ("the command reached the engine after its deadline, so nothing was done",),
+    RejectCode.EXPIRED: (
+        _("the command reached the engine after its deadline, so nothing was done"),
+    ),
     RejectCode.ACCOUNT_UNKNOWN: (
-        "there is no account {account} of yours",
-        "there is no such account",
+        _("there is no account {account} of yours"),
+        _("there is no such account"),
     ),
-    RejectCode.NOT_OWNER: ("there is no account {account} of yours", "there is no such account"),
-    RejectCode.ACCOUNT_EXISTS: ("account {account} exists already", "the account exists already"),
-    RejectCode.CASH_GAP: ("cash command {cash_seq} came before {cash_seq_expected}",),
-    RejectCode.CASH_ALREADY_DECIDED: ("cash command {cash_seq} was decided before",),
-    RejectCode.AMOUNT_INVALID: ("the amount {amount} USD cannot be posted",),
+    RejectCode.NOT_OWNER: (
+        _("there is no account {account} of yours"),
+        _("there is no such account"),
+    ),
+    RejectCode.ACCOUNT_EXISTS: (
+        _("account {account} exists already"),
+        _("the account exists already"),
+    ),
+    RejectCode.CASH_GAP: (_("cash command {cash_seq} came before {cash_seq_expected}"),),
+    RejectCode.CASH_ALREADY_DECIDED: (_("cash command {cash_seq} was decided before"),),
+    RejectCode.AMOUNT_INVALID: (_("the amount {amount} USD cannot be posted"),),
     RejectCode.WITHDRAWABLE_INSUFFICIENT: (
-        "at most {withdrawable} USD can be withdrawn, wanted {amount} USD",
+        _("at most {withdrawable} USD can be withdrawn, wanted {amount} USD"),
     ),
     RejectCode.PENDING_CASH_INSUFFICIENT: (
-        "{pending} USD wait for settlement, wanted {amount} USD",
+        _("{pending} USD wait for settlement, wanted {amount} USD"),
     ),
-    RejectCode.GROUP_UNKNOWN: ("there is no account group {group}",),
-    RejectCode.SYMBOL_UNKNOWN: ("the symbol {symbol} is not traded here",),
-    RejectCode.DEFINITION_INVALID: ("the definition is not valid: {fault}",),
-    RejectCode.ACCOUNT_SUSPENDED: ("account {account} is suspended",),
-    RejectCode.ACCOUNT_CLOSE_ONLY: ("account {account} may only close positions",),
+    RejectCode.GROUP_UNKNOWN: (_("there is no account group {group}"),),
+    RejectCode.SYMBOL_UNKNOWN: (_("the symbol {symbol} is not traded here"),),
+    RejectCode.DEFINITION_INVALID: (_("the definition is not valid: {fault}"),),
+    RejectCode.ACCOUNT_SUSPENDED: (_("account {account} is suspended"),),
+    RejectCode.ACCOUNT_CLOSE_ONLY: (_("account {account} may only close positions"),),
     RejectCode.STOP_OUT_PENDING: (
-        "account {account} is being stopped out and opens nothing until that has ended",
+        _("account {account} is being stopped out and opens nothing until that has ended"),
     ),
     RejectCode.CLOCK_AHEAD: (
-        "the log's clock is {ahead} s ahead (at most {ahead_max} s), so nothing is opened now",
+        _("the log's clock is {ahead} s ahead (at most {ahead_max} s), so nothing is opened now"),
     ),
-    RejectCode.ORDER_UNKNOWN: ("there is no pending order {order_id} of yours",),
-    RejectCode.POSITION_UNKNOWN: ("there is no open order {position_id} of yours",),
-    RejectCode.POSITION_NOT_ISOLATED: ("position {position_id} has no margin of its own",),
+    RejectCode.ORDER_UNKNOWN: (_("there is no pending order {order_id} of yours"),),
+    RejectCode.POSITION_UNKNOWN: (_("there is no open order {position_id} of yours"),),
+    RejectCode.POSITION_NOT_ISOLATED: (_("position {position_id} has no margin of its own"),),
     RejectCode.CLOSE_BY_INVALID: (
-        "{position_id} and {other_position_id} are no opposite cross positions of one symbol",
+        _("{position_id} and {other_position_id} are no opposite cross positions of one symbol"),
     ),
-    RejectCode.INSTRUMENT_HALTED: ("trading in {symbol} is halted",),
-    RejectCode.INSTRUMENT_CLOSE_ONLY: ("positions in {symbol} may only be closed",),
+    RejectCode.INSTRUMENT_HALTED: (_("trading in {symbol} is halted"),),
+    RejectCode.INSTRUMENT_CLOSE_ONLY: (_("positions in {symbol} may only be closed"),),
     RejectCode.QUANTITY_INVALID: (
-        "quantity must be from {quantity_min} to {quantity_max} in steps of {quantity_step}, was {quantity}",
-        (
+        _(
+            "quantity must be from {quantity_min} to {quantity_max} in steps of {quantity_step}, was {quantity}"
+        ),
+        _(
             "quantity must be at most {open} and leave nothing or at least {quantity_min}, "
             "in steps of {quantity_step}, was {quantity}"
         ),
-        "the quantity is not valid, was {quantity}",
+        _("the quantity is not valid, was {quantity}"),
     ),
-    RejectCode.LEVERAGE_INVALID: ("leverage must be from 1 to {leverage_max}, was {leverage}",),
-    RejectCode.ORDERS_LIMIT: ("an account holds at most {orders_max} pending orders",),
-    RejectCode.POSITIONS_LIMIT: ("an account holds at most {positions_max} positions",),
+    RejectCode.LEVERAGE_INVALID: (_("leverage must be from 1 to {leverage_max}, was {leverage}"),),
+    RejectCode.ORDERS_LIMIT: (_("an account holds at most {orders_max} pending orders"),),
+    RejectCode.POSITIONS_LIMIT: (_("an account holds at most {positions_max} positions"),),
     RejectCode.EXPIRY_INVALID: (
-        "a {order_type} order takes no time in force {time_in_force}",
-        "the end of the order does not fit: a gtd order needs one in the future, others take none",
+        _("a {order_type} order takes no time in force {time_in_force}"),
+        _(
+            "the end of the order does not fit: a gtd order needs one in the future, others take none"
+        ),
     ),
-    RejectCode.PRICE_SOURCE_MISMATCH: ("{symbol} takes {expected} prices, found {found} ones",),
-    RejectCode.QUOTE_INVALID: ("the quote is not valid",),
-    RejectCode.QUOTE_CROSSED: ("the quote is crossed",),
-    RejectCode.QUOTE_OUT_OF_ORDER: ("the quote is older than one before",),
+    RejectCode.PRICE_SOURCE_MISMATCH: (_("{symbol} takes {expected} prices, found {found} ones"),),
+    RejectCode.QUOTE_INVALID: (_("the quote is not valid"),),
+    RejectCode.QUOTE_CROSSED: (_("the quote is crossed"),),
+    RejectCode.QUOTE_OUT_OF_ORDER: (_("the quote is older than one before"),),
     RejectCode.QUOTE_STALE: (
-        "the last price of {symbol} is {quote_age} s old, at most {quote_age_max} s are allowed",
-        "{symbol} has no price yet",
+        _("the last price of {symbol} is {quote_age} s old, at most {quote_age_max} s are allowed"),
+        _("{symbol} has no price yet"),
     ),
     RejectCode.PRICE_INVALID: (
-        "the stop price {stop_price} has been passed already (bid {bid}, ask {ask})",
-        "a {order_type} order takes other prices than these",
+        _("the stop price {stop_price} has been passed already (bid {bid}, ask {ask})"),
+        _("a {order_type} order takes other prices than these"),
     ),
     RejectCode.PRICE_MOVED: (
-        "the price is {price} now, expected {expected_price}: {slippage} % worse, allowed are {slippage_max} %",
+        _(
+            "the price is {price} now, expected {expected_price}: {slippage} % worse, allowed are {slippage_max} %"
+        ),
     ),
     RejectCode.STOPS_INVALID: (
-        "stop loss and take profit must stand on the right side of {reference}, at least {stop_distance_min} away",
+        _(
+            "stop loss and take profit must stand on the right side of {reference}, at least {stop_distance_min} away"
+        ),
     ),
     RejectCode.LEVERAGE_ABOVE_TIER: (
-        "leverage must be at most {leverage_max} for {notional} USD in this symbol, was {leverage}",
+        _(
+            "leverage must be at most {leverage_max} for {notional} USD in this symbol, was {leverage}"
+        ),
     ),
     RejectCode.NOTIONAL_ABOVE_TIERS: (
-        "open notional in this symbol must be at most {notional_max} USD, would be {notional} USD",
+        _(
+            "open notional in this symbol must be at most {notional_max} USD, would be {notional} USD"
+        ),
     ),
     RejectCode.EXPOSURE_ACCOUNT: (
-        "open notional of an account in this symbol must be at most {notional_max} USD, would be {notional} USD",
+        _(
+            "open notional of an account in this symbol must be at most {notional_max} USD, would be {notional} USD"
+        ),
     ),
-    RejectCode.EXPOSURE_HOUSE: ("this symbol takes no larger position at the moment",),
+    RejectCode.EXPOSURE_HOUSE: (_("this symbol takes no larger position at the moment"),),
     RejectCode.FREE_MARGIN_INSUFFICIENT: (
-        "free margin must be at least {required} USD, was {free_margin} USD",
+        _("free margin must be at least {required} USD, was {free_margin} USD"),
     ),
     RejectCode.WOULD_LIQUIDATE: (
-        "the position would be liquidated at once: its liquidation price is {liquidation}, the price {price}",
+        _(
+            "the position would be liquidated at once: its liquidation price is {liquidation}, the price {price}"
+        ),
     ),
     RejectCode.MARGIN_NOT_RELEASABLE: (
-        "at most {available} USD of margin can be taken out, wanted {amount} USD",
+        _("at most {available} USD of margin can be taken out, wanted {amount} USD"),
     ),
 }
+_REFUSED: Final = _("refused")
 # Marks that stand for "none" in the engine's integers.
 _NONE_MARKS: Final[Mapping[str, int]] = {"quote_age_us": -1}
 
@@ -145,11 +177,12 @@ def refusal_error(
     numbers = exact_numbers(rejected.data, decimals)
     message = next(
         (
-            sentence.format_map({name: _text(value) for name, value in numbers.items()})
+            gettext(sentence).format_map({name: _text(value) for name, value in numbers.items()})
             for sentence in _SENTENCES[code]
             if _fields(sentence) <= numbers.keys()
         ),
-        f"refused: {code.value}",
+        # The code stands behind it for whoever writes to our support.
+        f"{gettext(_REFUSED)}: {code.value}",
     )
     # A foreign account is reported as an unknown one, in the code too.
     shown = RejectCode.ACCOUNT_UNKNOWN if code is RejectCode.NOT_OWNER else code
@@ -165,6 +198,21 @@ def refusal_error(
 def sentences(code: RejectCode) -> tuple[str, ...]:
     """Return the sentences in which a refusal may be told, with the names of their numbers in braces."""
     return _SENTENCES[code]
+
+
+def sentences_in(language: str) -> dict[str, list[str]]:
+    """Return the sentences of every code in a language, with the names of their numbers as the contract spells them.
+
+    For pages that tell refusals of the API, which speaks English, in the words of who reads them.
+    """
+    with translation.override(language):
+        return {
+            code.value: [_NAME.sub(lambda m: f"{{{_camel(m[1])}}}", gettext(one)) for one in texts]
+            for code, texts in _SENTENCES.items()
+        }
+
+
+_NAME: Final = re.compile(r"\{(\w+)\}")
 
 
 def http_status(code: RejectCode) -> int:
@@ -217,7 +265,11 @@ def _fields(sentence: str) -> set[str]:
 def _text(value: Decimal | int | str) -> str:
     # People read 10 and not 10.000000; the data keeps all digits.
     text = str(value)
-    return text.rstrip("0").rstrip(".") if isinstance(value, Decimal) and "." in text else text
+    if isinstance(value, Decimal) and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    if isinstance(value, Decimal) and translation.get_language() != settings.LANGUAGE_CODE:
+        return formats.number_format(Decimal(text), use_l10n=True)
+    return text
 
 
 def _camel(name: str) -> str:

@@ -2,6 +2,7 @@
 // terminal know addresses of the wire. Numbers stay decimal text.
 
 import { parseExact } from "./format.js";
+import { pageWordsOf } from "./refusals.js";
 import { closedFrom, instrumentFrom, ledgerFrom, levelsFrom, orderFrom, positionFrom, previewFrom } from "./shapes.js";
 
 const BASE = "/api/v1";
@@ -55,7 +56,8 @@ export async function call(method, path, { body, requestId, signal } = {}) {
     // A proxy's error page; the status alone has to do.
   }
   if (!response.ok || answer.success === false) {
-    const message = answer.message ?? `The server answered ${response.status}. Please try again.`;
+    const words = pageWordsOf(answer.code, answer.data);
+    const message = words ?? answer.message ?? `The server answered ${response.status}. Please try again.`;
     throw new Refusal(response.status, answer.code ?? "", message, answer.data ?? {});
   }
   return answer.data;

@@ -5,6 +5,7 @@ import { signedMoney, money, price, toText, toUnits, trimZeros } from "./format.
 import { Choice, Field, Unit } from "./fields.js";
 import { html } from "./html.js";
 import { orderMode } from "./prefs.js";
+import { pageWordsOf } from "./refusals.js";
 import { armed, isSending, letGo, sendOnce } from "./sending.js";
 import { SUGGESTED_MICROS, suggestedUnits } from "./sizing.js";
 import { ask, bid, bidMove, figures, instrument, isSheetOpen, side, spread } from "./store.js";
@@ -213,7 +214,9 @@ function Estimate() {
 const verdict = computed(() => {
   if (wish.obstacle.value) return ["", wish.obstacle.value];
   const shown = wish.preview.value;
-  if (shown && !shown.isAccepted && shown.refusal) return ["warn", shown.refusal.message];
+  if (shown && !shown.isAccepted && shown.refusal) {
+    return ["warn", pageWordsOf(shown.refusal.code, shown.refusal.data) ?? shown.refusal.message];
+  }
   return ["", ""];
 });
 
