@@ -141,7 +141,22 @@ bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every in
 # What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
 FUZZ_SECONDS ?= 600
 .PHONY: nightly nightly-frames nightly-market nightly-api nightly-log
-nightly: nightly-frames nightly-market nightly-api nightly-log chaos bench-candles bench-fanout ## Runs the long forms: hours.
+nightly: audit nightly-frames nightly-market nightly-api nightly-log chaos bench-candles bench-fanout ## Runs the long forms: hours.
+
+# The first two parts need no network; the tests run short forms of both. Known faults are asked of PyPI's and npm's registries: without
+# them this fails, since what was not looked at is not known to be good.
+BOM := $(or $(DATA_DIR),var)/bill-of-materials.json
+.PHONY: audit secrets
+audit: $(VENV)/.dev ## Looks for secrets in the tree and known faults of dependencies; writes the bill of materials.
+	$(BIN)/detect-secrets-hook --baseline .secrets.baseline $$(git ls-files)
+	@mkdir -p $(dir $(BOM))
+	$(BIN)/cyclonedx-py requirements --of JSON --output-reproducible --output-file $(BOM) requirements.txt
+	for lock in requirements.txt requirements-ccxt.txt requirements-dev.txt; do \
+	  $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
+	cd tests/apps/market/timescale && npm audit --package-lock-only
+
+secrets: $(VENV)/.dev ## Writes .secrets.baseline anew: look at what is new in it before you commit it.
+	$(BIN)/detect-secrets scan --baseline .secrets.baseline
 
 $(VENV)/.nightly: requirements-nightly.txt | $(VENV)/.dev
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-nightly.txt

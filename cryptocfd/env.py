@@ -18,6 +18,7 @@ from cryptocfd.embedded.errors import SetupError, sentence_for
 from cryptocfd.embedded.layout import layout_for
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+_SECRET_KEY_CHARACTERS_MIN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ def _secret_read_or_make(data_dir: Path, name: str, make: Callable[[], str]) -> 
             with os.fdopen(descriptor, "w") as file:
                 file.write(make())
                 file.flush()
+                # Nobody has a reason to write it again: a new one is a new file.
+                os.fchmod(descriptor, 0o400)
                 os.fsync(file.fileno())
             try:
                 os.link(draft, path)
@@ -175,6 +178,15 @@ def _secret_read_or_make(data_dir: Path, name: str, make: Callable[[], str]) -> 
     if not value:
         raise SetupError(f"The secret {path} is empty: restore it from a backup.")
     return value
+
+
+def _secret_key_check(key: str) -> str:
+    if key.startswith("django-insecure") or len(key) < _SECRET_KEY_CHARACTERS_MIN:
+        raise SetupError(
+            f"SECRET_KEY must be secret and have at least {_SECRET_KEY_CHARACTERS_MIN} characters: leave it out, and one is "
+            'made in DATA_DIR/secrets, or make one: python -c "import secrets; print(secrets.token_urlsafe(64))"'
+        )
+    return key
 
 
 def _service_keys(texts: list[str]) -> dict[str, str]:
@@ -242,7 +254,7 @@ def environment_load() -> Environment:
         sockets_per_user=_integer(env, "SOCKETS_PER_USER", 5, 1, 1_000_000),
         seed_demo=_boolean(env, "SEED_DEMO", default=not database_url),
         demo_balance=env.str("DEMO_BALANCE", default="") or "10000",
-        secret_key=secret_key,
+        secret_key=_secret_key_check(secret_key),
         secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
         pin_pepper=env.str("PIN_PEPPER", default="")
         or _secret_read_or_make(data_dir, "pin_pepper", lambda: secrets.token_urlsafe(32)),
