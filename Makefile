@@ -63,15 +63,15 @@ login: $(VENV)/.run ## Prints a fresh sign-in link for alice (FOR= for somebody 
 # The browser's driver keeps an event loop in the thread of its tests, so they have a process of their own; what promises
 # seconds to a person is measured while nothing else runs.
 test: $(VENV)/.dev ## Runs the whole suite.
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not browser and not alone" $(ARGS) $(NONE_OK)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not browser and not alone" $(ARGS) $(NONE_OK)
 	$(PYTEST) -m alone $(ARGS) $(NONE_OK)
 	$(PYTEST) -m browser $(ARGS) $(NONE_OK)
 
 test-fast: $(VENV)/.dev ## Runs what needs no browser and no running platform: under two minutes.
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not integration and not browser" $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not integration and not browser" $(ARGS)
 
 test-int: $(VENV)/.dev ## Runs the tests on real servers and processes.
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m integration $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m integration $(ARGS)
 
 test-browser: $(VENV)/.dev ## Runs the journeys in headless Chromium.
 	$(PYTEST) -m browser $(ARGS)

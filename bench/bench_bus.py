@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+import uvloop
+
 from apps.common.cancellation import cancel_all
 from apps.common.engine_gateway import EngineGateway
 from engine.adapters.resp import Connection
@@ -353,7 +355,7 @@ def main() -> None:
                 engine(folder, log_url, rest) as supervisor_pid,
             ):
                 bare_server(log_url, suffix=suffix, scale=scale)
-                asyncio.run(round_trips(log_url, rest, supervisor_pid, suffix=suffix, scale=scale))
+                uvloop.run(round_trips(log_url, rest, supervisor_pid, suffix=suffix, scale=scale))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import uvloop
+
 from bench.http_load import (
     Order,
     RestTrader,
@@ -290,13 +292,13 @@ def bare_asgi(scale: int) -> None:
         deadline = time.monotonic() + 20
         while True:
             try:
-                asyncio.run(_probe(port))
+                uvloop.run(_probe(port))
                 break
             except OSError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        asyncio.run(asyncio.wait_for(measure_bare(port, scale), _MEASURE_S))
+        uvloop.run(asyncio.wait_for(measure_bare(port, scale), _MEASURE_S))
     finally:
         process.terminate()
         process.wait()
@@ -344,14 +346,14 @@ def main() -> None:
     )
     profile = str(Path(tempfile.gettempdir()) / "bench-http.prof") if options.profile else ""
     with platform(is_embedded=False, profile=profile) as running:
-        asyncio.run(_signed_in(running, options.scale, is_embedded=False))
+        uvloop.run(_signed_in(running, options.scale, is_embedded=False))
     if profile:
         import pstats
 
         pstats.Stats(profile).sort_stats("tottime").print_stats(40)
         return
     with platform(is_embedded=True) as running:
-        asyncio.run(_signed_in(running, options.scale, is_embedded=True))
+        uvloop.run(_signed_in(running, options.scale, is_embedded=True))
     bare_asgi(options.scale)
 
 

@@ -47,6 +47,7 @@ django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.db import connection  # noqa: E402 - see above.
+from django.test import TransactionTestCase  # noqa: E402 - see above.
 
 from cryptocfd.embedded.servers import EmbeddedServers  # noqa: E402 - see above.
 
@@ -83,6 +84,17 @@ def _skip_forbidden(report: pytest.TestReport | pytest.CollectReport) -> None:
     if _SKIP_ALLOWED_IN_CI not in reason:
         report.outcome = "failed"
         report.longrepr = f"Nothing may be skipped in CI, but this was: {reason}"
+
+
+# Few tests that take long: begun first, so that no process waits for them at the end.
+_LONGEST = (
+    *("test_schemathesis", "test_journey", "test_chaos", "test_random_trading", "test_load"),
+    *("test_real_history", "test_month", "test_candle_stores", "test_engine_machine"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -128,6 +140,30 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             cursor.execute(f"ALTER DATABASE {name} SET cryptocfd.is_throw_away = 'on'")
         # Sessions from now on have it.
         connection.close()
+
+
+# What migrations made and no test changes.
+_TABLES_KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
+
+
+def _tables_empty(_case: TransactionTestCase) -> None:
+    """Empty the tables that have rows, after a test whose transactions were real.
+
+    Django's own way empties all of them and makes content types and permissions anew, which takes longer than most tests.
+    """
+    names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+    quoted = [connection.ops.quote_name(name) for name in sorted({*names} - _TABLES_KEPT)]
+    filled = " UNION ALL ".join(
+        f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})"  # noqa: S608 - names of our own tables.
+        for name in quoted
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(filled)
+        if found := [name for (name,) in cursor.fetchall()]:
+            cursor.execute(f"TRUNCATE {', '.join(found)} CASCADE")
+
+
+TransactionTestCase._fixture_teardown = _tables_empty
 
 
 @pytest.fixture(scope="session")
