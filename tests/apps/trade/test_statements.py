@@ -149,12 +149,22 @@ def test_every_format_has_the_same_entries(alice):
         return response.content
 
     statement = exact(alice.get(f"{alice.path}/statement", {"month": month()}))
-    rows = list(csv.DictReader(io.StringIO(file("csv").decode())))
+    tables = [
+        list(csv.DictReader(io.StringIO(one))) for one in file("csv").decode().split("\r\n\r\n")
+    ]
+    rows, figures, symbols, days = tables
     book = zipfile.ZipFile(io.BytesIO(file("xlsx")))
     texts = book.read("xl/sharedStrings.xml").decode()
 
     assert [row["amount"] for row in rows[1:-1]] == [str(e["amount"]) for e in statement["entries"]]
     assert (rows[0]["balance"], rows[-1]["balance"]) == ("0.000000", "10004.097960")
+    assert {row["figure"]: row["value"] for row in figures} == {
+        name: "" if value is None else str(value) for name, value in statement["figures"].items()
+    }
+    assert [row["result"] for row in symbols] == [
+        str(one["result"]) for one in statement["symbols"]
+    ]
+    assert [row["equity"] for row in days] == [str(one["equity"]) for one in statement["days"]]
     assert all(str(e["balance"]) in texts for e in statement["entries"])
     assert file("pdf").startswith(b"%PDF-")
     assert file("pdf") == file("pdf")

@@ -73,7 +73,17 @@ def _csv(shape: dict[str, Any]) -> bytes:
     writer.writerow(
         ["", _cell(shape["to"]), "ClosingBalance", "", "", "", _cell(shape["closingBalance"])]
     )
+    # Further tables, each after an empty line: who wants the entries alone stops at the first.
+    _csv_table(writer, ("figure", "value"), _figures(shape))
+    for columns, rows in ((_SYMBOL_COLUMNS, shape["symbols"]), (_DAY_COLUMNS, shape["days"])):
+        _csv_table(writer, columns, [[_cell(row[name]) for name in columns] for row in rows])
     return text.getvalue().encode()
+
+
+def _csv_table(writer: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    writer.writerow([])
+    writer.writerow(columns)
+    writer.writerows(rows)
 
 
 def _xlsx(shape: dict[str, Any]) -> bytes:
