@@ -27,7 +27,7 @@ from apps.auth.services.people import (
 from apps.auth.services.revocations import sessions_forget
 from apps.auth.views.edge import client_ip
 from apps.common.errors import ServiceError
-from apps.common.people import person_export
+from apps.common.people import person_export, person_obstacles
 
 _fresh = method_decorator(never_cache, name="dispatch")
 
@@ -159,7 +159,8 @@ class DeletePage(View):
     """Ends the account of who types their address."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return render(request, "settings/delete.html")
+        obstacles = person_obstacles(_person(request).pk)
+        return render(request, "settings/delete.html", {"obstacles": obstacles})
 
     def post(self, request: HttpRequest) -> HttpResponse:
         user = _person(request)
