@@ -17,7 +17,7 @@ import { previewFollow } from "./preview.js";
 import { Quick } from "./quick.js";
 import { accountFind, accountHear, accountRefresh, accountShow, demoAdd, demoFill, explain, resumeFrom, sessionStart } from "./session.js";
 import { socketOpen } from "./socket.js";
-import { ask, bid, bidMove, dayChange, feedApply, heartbeat, instrument, instruments, isSheetOpen, link, pricesApply, side, spread, symbol, view } from "./store.js";
+import { ask, bid, bidMove, dayChange, feedApply, heartbeat, instrument, instruments, isSheetOpen, laneOf, link, pricesApply, side, spread, symbol, view } from "./store.js";
 import { Tables } from "./tables.js";
 import { Ticket } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
@@ -86,7 +86,7 @@ function SoundSwitch() {
 // --- start -----------------------------------------------------------------------------------------------------------
 
 const line = socketOpen({
-  prices: paced(pricesApply),
+  prices: paced(pricesApply, laneOf),
   candles: candlesApply,
   account: accountHear,
   status: feedApply,

@@ -30,6 +30,8 @@ const PAGE = 500;
 // A canvas is drawn anew as a whole: five times a second is live enough for the eye. Not a multiple of the pace of prices, so
 // that it has a frame of its own between two of theirs.
 const DRAW_MS = 150;
+// Bars that would fit right of the newest one: labels of lines stand there, where a screen is wide enough to spare the room.
+const [ROOM, ROOM_NARROW, NARROW_PIXELS] = [14, 8, 600];
 // Fewer bars than this left of the screen: older ones are fetched.
 const AHEAD = 60;
 const note = signal("");
@@ -103,7 +105,7 @@ class Chart {
       // The logo with its link stands in the page: the library's own needs an inline style, which our policy refuses.
       layout: { attributionLogo: false, fontFamily: getComputedStyle(element).fontFamily, fontSize: 11 },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 8, barSpacing: 8, minBarSpacing: 1 },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: element.clientWidth < NARROW_PIXELS ? ROOM_NARROW : ROOM, barSpacing: 8, minBarSpacing: 1 },
       rightPriceScale: { scaleMargins: { top: 0.1, bottom: 0.22 } },
     });
     this.chart.applyOptions(themeOptions());
@@ -136,10 +138,11 @@ class Chart {
       const clear = "rgba(0,0,0,0)";
       const none = { upColor: clear, downColor: clear, borderUpColor: clear, borderDownColor: clear, wickUpColor: clear, wickDownColor: clear };
       this.candles.applyOptions(isLine ? none : candleColours());
+      this.drawCloses();
     });
     effect(() => {
       const _beat = heartbeat.value;
-      if (this.isMoved) this.studies.follow(this.bars.bars.map(drawnBar));
+      if (this.isMoved && this.studies.shown.size) this.studies.follow(this.bars.bars.map(drawnBar));
       this.isMoved = false;
     });
     this.chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
@@ -216,10 +219,16 @@ class Chart {
     this.changed.clear();
     const bars = this.bars.bars.map(drawnBar);
     this.candles.setData(bars);
-    this.closes.setData(bars.map(({ time, close }) => ({ time, value: close })));
+    this.drawCloses();
     this.volume.setData(bars.map((bar) => this.volumeOf(bar)));
     this.studies.setBars(bars);
     this.element.dataset.bars = String(bars.length);
+  }
+
+  /** Draw the line of closes; while it is not wanted it has no points to keep. */
+  drawCloses() {
+    const bars = chartType.peek() === "line" ? this.bars.bars : [];
+    this.closes.setData(bars.map(({ time, close }) => ({ time: toLocal(time), value: close })));
   }
 
   volumeOf({ time, open, close, volume }) {
@@ -239,7 +248,7 @@ class Chart {
     for (const bar of [...this.changed.values()].sort((a, b) => a.time - b.time)) {
       const drawn = drawnBar(bar);
       this.candles.update(drawn);
-      this.closes.update({ time: drawn.time, value: drawn.close });
+      if (chartType.peek() === "line") this.closes.update({ time: drawn.time, value: drawn.close });
       this.volume.update(this.volumeOf(drawn));
       this.isMoved = true;
     }

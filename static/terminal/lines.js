@@ -51,7 +51,8 @@ function linesWanted() {
 
 /** Return the result that a line stands for, micro-USD; null where a line brings none. */
 function resultAt({ owner, isEntry, field }, ticks) {
-  if (owner.pnlAt) return isEntry ? owner.pnl.value : owner.pnlAt(ticks);
+  // Not followed: labels change with the heartbeat, since each change draws the chart anew.
+  if (owner.pnlAt) return isEntry ? owner.pnl.peek() : owner.pnlAt(ticks);
   if (field !== "stopLoss" && field !== "takeProfit") return null;
   const known = instrument.value;
   const entryTicks = toUnits(owner.price ?? owner.stopPrice, known.priceDecimals);

@@ -45,9 +45,6 @@ setInterval(() => {
   });
 }, 500);
 
-/** Counts two seconds: for what nobody sees. */
-export const slowBeat = computed(() => Math.floor(heartbeat.value / 4));
-
 /** Take in the server's word on its feed. The source that serves most instruments gives the badge its name. */
 export function feedApply({ feed: name, available, sources, ageMs }) {
   const main = sources.find((source) => source.name === name);
@@ -104,6 +101,13 @@ export const blockade = computed(() => {
   if (instrument.value.status === "close_only") return `${symbol.value} may only be closed`;
   return "";
 });
+
+// Symbol -> which half of the lists it belongs to.
+const halves = computed(() => new Map([...instruments.value.keys()].map((name, place) => [name, 1 + (place % 2)])));
+const heldSymbols = computed(() => new Set(positions.value.map((row) => row.symbol)));
+
+/** Return the lane (pace.js) of a symbol: the first for what stands large on the screen or decides the account's figures. */
+export const laneOf = (name) => (name === symbol.value || heldSymbols.value.has(name) ? 0 : (halves.value.get(name) ?? 1));
 
 /** Take in rows of [symbol, bid, ask, epoch ms]. */
 export function pricesApply(rows) {

@@ -109,14 +109,16 @@ function Quantity() {
   </div>`;
 }
 
+// Alone, since the estimate changes with every tick and its tier hardly ever.
+const tierMax = computed(() => wish.estimate.value?.tier?.leverageMax ?? instrument.value?.leverageMax);
+
 function Leverage() {
   const { leverageMax } = instrument.value;
-  const { leverage, estimate, marginMode } = wish;
+  const { leverage, marginMode } = wish;
   const change = (event) => (leverage.value = event.target.value);
-  const tierMax = estimate.value?.tier?.leverageMax ?? leverageMax;
   // How much of the track lies before the thumb; through the CSSOM, which the policy allows.
   const share = `${(100 * (Math.min(leverage.value || 1, leverageMax) - 1)) / Math.max(1, leverageMax - 1)}%`;
-  const isBeyond = Number(leverage.value) > tierMax;
+  const isBeyond = Number(leverage.value) > tierMax.value;
   return html`<div class="field">
     <div class="field-head"><label for="leverage">Leverage</label>
       <span class="field-note ${isBeyond ? "loss" : ""}">up to ${tierMax}× at this size</span></div>
@@ -140,14 +142,20 @@ const STOP_MODES = [
   ["money", "USD"],
 ];
 
-function Stop({ kind, name }) {
-  const { text, mode } = wish.stops[kind];
+/** Say where a stop lies and what it would bring. */
+function aimText(kind) {
   const { ticks, pnl } = wish.stopAims[kind].value;
   const parts = [];
-  if (ticks !== null && mode.value !== "price") parts.push(`at ${price(toText(ticks, instrument.value.priceDecimals))}`);
+  if (ticks !== null && wish.stops[kind].mode.value !== "price") parts.push(`at ${price(toText(ticks, instrument.value.priceDecimals))}`);
   if (pnl !== null) parts.push(`${signedMoney(pnl)} USD`);
+  return parts.join(" · ");
+}
+const aims = Object.fromEntries(wish.STOP_KINDS.map(([kind]) => [kind, computed(() => aimText(kind))]));
+
+function Stop({ kind, name }) {
+  const { text, mode } = wish.stops[kind];
   const id = kind === "stopLoss" ? "stop-loss" : "take-profit";
-  return html`<${Field} id=${id} label=${name} value=${text} hint="none" note=${parts.join(" · ")} className="stop">
+  return html`<${Field} id=${id} label=${name} value=${text} hint="none" note=${aims[kind]} className="stop">
     <${Unit} label="${name} by" value=${mode} options=${STOP_MODES} />
   <//>`;
 }
@@ -191,23 +199,29 @@ function figureText(name) {
   return asMoney(wish.estimate.value?.[{ value: "value", margin: "margin", spreadCost: "spread" }[name]]);
 }
 
+const endOf = (shown) => shown?.liquidation ?? shown?.stopOut;
+const swapText = (shown) => (shown?.swapNight ? signedMoney(toUnits(shown.swapNight, 6)) : DASH);
+const isBeyond = computed(() => Boolean(figures.value && (wish.estimate.value?.margin ?? 0n) > figures.value.free));
+
+// [name, text, class, how it is made]; what changes with the market is bound to its cell.
+const ROWS = [
+  ["Order value", computed(() => figureText("value")), "number", "Quantity × price."],
+  ["Margin", computed(() => figureText("margin")), computed(() => `number ${isBeyond.value ? "loss" : ""}`), "Order value ÷ leverage, rounded up: locked while the position is open."],
+  ["Free margin after", computed(() => asMoney(toUnits(wish.preview.value?.freeAfter, 6))), "number", "What is left for other orders."],
+  ["Commission", computed(() => figureText("commission")), "number", "Charged when the order fills, and again when it is closed."],
+  ["Spread cost", computed(() => figureText("spreadCost")), "number", "Quantity × (ask − bid): what closing at once would cost."],
+  ["Swap per night", computed(() => swapText(wish.preview.value)), "number", "Financing of one night; positive is paid to you."],
+  [
+    computed(() => (wish.preview.value?.liquidation ? "Liquidation" : "Stop-out at")),
+    computed(() => (endOf(wish.preview.value) ? price(endOf(wish.preview.value)) : DASH)),
+    "number",
+    "Where the position is closed for you if only this market moves.",
+  ],
+];
+
 function Estimate() {
-  const shown = wish.preview.value;
-  const end = shown?.liquidation ?? shown?.stopOut;
-  const swap = shown?.swapNight ? signedMoney(toUnits(shown.swapNight, 6)) : DASH;
-  const margin = wish.estimate.value?.margin ?? 0n;
-  const isBeyond = Boolean(figures.value && margin > figures.value.free);
-  const rows = [
-    ["Order value", figureText("value"), "", "Quantity × price."],
-    ["Margin", figureText("margin"), isBeyond ? "loss" : "", "Order value ÷ leverage, rounded up: locked while the position is open."],
-    ["Free margin after", asMoney(toUnits(shown?.freeAfter, 6)), "", "What is left for other orders."],
-    ["Commission", figureText("commission"), "", "Charged when the order fills, and again when it is closed."],
-    ["Spread cost", figureText("spreadCost"), "", "Quantity × (ask − bid): what closing at once would cost."],
-    ["Swap per night", swap, "", "Financing of one night; positive is paid to you."],
-    [shown?.liquidation ? "Liquidation" : "Stop-out at", end ? price(end) : DASH, "", "Where the position is closed for you if only this market moves."],
-  ];
   return html`<dl class="estimate" aria-label="What the order would cost">
-    ${rows.map(([name, text, tone, why]) => html`<div key=${name} title=${why}><dt>${name}</dt><dd class="number ${tone}">${text}</dd></div>`)}
+    ${ROWS.map(([name, text, className, why]) => html`<div key=${why} title=${why}><dt>${name}</dt><dd class=${className}>${text}</dd></div>`)}
   </dl>`;
 }
 
@@ -223,8 +237,8 @@ const verdict = computed(() => {
 function PendingPrices() {
   const name = instrument.value.symbol;
   return html`
-    ${wish.hasStop.value && html`<${Field} id="stop-price" label="Stop price" value=${wish.stopPrice} hint=${bidText.value} unit="USD" note=${name} />`}
-    ${wish.hasLimit.value && html`<${Field} id="limit-price" label="Limit price" value=${wish.limitPrice} hint=${bidText.value} unit="USD" note=${name} />`}
+    ${wish.hasStop.value && html`<${Field} id="stop-price" label="Stop price" value=${wish.stopPrice} hint=${bidText} unit="USD" note=${name} />`}
+    ${wish.hasLimit.value && html`<${Field} id="limit-price" label="Limit price" value=${wish.limitPrice} hint=${bidText} unit="USD" note=${name} />`}
   `;
 }
 

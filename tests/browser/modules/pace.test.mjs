@@ -13,7 +13,7 @@ test("many frames become one, with the newest price of each symbol", async () =>
     const take = paced((rows) => {
       taken.push(rows);
       if (taken.length === 2) resolve();
-    }, 20);
+    });
     take([["A", "1"]]);
     take([["A", "2"], ["B", "5"]]);
     // Later than the first hand-over: waits for the next.
@@ -21,6 +21,24 @@ test("many frames become one, with the newest price of each symbol", async () =>
   });
 
   assert.deepEqual(taken, [[["A", "2"], ["B", "5"]], [["B", "6"]]]);
+});
+
+test("what is less in sight comes in steps of its own, and a symbol that becomes the one in sight leaves nothing behind", async () => {
+  const taken = [];
+  const lanes = { A: 0, B: 1, C: 2 };
+  await new Promise((resolve) => {
+    const take = paced((rows) => {
+      taken.push(rows.map(([symbol, bid]) => symbol + bid).join());
+      if (taken.length === 3) resolve();
+    }, (symbol) => lanes[symbol]);
+    take([["B", "1"], ["A", "1"], ["C", "1"]]);
+    lanes.C = 0;
+    take([["C", "2"]]);
+    lanes.C = 2;
+    take([["C", "3"]]);
+  });
+
+  assert.deepEqual(taken, ["A1", "B1", "C3"]);
 });
 
 test("a change is tinted, keeps its direction when the tint fades, and is not tinted again at once", () => {
