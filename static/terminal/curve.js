@@ -5,9 +5,9 @@ import { useEffect, useRef } from "preact/hooks";
 import { balanceGet, candlesGet, closedGet, positionsGet } from "./api.js";
 import { MONEY_DECIMALS, grouped, pnlMicros, toText, toUnits } from "./format.js";
 import { html } from "./html.js";
-import { equityCurve, intervalFor, pointsOfDays, symbolsOf } from "./performance.js";
+import { dayOf, equityCurve, intervalFor, pointsOfDays, symbolsOf, withDays } from "./performance.js";
 
-// A candle cannot value more closings than this within the page's patience; what is older is drawn as the balance.
+// No more closings are asked for within the page's patience; before the oldest of them only the statement's days are drawn.
 const CLOSINGS_MAX = 2000;
 const PAGE = 100;
 const CANDLES_MAX = 1000;
@@ -48,6 +48,7 @@ async function pointsOf(all) {
   return isLong ? pointsOfDays(days, await balanceGet()) : pointsOfHours(all);
 }
 
+/** Return points between those of the statement's days, which stand among them. */
 async function pointsOfHours({ instruments, performance }) {
   const balance = performance.balances.map((point) => ({ ms: Date.parse(point.time), micros: micros(point.balance) }));
   if (balance.length === 0) return { balance: [], equity: [] };
@@ -58,6 +59,7 @@ async function pointsOfHours({ instruments, performance }) {
   const [interval, stepMs] = intervalFor(Date.now() - fromMs);
   const [closings, positions, own] = await Promise.all([closingsSince(fromMs), positionsGet(), balanceGet()]);
   const holdings = holdingsOf(instruments, closings, positions);
+  const knownFromMs = closings.length < CLOSINGS_MAX ? fromMs : Math.min(...closings.map((row) => Date.parse(row.closedAt)));
   const closes = new Map();
   await Promise.all(
     symbolsOf(holdings).map(async (symbol) => {
@@ -67,14 +69,16 @@ async function pointsOfHours({ instruments, performance }) {
     }),
   );
   const nowMs = Date.now();
-  const instants = [fromMs];
-  for (let ms = (Math.floor(fromMs / stepMs) + 1) * stepMs; ms < nowMs; ms += stepMs) instants.push(ms);
+  const instants = knownFromMs === fromMs ? [fromMs] : [];
+  for (let ms = (Math.floor(knownFromMs / stepMs) + 1) * stepMs; ms < nowMs; ms += stepMs) instants.push(ms);
   // A candle that began a step ago has closed at this instant.
   const closeAt = (symbol, ms) => closes.get(symbol)?.get(Math.floor(ms / stepMs) * stepMs - stepMs) ?? null;
-  const last = (text) => ({ ms: nowMs, micros: micros(text) });
+  // Today is not over: its last point is the account as it is.
+  const past = performance.days.filter(({ date }) => date < dayOf(nowMs));
+  const stated = pointsOfDays(past, own, nowMs);
   return {
-    balance: [...equityCurve(balance, [], instants, closeAt), last(own.balance)],
-    equity: [...equityCurve(balance, holdings, instants, closeAt), last(own.equity)],
+    balance: withDays(equityCurve(balance, [], instants, closeAt), stated.balance),
+    equity: withDays(equityCurve(balance, holdings, instants, closeAt), stated.equity),
   };
 }
 

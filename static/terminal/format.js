@@ -55,6 +55,11 @@ export function money(micros) {
   return grouped(toText(floorDivide(micros, 10_000n), 2));
 }
 
+/** Show what was paid or lost, micro-USD, with cents. Rounded up, for the same reason. */
+export function cost(micros) {
+  return grouped(toText(ceilDivide(micros, 10_000n), 2));
+}
+
 /** Show micro-USD with cents and the sign of a gain too, for readers who cannot tell green from red. */
 export function signedMoney(micros) {
   return (micros > 0n ? "+" : "") + money(micros);

@@ -4,7 +4,7 @@
 import { MONEY_DECIMALS, toUnits } from "./format.js";
 
 const DAY_MS = 86_400_000;
-const WIDEST = 10;
+const WIDEST = 20;
 // A statement covers at most ten years.
 const DAYS_MAX = 3660;
 
@@ -34,22 +34,27 @@ export function weeksOf(month) {
 }
 
 /**
- * Return the equity at each of these instants (ms): the balance then, and open positions valued at the candle that had
- * closed. `holdings` are {symbol, direction, quantityUnits, entryTicks, fromMs, untilMs, resultAt(ticks)};
- * `closeAt(symbol, ms)` gives the closing price in ticks, null where there is no candle.
+ * Return the equity at these instants (ms): the balance then, and open positions valued at the candle that had closed.
+ * `holdings` are {symbol, fromMs, untilMs, resultAt(ticks)}; `closeAt(symbol, ms)` gives the closing price in ticks, null
+ * where there is no candle. An instant at which something held has no price gets no point: half an equity is none.
  */
 export function equityCurve(curve, holdings, instants, closeAt) {
   let index = 0;
-  return instants.map((ms) => {
+  const points = [];
+  for (const ms of instants) {
     while (index + 1 < curve.length && curve[index + 1].ms <= ms) index += 1;
-    let micros = curve[index].micros;
-    for (const holding of holdings) {
-      if (ms < holding.fromMs || ms >= holding.untilMs) continue;
-      const ticks = closeAt(holding.symbol, ms);
-      if (ticks !== null) micros += holding.resultAt(ticks);
-    }
-    return { ms, micros };
-  });
+    const held = holdings.filter(({ fromMs, untilMs }) => fromMs <= ms && ms < untilMs);
+    const prices = held.map(({ symbol }) => closeAt(symbol, ms));
+    if (prices.includes(null)) continue;
+    points.push({ ms, micros: held.reduce((sum, holding, at) => sum + holding.resultAt(prices[at]), curve[index].micros) });
+  }
+  return points;
+}
+
+/** Return the points with those of the statement's days (pointsOfDays) among them, and in place of any at the same second. */
+export function withDays(points, stated) {
+  const bySecond = new Map([...points, ...stated].map((point) => [Math.floor(point.ms / 1000), point]));
+  return [...bySecond.values()].sort((a, b) => a.ms - b.ms);
 }
 
 /**

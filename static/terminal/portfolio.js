@@ -6,7 +6,7 @@ import { render } from "preact";
 import { accountUse, accountsGet, instrumentsGet, performanceGet } from "./api.js";
 import { Calendar } from "./calendar.js";
 import { Curve } from "./curve.js";
-import { MONEY_DECIMALS, money, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, cost, money, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { lastDays } from "./performance.js";
 import { Statements, statementMake } from "./statements.js";
@@ -54,12 +54,12 @@ const signed = (text) => (text === null ? DASH : `${signedMoney(micros(text))} U
 function tilesOf(f) {
   const covered = micros(f.covered) ? ` + what the insurance covered ${money(micros(f.covered))}` : "";
   return [
-    ["result", "Result", signed(f.result), micros(f.result), `Closed P&L ${signedMoney(micros(f.pnl))} − commission ${money(micros(f.commission))} + swap ${signedMoney(micros(f.swap))}${covered}. Deposits and withdrawals do not count.`],
+    ["result", "Result", signed(f.result), micros(f.result), `Closed P&L ${signedMoney(micros(f.pnl))} − commission ${cost(micros(f.commission))} + swap ${signedMoney(micros(f.swap))}${covered}. Deposits and withdrawals do not count.`],
     ["winRate", "Win rate", percentText(f.winRate), 0n, `Closings with a gain after their commission ÷ all closings: ${f.wins} of ${f.trades}.`],
     ["profitFactor", "Profit factor", factorText(f.profitFactor), 0n, `Sum of gains ÷ sum of losses, each closing after its commission: ${money(micros(f.won))} ÷ ${money(micros(f.lost))}.`],
     ["expectancy", "Expectancy", signed(f.expectancy), micros(f.expectancy), `Average result of one closing after its commission: (${money(micros(f.won))} − ${money(micros(f.lost))}) ÷ ${f.trades}.`],
-    ["maxDrawdown", "Max drawdown", `${money(micros(f.maxDrawdown))} USD`, 0n, `Deepest fall of the balance from its highest point before: ${percentText(f.maxDrawdownPercent)} of it. Payments in and out do not count.`],
-    ["commission", "Commission", `${money(micros(f.commission))} USD`, 0n, "Paid to the house on opening and on closing."],
+    ["maxDrawdown", "Max drawdown", `${cost(micros(f.maxDrawdown))} USD`, 0n, `Deepest fall of the balance from its highest point before: ${percentText(f.maxDrawdownPercent)} of it. Payments in and out do not count.`],
+    ["commission", "Commission", `${cost(micros(f.commission))} USD`, 0n, "Paid to the house on opening and on closing."],
     ["swap", "Swap", signed(f.swap), micros(f.swap), "Financing of nights; positive was paid to you."],
     ["bestWorst", "Best / worst", `${signedMoney(micros(f.best))} / ${signedMoney(micros(f.worst))}`, 0n, "The largest gain and the largest loss of one closing, after its commission."],
   ];
@@ -92,7 +92,7 @@ function Symbols({ rows }) {
     <tbody>${rows.map(
       (row) => html`<tr key=${row.symbol} data-symbol=${row.symbol}><th scope="row"><a href="/trade/${row.symbol}">${row.symbol}</a></th>
         <td>${row.trades}</td><td>${percentText(row.winRate)}</td><td>${factorText(row.profitFactor)}</td>
-        <td class="number">${money(micros(row.commission))}</td><td class="number">${signedMoney(micros(row.swap))}</td>
+        <td class="number">${cost(micros(row.commission))}</td><td class="number">${signedMoney(micros(row.swap))}</td>
         <td class="number ${tone(micros(row.result))}">${signedMoney(micros(row.result))}</td></tr>`,
     )}</tbody></table></div>`;
 }
@@ -122,7 +122,7 @@ function Page() {
       is <b class="number" data-closing>${money(micros(closingBalance))}</b> USD. Every figure is that of the statement of the same time.</p>
     <${Tiles} figures=${figures} />
     <section class="card flat"><h2>Equity and balance</h2>
-      <p class="muted small">Equity is the balance plus open positions. Within a week they are valued at the bid of each candle’s close, beyond it after each day’s last event, as in the statement; the last point is the engine’s own. Dashed: the balance.</p>
+      <p class="muted small">Equity is the balance plus open positions; dashed: the balance. The end of each day is the statement’s figure, the last point is the engine’s own. Within a week, what lies between is a picture: positions valued at the bid of each candle’s close.</p>
       <${Curve} all=${all} onTrouble=${complain} />
     </section>
     <div class="two">

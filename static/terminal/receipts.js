@@ -37,8 +37,8 @@ export const sentenceOf = (event) => SENTENCES[event.type]?.(event) ?? event.typ
 const quoteWords = (quote) =>
   quote && `bid ${shown(quote.bid)}, ask ${shown(quote.ask)} (${quote.source}, ${new Date(quote.time).toISOString().slice(11, 23)} UTC)`;
 
-/** camelCase names of the wire as words: "marginLevel" -> "margin level". */
-export const spaced = (name) => name.replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
+/** camelCase names of the wire as words: "marginLevel" -> "Margin level". */
+export const spaced = (name) => name.charAt(0).toUpperCase() + name.slice(1).replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
 
 /**
  * Return the steps of an order: [{title, time, facts: [[name, text]]}], oldest first. `detail` is the answer to

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import {
   ceilDivide,
   clock,
+  cost,
   floorDivide,
   grouped,
   marginMicros,
@@ -101,4 +102,10 @@ test("an instant shows its day only if it is not today", () => {
   assert.equal(clock(new Date(2026, 10, 23, 9, 5, 7).toISOString(), now), "09:05:07");
   assert.equal(clock(new Date(2026, 10, 22, 9, 5, 7).toISOString(), now), "22 Nov 09:05:07");
   assert.equal(clock("never"), "\u2013");
+});
+
+test("what was paid is rounded up, what was won down", () => {
+  assert.equal(cost(5_184_001n), "5.19");
+  assert.equal(cost(5_180_000n), "5.18");
+  assert.equal(money(5_189_999n), "5.18");
 });

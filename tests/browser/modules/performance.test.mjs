@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { equityCurve, intervalFor, lastDays, monthStep, pointsOfDays, symbolsOf, weeksOf } from "../../../static/terminal/performance.js";
+import { equityCurve, intervalFor, lastDays, monthStep, pointsOfDays, symbolsOf, weeksOf, withDays } from "../../../static/terminal/performance.js";
 
 test("the last days are whole days in UTC, today among them", () => {
   const now = Date.parse("2026-11-26T23:59:00Z");
@@ -37,7 +37,8 @@ test("equity is the balance and what positions are worth while they are held", (
 
   const points = equityCurve(curve, [holding], [0, 10, 20, 25, 30, 40], closeAt);
 
-  assert.deepEqual(points.map(({ micros }) => micros), [100n, 103n, 100n, 103n, 90n, 90n]);
+  assert.deepEqual(points.map(({ ms }) => ms), [0, 10, 25, 30, 40], "no price, no point");
+  assert.deepEqual(points.map(({ micros }) => micros), [100n, 103n, 103n, 90n, 90n]);
 });
 
 test("a span is drawn with some hundreds of candles at most", () => {
@@ -62,4 +63,19 @@ test("long times are drawn by the days of the statement and end with the account
   assert.deepEqual(points.equity.map(({ micros }) => micros), [90_500_000n, 125_000_000n, 126_000_000n]);
   assert.deepEqual(points.balance.map(({ micros }) => micros), [100_000_000n, 120_000_000n, 120_000_000n]);
   assert.deepEqual(points.equity.map(({ ms }) => ms), [Date.parse("2026-11-10T23:59:59Z"), now - 1000, now]);
+});
+
+test("what the statement says of a day stands in the curve in place of the picture", () => {
+  const points = [
+    { ms: 1000, micros: 1n },
+    { ms: 2300, micros: 2n },
+    { ms: 9000, micros: 3n },
+  ];
+
+  const curve = withDays(points, [
+    { ms: 2000, micros: 20n },
+    { ms: 5000, micros: 50n },
+  ]);
+
+  assert.deepEqual(curve.map(({ micros }) => micros), [1n, 20n, 50n, 3n]);
 });

@@ -45,9 +45,9 @@ test("a step has the rule, both quotes, the inputs and its place in the journal"
     ["Rule", "T1: A stop fills at the first price."],
     ["Decided on", "bid 1, ask 2 (simulator, 10:00:00.500 UTC)"],
     ["The quote before", "bid 1, ask 2 (simulator, 10:00:00.500 UTC)"],
-    ["margin level", "49.99"],
-    ["threshold", "–"],
+    ["Margin level", "49.99"],
+    ["Threshold", "–"],
     ["Journal", `entry 7 of shard 0, chain ${"ab".repeat(8)}…`],
   ]);
-  assert.equal(spaced("freeMarginAfter"), "free margin after");
+  assert.equal(spaced("freeMarginAfter"), "Free margin after");
 });
