@@ -320,6 +320,8 @@ UNFOLD = {
     "SITE_ICON": "/static/img/logo.svg",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/img/logo.svg"}],
     "SHOW_HISTORY": True,
+    "STYLES": ["/static/css/admin.css"],
+    "SCRIPTS": ["/static/js/accessible.js"],
     "SIDEBAR": {"show_search": True, "show_all_applications": True},
 }
 

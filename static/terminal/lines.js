@@ -209,10 +209,10 @@ export class ChartLines {
     this.isMoved = false;
     const rows = [...this.held.values()].filter(({ row }) => !row.hidden).sort((a, b) => a.top - b.top);
     let [above, shift] = [-LABEL_PIXELS, 0];
-    for (const { row, top, chip } of rows) {
+    for (const { row, top, chip, remove } of rows) {
       shift = top - above < LABEL_PIXELS ? shift + LABEL_STEP : 0;
       above = top;
-      chip.style.marginRight = shift && `${shift}px`;
+      (remove ?? chip).style.marginRight = shift && `${shift}px`;
     }
   }
 

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Product, Watch
-from tests.browser.test_pages import SIZES, THEMES, Visit, examine, look
-from tests.browser.test_passkeys import authenticator_add, open_link, passkey_add
+from tests.browser.test_pages import SIZES, THEMES, Visit, examine, examine_themes, look
+from tests.browser.test_passkeys import authenticator_add, code_enter, passkey_add
 
 pytestmark = pytest.mark.browser
 
@@ -30,9 +30,7 @@ def test_a_page_of_the_settings_is_sound(visit: Visit, name: str, size: str):
 
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for theme in THEMES:
-        page.emulate_media(color_scheme=theme)
-        examine(page, f"settings-{name}", size, theme)
+    examine_themes(page, f"settings-{name}", size)
 
 
 def test_a_key_is_made_with_a_second_factor_and_shown_once(
@@ -46,28 +44,22 @@ def test_a_key_is_made_with_a_second_factor_and_shown_once(
         page = context.new_page()
         watch.attach(page)
         authenticator_add(page)
-        open_link(page, product, "keys@example.com")
+        code_enter(page, product, "keys@example.com")
         page.wait_for_url("**/trade/*")
         page.goto("/settings/keys/new")
         page.get_by_label("What to call it").fill("my bot")
         page.get_by_role("button", name="Make the key").click()
         expect(page.get_by_role("alert")).to_contain_text("needs a second factor")
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme)
-            examine(page, "settings-key-new", size, theme)
+        examine_themes(page, "settings-key-new", size)
 
         passkey_add(page)
         page.goto("/settings/keys/new")
         page.get_by_label("What to call it").fill("my bot")
         page.get_by_role("button", name="Make the key").click()
         expect(page.get_by_label("Secret")).to_have_value(re.compile(r"^[\w-]{43}$"))
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme)
-            examine(page, "settings-key-made", size, theme)
+        examine_themes(page, "settings-key-made", size)
         page.get_by_role("link", name="Done").click()
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme)
-            examine(page, "settings-keys-one", size, theme)
+        examine_themes(page, "settings-keys-one", size)
         page.get_by_role("button", name="Revoke my bot").click()
         expect(page.get_by_text("None yet.")).to_be_visible()
 

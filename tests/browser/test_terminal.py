@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Product, Watch
 from tests.browser.journeys import (
     HEADLINE,
     PNL,
@@ -323,12 +324,10 @@ def test_the_chart_has_history_intervals_and_indicators(demo):
     expect(page.locator("#chart-head .count")).to_have_text("4")
 
 
-def test_two_tabs_stay_equal_and_end_together(product, browser, watch):
-    context = browser.new_context(base_url=product.url)
-    first, second = context.new_page(), context.new_page()
-    watch.attach(first)
+def test_two_tabs_stay_equal_and_end_together(demo, product: Product, watch: Watch):
+    first = demo()
+    second = first.context.new_page()
     watch.attach(second)
-    sign_in(first, product.link_print())
     second.goto("/trade/SOLUSDT")
     changes(second, HEADLINE)
 
@@ -343,7 +342,6 @@ def test_two_tabs_stay_equal_and_end_together(product, browser, watch):
 
     first.wait_for_url(f"{product.url}/")
     second.wait_for_url("**/?next=*")
-    context.close()
 
 
 def test_an_unknown_market_is_replaced_with_a_word(visit: Visit):

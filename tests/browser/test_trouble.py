@@ -9,7 +9,17 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Product, Watch, running
-from tests.browser.journeys import HEADLINE, ROWS, changes, field, fill, order, send, toast
+from tests.browser.journeys import (
+    HEADLINE,
+    ROWS,
+    changes,
+    field,
+    fill,
+    order,
+    price_now,
+    send,
+    toast,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -165,9 +175,9 @@ def test_without_a_network_the_page_says_so(demo):
 
 
 def tape(path: Path) -> None:
-    """Write a market that stands still for some hours and then falls by a twentieth."""
+    """Write a market that stands still for two hours and then falls by a twentieth."""
     calm = "40000.0,40002.0,39998.0,40001.0,1"
-    rows = [calm] * 160
+    rows = [calm] * 110
     rows += [f"{at}.0,{at}.0,{at - 40}.0,{at - 40}.0,1" for at in range(40_000, 38_000, -40)]
     minutes = [
         f"2022-01-01 {index // 60:02}:{index % 60:02}:00.000000,{row}"
@@ -178,9 +188,9 @@ def tape(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def crash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The product on a tape that crashes forty seconds after its start: four minutes of tape a second.
+    """The product on a tape that crashes half a minute after its start: four minutes of tape a second, again and again.
 
-    The other coin's tape ends for good after a minute: from then on no price of it comes in.
+    The other coin's tape ends for good after the first time: from then on no price of it comes in.
     """
     home = tmp_path_factory.mktemp("crash")
     tape(home / "crash.csv")
@@ -209,7 +219,7 @@ def test_a_margin_call_and_a_stop_out_are_seen_live(crash: Product, browser: Bro
         expect(page.locator(ROWS)).to_have_count(1)
         page.get_by_role("button", name="Stop", exact=True).click()
         page.locator(".ticket .side.sell").click()
-        field(page, "Stop price").fill("39900")
+        field(page, "Stop price").fill(str(round(price_now(page) - 100)))
         fill(page, quantity="0.01", leverage="25")
         send(page)
         expect(toast(page, "waits for its price")).to_be_visible()
