@@ -164,6 +164,8 @@ def _feed() -> Check:
             "sources": {source.name: source.state for source in status.sources},
             "staleInstruments": len(status.stale),
             "unservedInstruments": len(status.unserved),
+            # Beyond two seconds no price goes out (docs/MARKET.md, F9).
+            "clockSkewMs": status.clock_skew_us // 1000,
         },
     )
 

@@ -132,10 +132,11 @@ def history(request: HttpRequest) -> HttpResponse:
     info = instrument_find(_bare(request.GET.get("symbol", "")))
     interval = INTERVALS.get(_RESOLUTIONS.get(request.GET.get("resolution", ""), ""))
     until, since = _whole(request.GET.get("to", "")), _whole(request.GET.get("from", ""))
-    if info is None or interval is None or until is None:
+    count = _whole(request.GET.get("countback", ""))
+    is_from_missing = since is None and (count is None or "from" in request.GET)
+    if info is None or interval is None or until is None or is_from_missing:
         expected = "expected symbol, resolution, from and to (whole seconds)"
         return _answer({"s": "error", "errmsg": expected}, status=400)
-    count = _whole(request.GET.get("countback", ""))
     try:
         rows = _bars(info, interval, since or 0, until, count)
         if rows:

@@ -245,11 +245,12 @@ def test_tape_is_stored_and_exported_as_it_was(store, tmp_path, btc):
         ("backfill", "BTC", "--since", "soon"),
         ("export_candles", "NOPE", "x.csv"),
         ("export_candles", "BTC", "x.txt"),
+        ("export_candles", "BTC", "/nowhere/at/all/x.csv"),
         ("export_candles", "BTC", "x.csv", "--since", "soon"),
     ],
 )
 def test_command_that_means_nothing_is_refused(store, arguments):
-    with pytest.raises(CommandError, match=r"expected|must"):
+    with pytest.raises(CommandError, match=r"expected|must|cannot be written"):
         call_command(*arguments)
 
 

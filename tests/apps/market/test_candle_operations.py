@@ -231,6 +231,8 @@ def test_udf_history_is_the_same_store_in_columns(store, client):
         "symbol=BTC&resolution=7&from=1&to=2",
         "symbol=NOPE&resolution=1&from=1&to=2",
         "symbol=BTC&resolution=1&to=x",
+        "symbol=BTC&resolution=1&to=5",
+        "symbol=BTC&resolution=1&from=x&to=5&countback=3",
     ],
 )
 def test_udf_history_of_nothing_is_an_error_of_the_protocol(client, query):

@@ -44,7 +44,15 @@ class Command(BaseCommand):
         store = CandleStore.connect()
         try:
             pages = _pages(store, info, options["interval"], since_ms, until_ms)
-            count = write(path, pages)
+            # Whole or not at all: nobody should play back half of an export.
+            draft = path.with_name(f".{path.name}.part")
+            try:
+                count = write(draft, pages)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}") from error
         finally:
             store.close()
         self.stdout.write(f"{path}: {count} candles of {info.symbol}, {options['interval']}")
