@@ -149,11 +149,12 @@ def seal(market: Market, folder: Path) -> Position:
         build="bench",
     )
     position = Position(entry_id=machine.entry_id, applied=1)
+    body, state_hash = machine.copy()
     header = header_of(
-        machine, position, prefix="", shard=0, shards=1, build="bench", now_us=machine.now_us
+        state_hash, position, prefix="", shard=0, shards=1, build="bench", now_us=machine.now_us
     )
     files = SnapshotFiles(config)
-    files.write(header, machine.dump())
+    files.write(header, body)
     if files.status().failure:
         raise OSError(files.status().failure)
     return position

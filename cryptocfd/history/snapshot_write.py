@@ -13,8 +13,9 @@ def snapshot_write(config: EngineConfig, item: JournalShard) -> None:
 
     Errors: HistoryError when it cannot be written.
     """
+    body, state_hash = item.machine.copy()
     header = header_of(
-        item.machine,
+        state_hash,
         item.shard.position,
         prefix=config.prefix,
         shard=config.shard,
@@ -23,6 +24,6 @@ def snapshot_write(config: EngineConfig, item: JournalShard) -> None:
         now_us=SystemClock().now_us(),
     )
     files = SnapshotFiles(config)
-    files.write(header, item.machine.dump())
+    files.write(header, body)
     if failure := files.status().failure:
         raise HistoryError(f"The snapshot of shard {config.shard} cannot be written: {failure}.")

@@ -67,14 +67,14 @@ class Derived(msgspec.Struct, array_like=True, gc=False):
 
 
 class Image(msgspec.Struct, array_like=True, gc=False):
-    """A whole machine: each part as msgpack of its own."""
+    """A whole machine: each part as msgpack of its own; read, they are views of the dump."""
 
     format: int
     shard: int
     shards: int
-    core: bytes
-    market: bytes
-    derived: bytes
+    core: memoryview
+    market: memoryview
+    derived: memoryview
 
 
 class _FirstImage(msgspec.Struct, array_like=True, gc=False):
@@ -183,9 +183,9 @@ def dump(state: State, shard: int, shards: int) -> bytes:
             FORMAT,
             shard,
             shards,
-            _core_bytes(state),
-            _market_bytes(state),
-            _encode(derived),
+            memoryview(_core_bytes(state)),
+            memoryview(_market_bytes(state)),
+            memoryview(_encode(derived)),
         )
     )
 

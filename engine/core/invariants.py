@@ -1,10 +1,19 @@
 """What must hold over the whole state at every entry boundary (rule H3). Checked at snapshots and in tests."""
 
+from collections.abc import Iterator
+
 from engine.core.arming import order_trigger, position_triggers
 from engine.core.figures import figures
 from engine.core.state import Account, State
 from engine.core.triggers import ENTRY, trigger_key
 from engine.values import ORDERS_MAX, POSITIONS_MAX, check
+
+# What is checked between two moments at which others may go on: some milliseconds.
+_ACCOUNTS_AT_ONCE = 200
+_INSTRUMENTS_AT_ONCE = 10
+
+# Keys by instrument index and queue.
+_Queued = list[list[dict[int, None]]]
 
 
 def verify(state: State) -> None:
@@ -12,12 +21,37 @@ def verify(state: State) -> None:
 
     Errors: InvariantError with the first that fails.
     """
+    for _ in verifying(state):
+        pass
+
+
+def verifying(state: State) -> Iterator[None]:
+    """Do what verify() does part by part; entries may be applied between two parts.
+
+    What must hold of many accounts at once is one part. Accounts that come later are the next time's.
+    Errors: as verify().
+    """
     check(state.ledger_total_micros() == 0, "the ledger does not sum to zero")
     _verify_books(state)
+    yield
+    _verify_counts(state)
+    yield
+    queued: _Queued = []
+    for instrument in list(state.instruments):
+        queued.append([dict.fromkeys(heap) for heap in instrument.queues.heaps])
+        if len(queued) % _INSTRUMENTS_AT_ONCE == 0:
+            yield
+    for number, account in enumerate(list(state.accounts.values()), 1):
+        _verify_account(state, account)
+        _verify_queues(state, account, queued)
+        if number % _ACCOUNTS_AT_ONCE == 0:
+            yield
+
+
+def _verify_counts(state: State) -> None:
     net_units = [0] * len(state.instruments)
     open_count = [0] * len(state.instruments)
     for account in state.accounts.values():
-        _verify_account(state, account)
         for position in account.positions.values():
             signed = position.quantity_units if position.is_long else -position.quantity_units
             net_units[position.instrument] += signed
@@ -28,7 +62,6 @@ def verify(state: State) -> None:
         check(instrument.net_units == net_units[instrument.index], "net units differ")
         check(instrument.open_count == open_count[instrument.index], "open count differs")
     check(len(state.requests) == len(state.request_queue), "request table and queue differ")
-    _verify_queues(state)
 
 
 def _verify_books(state: State) -> None:
@@ -78,19 +111,22 @@ def _verify_unguarded(state: State, account: Account) -> None:
     check(account.balance_micros >= 0 or loss == 0, "a debt without band or watch")
 
 
-def _verify_queues(state: State) -> None:
+def _verify_queues(state: State, account: Account, queued: _Queued) -> None:
     """Every trigger of every position and order stands in its queue."""
-    queued = [
-        [dict.fromkeys(heap) for heap in instrument.queues.heaps]
-        for instrument in state.instruments
-    ]
-    for account in state.accounts.values():
-        for position in account.positions.values():
-            heaps = queued[position.instrument]
-            for queue, price_ticks, kind in position_triggers(position):
-                key = trigger_key(queue, price_ticks, position.account, position.k, kind)
-                check(key in heaps[queue], "a trigger is missing from its queue")
-        for order in account.orders.values():
-            queue, price_ticks = order_trigger(order)
-            key = trigger_key(queue, price_ticks, order.account, order.k, ENTRY)
-            check(key in queued[order.instrument][queue], "an order is missing from its queue")
+    for position in account.positions.values():
+        for queue, price_ticks, kind in position_triggers(position):
+            key = trigger_key(queue, price_ticks, position.account, position.k, kind)
+            is_there = _is_queued(state, queued, position.instrument, queue, key)
+            check(is_there, "a trigger is missing from its queue")
+    for order in account.orders.values():
+        queue, price_ticks = order_trigger(order)
+        key = trigger_key(queue, price_ticks, order.account, order.k, ENTRY)
+        is_there = _is_queued(state, queued, order.instrument, queue, key)
+        check(is_there, "an order is missing from its queue")
+
+
+def _is_queued(state: State, queued: _Queued, index: int, queue: int, key: int) -> bool:
+    """Return whether a key stood in its queue when the keys were listed, or was queued since, which takes a search."""
+    if index < len(queued) and key in queued[index][queue]:
+        return True
+    return key in state.instruments[index].queues.heaps[queue]

@@ -3,6 +3,8 @@
 Nothing here knows streams, files or clocks; the runtime feeds entries in order and publishes what comes out.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 from engine.core import image
@@ -15,7 +17,7 @@ from engine.core.decide.entry import (
 )
 from engine.core.decide.quotes import note_sequence
 from engine.core.evolve import evolve, write_quote
-from engine.core.invariants import verify
+from engine.core.invariants import verify, verifying
 from engine.core.rearm import guard, rearm, spent_bands
 from engine.core.requests import remember, request_key
 from engine.core.state import State
@@ -198,6 +200,11 @@ class Machine:
         """Return the whole machine as msgpack, derived queues included."""
         return image.dump(self.state, self.shard, self.shards)
 
+    def copy(self) -> tuple[bytes, bytes]:
+        """Return dump() and state_hash() of this moment, encoding what is hashed only once."""
+        raw = self.dump()
+        return raw, image.state_hash_in(raw)
+
     @classmethod
     def load(cls, raw: bytes, *, shard: int, shards: int) -> "Machine":
         """Restore a machine from its dump.
@@ -209,6 +216,10 @@ class Machine:
     def verify(self) -> None:
         """Check every invariant over the whole state; InvariantError names the first that fails."""
         verify(self.state)
+
+    def verifying(self) -> Iterator[None]:
+        """Do the same part by part; entries may be decided between two parts."""
+        return verifying(self.state)
 
     def answer(self, query: AnyQuery) -> AnyView:
         """Answer a query; the state stays as it is."""

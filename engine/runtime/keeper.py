@@ -1,6 +1,7 @@
 """Takes the snapshots of one engine: when, of what, and what became of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from engine.config import EngineConfig
 from engine.runtime.ports import Clock, Probe, SnapshotHeader, SnapshotStore
@@ -8,6 +9,10 @@ from engine.runtime.shard import Shard
 from engine.runtime.snapshots import SnapshotSchedule, header_of
 from engine.runtime.status import Status
 from engine.values import InvariantError
+
+# Where the copy is made between two entries, the state is checked for so long at a time, and not more often than that.
+_SLICE_US: Final = 10_000
+_SLICE_EVERY_US: Final = 50_000
 
 
 class SnapshotKeeper:
@@ -30,9 +35,16 @@ class SnapshotKeeper:
         self._schedule = SnapshotSchedule(every_us=0, every_entries=0, count=0, monotonic_us=0)
         # Monotonic time at which the save in work began, microseconds; 0: none is.
         self._saving_since_us = 0
+        # The check under way for the next snapshot (None: it has not begun), when its last slice ended, what its slices
+        # took together, and the longest of them.
+        self._verifying: Iterator[None] | None = None
+        self._sliced_us = 0
+        self._verified_us = 0
+        self._longest_us = 0
 
     def begin_from(self, snapshot: SnapshotHeader | None) -> None:
         """Count from the snapshot that the state was built from; None: it was built from the log alone."""
+        self._verifying = None
         self._schedule = SnapshotSchedule(
             every_us=self._config.snapshot_every_us,
             every_entries=self._config.snapshot_every_entries,
@@ -43,9 +55,34 @@ class SnapshotKeeper:
             self._status.note_verified(snapshot)
 
     def is_due(self, shard: Shard) -> bool:
-        """Return whether it is time for a snapshot, and the one before is written."""
+        """Return whether it is time for a snapshot, the one before is written, and the state was checked for it.
+
+        A forked copy checks itself. Else the check goes on a little with each call, so that it stops nobody for long.
+        Errors: InvariantError when the state contradicts itself.
+        """
         is_due = self._schedule.is_due(shard.position.applied, self._clock.monotonic_us())
-        return is_due and not self._store.is_busy()
+        if not is_due or self._store.is_busy():
+            return False
+        return self._config.is_dedicated or self._verify_on(shard)
+
+    def _verify_on(self, shard: Shard) -> bool:
+        """Check a slice of the state, and return whether all of it was checked."""
+        began_us = self._clock.monotonic_us()
+        if self._verifying is None:
+            self._verifying = shard.machine.verifying()
+            self._verified_us = self._longest_us = 0
+        elif began_us - self._sliced_us < _SLICE_EVERY_US:
+            return False
+        is_whole = True
+        for _ in self._verifying:
+            if self._clock.monotonic_us() - began_us >= _SLICE_US:
+                is_whole = False
+                break
+        self._sliced_us = self._clock.monotonic_us()
+        took_us = self._sliced_us - began_us
+        self._verified_us += took_us
+        self._longest_us = max(self._longest_us, took_us)
+        return is_whole
 
     def take(self, shard: Shard) -> bool:
         """Hand the present state to the store if it is newer than the last.
@@ -59,17 +96,24 @@ class SnapshotKeeper:
         shard.settle()
         self._store.save(self._copy_of(shard))
         now_us = self._clock.monotonic_us()
-        self._schedule.taken(shard.position.applied, now_us, now_us - began_us)
-        self._status.snapshot_pause_us = now_us - began_us
+        self._schedule.taken(shard.position.applied, now_us, now_us - began_us + self._verified_us)
+        self._status.snapshot_pause_us = max(now_us - began_us, self._longest_us)
         self._saving_since_us = began_us
+        self._verifying = None
+        self._verified_us = self._longest_us = 0
         self._probe("after_snapshot")
         return True
 
     def _copy_of(self, shard: Shard) -> Callable[[], tuple[SnapshotHeader, bytes]]:
+        # What is left of the check: nothing after is_due(), all of it in a forked copy and at a stop.
+        left = self._verifying or shard.machine.verifying()
+
         def copy() -> tuple[SnapshotHeader, bytes]:
-            shard.machine.verify()
+            for _ in left:
+                pass
+            body, state_hash = shard.machine.copy()
             header = header_of(
-                shard.machine,
+                state_hash,
                 shard.position,
                 prefix=self._config.prefix,
                 shard=self._config.shard,
@@ -77,7 +121,7 @@ class SnapshotKeeper:
                 build=self._config.build,
                 now_us=self._clock.now_us(),
             )
-            return header, shard.machine.dump()
+            return header, body
 
         return copy
 

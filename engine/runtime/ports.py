@@ -303,7 +303,7 @@ class SnapshotStatus(NamedTuple):
     contradiction: str = ""
 
 
-# Checks a state and copies it: the header and what Machine.dump() returned. Errors: InvariantError.
+# Copies a state: the header and what Machine.dump() returned. Errors: InvariantError where the copy checks it too.
 StateCopy = Callable[[], tuple[SnapshotHeader, bytes]]
 
 
@@ -393,6 +393,14 @@ class StateMachine(Protocol):
 
     def dump(self) -> bytes:
         """Return everything as bytes."""
+        ...
+
+    def copy(self) -> tuple[bytes, bytes]:
+        """Return dump() and state_hash() of this moment."""
+        ...
+
+    def verifying(self) -> Iterator[None]:
+        """Check every invariant part by part; entries may be applied between two parts. InvariantError."""
         ...
 
     def verify(self) -> None:

@@ -5,6 +5,7 @@ cannot rewrite it. Start-up and crash take this one path. Whatever cannot be pro
 """
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
@@ -173,8 +174,11 @@ def _loaded(
         if output.number != position.number or output.chain != position.chain:
             return RefusedSnapshot(snapshot.name, "it belongs to another log")
     try:
-        state_hash = machines.state_hash_in(snapshot.body)
-        machine = machines.load(snapshot.body)
+        # Hashing lets go of the interpreter, so the other processor does it meanwhile.
+        with ThreadPoolExecutor(1) as aside:
+            hashing = aside.submit(machines.state_hash_in, snapshot.body)
+            machine = machines.load(snapshot.body)
+            state_hash = hashing.result()
     except (InvariantError, ValueError, msgspec.MsgspecError) as error:
         return RefusedSnapshot(snapshot.name, f"its state cannot be read: {error}")
     if state_hash.hex() != header.state_hash or machine.entry_id != position.entry_id:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from engine.messages.streams import input_stream
-from engine.runtime.ports import Position, SnapshotHeader, StateMachine
+from engine.runtime.ports import Position, SnapshotHeader
 from engine.values import entry_id_from_text, entry_time_us, text_from_entry_id
 
 # Version of the header and the file around it; the state inside has a version of its own.
@@ -24,7 +24,7 @@ _WRITING_SHARE: Final = 10
 
 
 def header_of(
-    machine: StateMachine,
+    state_hash: bytes,
     position: Position,
     *,
     prefix: str,
@@ -33,7 +33,7 @@ def header_of(
     build: str,
     now_us: int,
 ) -> SnapshotHeader:
-    """Describe the state as it is."""
+    """Describe the state of a hash."""
     return SnapshotHeader(
         format=SNAPSHOT_FORMAT,
         build=build,
@@ -44,7 +44,7 @@ def header_of(
         number=position.number,
         count=position.applied,
         chain=position.chain.hex(),
-        state_hash=machine.state_hash().hex(),
+        state_hash=state_hash.hex(),
         taken_at_us=now_us,
     )
 

@@ -5,6 +5,7 @@ data (the book by symbol) that recovery must re-arm: without that, fired orders 
 """
 
 import hashlib
+from collections.abc import Iterator
 from typing import Self
 
 import msgspec
@@ -297,6 +298,13 @@ class TinyMachine:
         machine = cls()
         machine.state = msgspec.msgpack.decode(raw, type=_State)
         return machine
+
+    def copy(self) -> tuple[bytes, bytes]:
+        return self.dump(), self.state_hash()
+
+    def verifying(self) -> Iterator[None]:
+        self.verify()
+        yield
 
     def verify(self) -> None:
         listed = sorted(order_id for ids in self.state.book.values() for order_id in ids)

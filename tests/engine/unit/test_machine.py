@@ -1,8 +1,11 @@
 """The machine's own promises: order of entries, what recovery refuses, images of another layout."""
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 
+from engine.core import invariants
 from engine.core.evolve import evolve
 from engine.core.machine import Machine, Outcome
 from engine.core.rearm import rearm
@@ -246,6 +249,35 @@ def test_verify_finds_money_that_came_from_nowhere(
 
     with pytest.raises(InvariantError, match=message):
         machine.verify()
+
+
+def test_a_check_in_parts_errs_at_nothing_that_happens_between_two_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(invariants, "_ACCOUNTS_AT_ONCE", 1)
+    monkeypatch.setattr(invariants, "_INSTRUMENTS_AT_ONCE", 1)
+    checks = 0
+    for seed in range(4):
+        parts: Iterator[None] = iter(())
+        # A part, an entry, a part, from the first definition on.
+        for comparison, _ in tell(Seeded(seed), 120):
+            if next(parts, parts) is parts:
+                parts = comparison.machine.verifying()
+                checks += 1
+
+    assert checks > 20
+
+
+def test_a_check_in_parts_finds_what_breaks_before_its_part(
+    told: tuple[Comparison, Storyteller],
+) -> None:
+    machine = told[0].machine
+    parts = machine.verifying()
+    next(parts)
+    machine.state.instruments[0].net_units += 1
+
+    with pytest.raises(InvariantError, match="net units differ"):
+        list(parts)
 
 
 def test_verify_finds_a_trigger_that_is_missing() -> None:
