@@ -20,6 +20,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.auth.models import ApiKey, User
+from apps.auth.services import signatures
 from apps.common.clock import now_us
 from apps.common.models import OutboxEffect
 from apps.profile.models import TradingAccount
@@ -173,6 +174,19 @@ def test_s22_the_window_holds_on_both_sides(alice):
     ahead = key.send("GET", ACCOUNTS, timestamp=str(now + 60_000))
     assert code(ahead) == (401, "TIMESTAMP_INVALID")
     assert abs(ahead.json()["data"]["serverTime"] - now) < 60_000
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_f29_process_whose_clock_is_wrong_lets_no_signature_pass(alice, monkeypatch, hours):
+    key = Signer(alice)
+    monkeypatch.setattr(signatures, "now_us", lambda: now_us() + hours * 3_600_000_000)
+
+    # Not with the widest window either.
+    refused = [key.send("GET", ACCOUNTS, window=window) for window in ("5000", "60000")]
+    monkeypatch.undo()
+
+    assert [code(answer) for answer in refused] == [(401, "TIMESTAMP_INVALID")] * 2
+    assert key.send("GET", ACCOUNTS).status_code == 200
 
 
 def test_s22_of_forty_parallel_replays_one_passes(alice):
