@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib.auth import get_user_model
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from typing_extensions import override
+from unfold.decorators import display
 
 from apps.common.models import AuditEntry, OutboxEffect
 from apps.common.outbox import outbox_try_again
@@ -71,11 +73,46 @@ class OutboxEffectAdmin(ReadOnlyAdmin):
         return bool(request.user.is_active and request.user.is_superuser)
 
 
+_AT = time_column("at_us", title="time, UTC")
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what, newest first; `manage.py verify_audit` proves that nothing was changed."""
 
-    list_display = ("n", time_column("at_us", title="time"), "event", "actor_id", "ip", "facts")
+    list_display = ("n", _AT, "deed", "actor", "address", "details")
     list_filter = ("event",)
     search_fields = ("=actor_id", "=ip")
+    search_help_text = "The number of a person, or a network address"
     ordering = ("-n",)
+    fields = ("n", _AT, "deed", "actor", "address", "details", "proof")
+    readonly_fields = fields
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        people = get_user_model().objects.filter(pk=OuterRef("actor_id")).values("email")
+        return super().get_queryset(request).annotate(actor_email=Subquery(people[:1]))
+
+    @display(description="what", ordering="event", label=True)
+    def deed(self, entry: AuditEntry) -> str:
+        return entry.event.replace("_", " ")
+
+    @admin.display(description="who", ordering="actor_id")
+    def actor(self, entry: AuditEntry) -> str:
+        """Return who it was; the number stays when the person is forgotten."""
+        if entry.actor_id is None:
+            return "nobody yet"
+        email: str | None = getattr(entry, "actor_email", None)
+        return f"{email} ({entry.actor_id})" if email else f"number {entry.actor_id}"
+
+    @admin.display(description="from", ordering="ip")
+    def address(self, entry: AuditEntry) -> str:
+        return entry.ip or "-"
+
+    @admin.display(description="details")
+    def details(self, entry: AuditEntry) -> str:
+        return ", ".join(f"{name}: {text}" for name, text in entry.facts.items()) or "-"
+
+    @admin.display(description="digest")
+    def proof(self, entry: AuditEntry) -> str:
+        return bytes(entry.digest).hex()

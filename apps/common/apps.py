@@ -6,5 +6,5 @@ from django.apps import AppConfig
 class CommonConfig(AppConfig):
     name = "apps.common"
     label = "common"
-    verbose_name = "Common"
+    verbose_name = "Record"
     default_auto_field = "django.db.models.BigAutoField"

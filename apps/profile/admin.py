@@ -12,9 +12,11 @@ from django.utils.html import format_html_join
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_noop
 from typing_extensions import override
+from unfold.decorators import display
 
 from apps.common.errors import ServiceError
 from apps.common.read_only_admin import ReadOnlyAdmin, exact_column
+from apps.profile.choices import CashState, KycState
 from apps.profile.models import CashOutbox, CashRequest, KycDocument, KycFile, TradingAccount
 from apps.profile.services.kyc import kyc_decide
 from apps.profile.services.kyc_documents import document_open, documents_of
@@ -67,20 +69,32 @@ class CashRequestAdmin(ReadOnlyAdmin):
                 self.log_change(request, done, f"{step.__name__}: now {done.state}")
                 self.message_user(request, f"{row}: {done.get_state_display()}.")
 
-    list_display = ("id", "account", "kind", _AMOUNT, "method", "state", "code", "created_at")
+    list_display = (
+        "id",
+        "account",
+        "owner",
+        "kind",
+        _AMOUNT,
+        "method",
+        "fate",
+        "approved_by",
+        "created_at",
+    )
     list_filter = ("kind", "state", "method", "created_at")
-    list_select_related = ("account",)
-    search_fields = ("=account__id", "=reference")
+    list_select_related = ("account__user", "approved_by")
+    search_fields = ("=account__id", "=reference", "account__user__email")
+    search_help_text = "An account, a reference, or the address of its owner"
     ordering = ("-id",)
-    readonly_fields = (_AMOUNT,)
+    readonly_fields = (_AMOUNT, "owner", "fate")
     fields = (
         "account",
+        "owner",
         "kind",
         _AMOUNT,
         "method",
         "reference",
         "destination",
-        "state",
+        "fate",
         "code",
         "approved_by",
         "settled_by",
@@ -88,18 +102,64 @@ class CashRequestAdmin(ReadOnlyAdmin):
         "decided_at",
     )
 
+    @admin.display(description="owner", ordering="account__user__email")
+    def owner(self, request: CashRequest) -> str:
+        return request.account.user.email
+
+    @display(
+        description="state",
+        ordering="state",
+        label={
+            CashState.REQUESTED.label: "warning",
+            CashState.RESERVED.label: "warning",
+            CashState.SETTLED.label: "success",
+            CashState.REFUSED.label: "danger",
+        },
+    )
+    def fate(self, request: CashRequest) -> str:
+        return request.get_state_display()
+
 
 @admin.register(KycFile)
 class KycFileAdmin(ReadOnlyAdmin):
     """Who people say they are; approved or rejected here, never edited."""
 
-    list_display = ("id", "user", "state", "country", "submitted_at", "decided_at", "decided_by")
+    list_display = (
+        "id",
+        "user",
+        "full_name",
+        "fate",
+        "country",
+        "submitted_at",
+        "decided_at",
+        "decided_by",
+    )
     list_filter = ("state", "submitted_at")
     list_select_related = ("user", "decided_by")
     search_fields = ("user__email", "full_name")
+    search_help_text = "An address, or a name"
     ordering = ("-submitted_at", "-id")
     actions = ("approve", "reject")
-    readonly_fields = ("documents",)
+    readonly_fields = ("documents", "fate")
+    fieldsets = (
+        ("Check", {"fields": ("user", "fate", "reason", "submitted_at")}),
+        ("Person", {"fields": ("full_name", "birth_date", "country", "address")}),
+        ("Document", {"fields": ("document_kind", "document_number", "documents")}),
+        ("Decision", {"fields": ("decided_by", "decided_at", "expires_at")}),
+    )
+
+    @display(
+        description="state",
+        ordering="state",
+        label={
+            KycState.SUBMITTED.label: "warning",
+            KycState.APPROVED.label: "success",
+            KycState.REJECTED.label: "danger",
+            KycState.EXPIRED.label: "danger",
+        },
+    )
+    def fate(self, file: KycFile) -> str:
+        return file.get_state_display()
 
     @admin.display(description="documents")
     def documents(self, file: KycFile) -> str:

@@ -122,6 +122,7 @@ class CashOutbox(models.Model):
 
     class Meta:
         ordering = ("account", "cash_seq")
+        verbose_name = "cash command"
         constraints = (
             models.UniqueConstraint(name="profile_outbox_cash_seq", fields=("account", "cash_seq")),
         )

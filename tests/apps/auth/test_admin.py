@@ -16,6 +16,7 @@ from apps.common.read_only_admin import ReadOnlyAdmin
 from apps.market.facade import catalogue_install, instrument_get
 from apps.market.models import Instrument
 from apps.trade.models import Position
+from cryptocfd.back_office import navigation
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -100,6 +101,19 @@ def test_others_stay_outside(cast):
 
 def test_password_pages_are_absent(cast):
     assert client_of(cast["bob"]).get("/admin/password_change/").status_code == 404
+
+
+def test_the_menu_leads_to_every_list_and_shows_staff_what_they_may_see(cast):
+    charlie = cast["charlie"]
+    User.objects.filter(pk=charlie.pk).update(is_staff=True)
+    charlie.user_permissions.set(Permission.objects.filter(codename="view_auditentry"))
+
+    links = [item["link"] for group in navigation() for item in group["items"]]
+    page = client_of(charlie).get("/admin/").content.decode()
+
+    assert {pages_of(model)["list"] for model in [*OURS, User]} <= {str(link) for link in links}
+    assert "Audit log" in page
+    assert "Deposits and withdrawals" not in page
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label)
