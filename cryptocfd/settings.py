@@ -10,6 +10,7 @@ import environ
 from csp.constants import NONCE, NONE, SELF
 from django.utils.crypto import salted_hmac
 
+from cryptocfd.back_office import COLOURS, navigation
 from cryptocfd.env import BASE_DIR, environment_load
 
 ENVIRONMENT = environment_load()
@@ -242,6 +243,13 @@ LOGIN_REDIRECT_URL = "/trade/BTCUSDT"
 LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "apps.auth.services.adapter.AccountAdapter"
 MFA_ADAPTER = "apps.auth.services.factors.FactorAdapter"
+# The same, and what was wrong is in the audit log.
+MFA_FORMS = {
+    "authenticate": "apps.auth.views.factor_forms.CodeForm",
+    "authenticate_webauthn": "apps.auth.views.factor_forms.PasskeyForm",
+    "reauthenticate": "apps.auth.views.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "apps.auth.views.factor_forms.PasskeyAgainForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "CryptoCFD"
@@ -322,7 +330,12 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "STYLES": ["/static/css/admin.css"],
     "SCRIPTS": ["/static/js/accessible.js"],
-    "SIDEBAR": {"show_search": True, "show_all_applications": True},
+    "COLORS": COLOURS,
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": True,
+        "navigation": navigation(),
+    },
 }
 
 # --- REST -------------------------------------------------------------------------------------------------------------

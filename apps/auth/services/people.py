@@ -8,10 +8,12 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY
 from django.core import signing
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
+from apps.auth import selectors
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import ApiKey, Device, EmailChange, KnownClient, LoginLink, User
 from apps.auth.services.devices import device_end
@@ -126,6 +128,20 @@ def sessions_end_all(*, user: User) -> None:
         device_end(device=device, reason=DeviceEnd.OWNER)
     user_sign_out_everywhere(user=user)
     UserSession.objects.filter(user=user).delete()
+
+
+@transaction.atomic
+def sessions_end_others(*, device: Device) -> None:
+    """End every browser and every device of a person but this one, which goes on."""
+    audit_begin()
+    user = device.user
+    for other in Device.objects.filter(user=user, ended_at=None).exclude(pk=device.pk):
+        device_end(device=other, reason=DeviceEnd.ELSEWHERE)
+    user_sign_out_everywhere(user=user)
+    kept = selectors.session_store(session_key=device.session_key)
+    kept[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    kept.save()
+    UserSession.objects.filter(user=user).exclude(session_key=device.session_key).delete()
 
 
 @transaction.atomic

@@ -18,7 +18,8 @@ from django.utils.translation import gettext_noop
 from apps.auth.choices import DeviceEnd
 from apps.auth.models import Device
 from apps.auth.services.devices import device_end
-from apps.common.audit import audit_note
+from apps.auth.services.people import sessions_end_others
+from apps.common.audit import audit_begin, audit_note
 from apps.common.errors import ServiceError
 from apps.notifications.facade import NoticeEvent, notify
 
@@ -39,12 +40,21 @@ RETURNING *
 
 
 def pin_set(*, device: Device, pin: str, current_pin: str) -> None:
-    """Give a device its PIN; a device that has one must show it.
+    """Give a device its PIN; a device that has one must show it, and its owner is signed out everywhere else.
 
     Errors: as pin_check; ServiceError PIN_REQUIRED if there is one and it is not shown.
     """
-    if device.pin_hash:
+    is_change = bool(device.pin_hash)
+    if is_change:
         pin_check(device=device, pin=current_pin)
+    with transaction.atomic():
+        _pin_write(device, pin)
+        if is_change:
+            sessions_end_others(device=device)
+
+
+def _pin_write(device: Device, pin: str) -> None:
+    audit_begin()
     changed = Device.objects.filter(pk=device.pk, ended_at=None, pin_hash=device.pin_hash).update(
         pin_hash=make_password(_peppered(device, pin)), pin_attempts=0, pin_locked_until=None
     )

@@ -28,6 +28,12 @@ class Mail:
 
 
 @pytest.fixture(autouse=True)
+def quick_hashes(settings) -> None:
+    """Let a PIN cost microseconds; one test looks at the real costs."""
+    settings.PASSWORD_HASHERS = ["tests.apps.quick_hashes.QuickArgon2"]
+
+
+@pytest.fixture(autouse=True)
 def fresh_session_cache() -> Iterator[None]:
     session_cache.clear()
     yield

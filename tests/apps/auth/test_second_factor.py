@@ -13,8 +13,9 @@ from django.core.cache import cache
 from apps.auth.facade import login_link_create
 from apps.auth.models import EmailChange, User
 from apps.auth.services.step_up import PROVED_AT
+from apps.auth.views.factor_forms import PasskeyAgainForm
 from apps.common.clock import now_us
-from apps.common.models import OutboxEffect
+from apps.common.models import AuditEntry, OutboxEffect
 from apps.common.outbox import outbox_run
 from apps.notifications.models import Delivery, Preference, Reach
 
@@ -64,6 +65,28 @@ def test_s14_sign_in_stops_at_the_second_factor(visitor, guarded, post_form):
     assert wrong.status_code == 200
     assert right.status_code == 302
     assert visitor.session["_auth_user_id"] == str(guarded.pk)
+
+
+def test_s38_wrong_factors_on_pages_are_written_down_without_what_was_tried(
+    visitor, guarded, post_form
+):
+    page = sign_in(visitor, guarded).url
+    post_form(visitor, page, page, code="000000")
+    post_form(visitor, page, page, credential="{}")
+    post_form(visitor, page, page, code=totp_code())
+    again = "/settings/second-factor/confirm"
+    post_form(visitor, again, again, code="000001")
+    assert not PasskeyAgainForm(user=guarded, data={"credential": "{}"}).is_valid()
+
+    noted = AuditEntry.objects.filter(actor_id=guarded.pk, facts__why="second factor")
+    assert list(noted.order_by("n").values_list("event", "ip")) == [
+        ("sign_in_failed", "127.0.0.1"),
+        ("sign_in_failed", "127.0.0.1"),
+        ("proof_failed", "127.0.0.1"),
+        # Outside of a request.
+        ("proof_failed", None),
+    ]
+    assert not any("00000" in str(entry.facts) for entry in noted)
 
 
 def test_s14_a_client_without_pages_adds_the_code_and_loses_no_link(program, guarded):

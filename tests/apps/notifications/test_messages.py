@@ -218,7 +218,17 @@ import os, signal, sys
 from pathlib import Path
 import django
 django.setup()
+from django.db import connection
+from django.template.loader import get_template
 from apps.common.outbox import outbox_run
+from apps.notifications.choices import NoticeEvent
+from apps.notifications.services import letters, sending
+from apps.auth.services import login_mails, people
+from apps.notifications.services import phones
+# What every process would read anew; none of them may share a connection.
+for event in NoticeEvent:
+    get_template(f"notifications/events/{event}.html")
+connection.close()
 moment = sys.argv[1]
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
