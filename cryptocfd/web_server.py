@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from cryptocfd.embedded.errors import SetupError
 
+_PING_SECONDS = 20.0
 # Browsers send one small command at a time; prices only flow the other way.
 _SOCKET_MESSAGE_BYTES_MAX = 16 * 1024
 # Open sockets are told to go and then cut; requests in work get this long.
@@ -112,6 +113,9 @@ def _uvicorn_run(
         # uvicorn's sansio implementation, which waits for a slow reader instead of buffering without end, with a way for prices.
         ws=DirectWebSocket,
         ws_max_size=_SOCKET_MESSAGE_BYTES_MAX,
+        # Who has gone without a word is noticed within two of these.
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PING_SECONDS,
         # Compression costs 300 KiB per connection and little is gained on small frames.
         ws_per_message_deflate=False,
         # Longer than clients keep an idle connection (five seconds in httpx), so that none is closed under a request on its way.

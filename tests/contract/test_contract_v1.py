@@ -216,3 +216,20 @@ def test_nobody_gets_nothing(transactional_db, route: Route) -> None:
     answer = json_decode(response.content)
     assert (response.status_code, answer["success"]) == (401, False)
     assert answer["code"] == "NOT_AUTHENTICATED"
+
+
+def test_s25_every_page_has_an_end() -> None:
+    """500 rows at most; candles have the thousand of the contract."""
+    most = {
+        path: parameter["schema"].get("maximum")
+        for path, methods in schema()["paths"].items()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "limit"
+    }
+
+    assert len(most) > 5
+    assert {path for path, rows in most.items() if rows is None or rows > 500} == {
+        "/api/v1/candles"
+    }
+    assert most["/api/v1/candles"] == 1000

@@ -1,22 +1,32 @@
 """The doors of the whole site: other origins, forged forms, failures, limits, outgoing requests, the queue, checks.
 
-Requirements S-07, S-25 to S-29, S-41, S-46 and S-47; secrets have a file of their own.
+Requirements S-07, S-25 to S-29, S-33, S-41, S-46 and S-47; secrets have a file of their own.
 """
 
 import json
 import os
 import pickle
 import re
+import socket
+import ssl
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import django_rq
 import pytest
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.conf import settings as django_settings
 from django.test import Client
+from django.utils import timezone
 from rq import SimpleWorker
 from rq.timeouts import TimerDeathPenalty
 
@@ -24,6 +34,7 @@ from apps.auth.facade import login_link_create
 from apps.auth.models import User
 from apps.common.exact_json import json_decode, json_encode
 from apps.market.feed.rest import ask_well
+from cryptocfd import web_server
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICES = "/api/v1/auth/devices"
@@ -173,6 +184,79 @@ def test_s29_a_venue_that_redirects_is_not_followed():
             ask_well(f"http://127.0.0.1:{server.server_port}", "/prices", timeout=5)
 
     assert asked == ["/prices"]
+
+
+# Whoever adds a line here lets the platform ask another host.
+ASKED = {
+    "data-stream.binance.vision",
+    "data-api.binance.vision",
+    "fstream.binance.com",
+    "fapi.binance.com",
+}
+# Names in texts that nothing connects to: this machine, a namespace of SVG, and an address that is taken out of Redoc.
+NAMED = {"localhost", "127.0.0.1", "www.w3.org", "cdn.redoc.ly"}
+
+
+def test_s29_no_other_host_is_asked_than_those_on_the_list():
+    """Feeds of the optional ccxt ask the hosts that it knows for the exchange that an operator names."""
+    hosts = {
+        host
+        for folder in ("apps", "cryptocfd", "engine")
+        for path in (ROOT / folder).rglob("*.py")
+        for host in re.findall(r"(?:https?|wss?)://([A-Za-z0-9][\w.-]*)", path.read_text())
+    }
+
+    assert hosts == ASKED | NAMED
+
+
+def test_s29_a_venues_name_that_leads_to_another_machine_is_not_believed(tmp_path):
+    """As after DNS rebinding: the name is the venue's, the machine is not, so it has no certificate for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = timezone.now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    class Server(HTTPServer):
+        def handle_error(self, *args: object) -> None:
+            """Say nothing of a client that goes away."""
+
+    with Server(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ask_well(f"https://localhost:{server.server_port}", "/prices", timeout=5)
+        thread.join(10)
+
+
+def test_s33_sockets_are_asked_for_a_sign_of_life_and_not_compressed(monkeypatch):
+    served: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, **_: served.append(server.config))
+
+    with socket.socket() as listener:
+        web_server._uvicorn_run(object(), listener, lambda: None, lambda: None)
+
+    (config,) = served
+    assert (config.ws_ping_interval, config.ws_ping_timeout) == (20, 20)
+    assert config.ws_per_message_deflate is False
+    assert config.ws_max_size == 16 * 1024
 
 
 class Worker(SimpleWorker):

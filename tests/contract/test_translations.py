@@ -71,6 +71,17 @@ class TestPeople:
         assert '<html lang="en">' in landing.content.decode()
         assert "required" in answer.content.decode()
 
+    def test_the_terminal_brings_the_refusals_in_the_language_of_its_reader(self):
+        dora = User.objects.create_user("dora@example.com")
+        german, english = Client(headers=GERMAN), Client(headers={"accept-language": "en"})
+        for browser in (german, english):
+            browser.force_login(dora)
+
+        pages = [german.get(path).content.decode() for path in ("/trade/BTCUSDT", "/portfolio")]
+
+        assert all("der Hebel muss zwischen 1 und {leverageMax} liegen" in page for page in pages)
+        assert 'id="refusals"' not in english.get("/portfolio").content.decode()
+
     @pytest.mark.parametrize("path", ["profile", "devices", "keys", "notifications", "phone"])
     def test_the_language_that_a_person_chose_goes_before_the_browsers(self, path):
         dora = User.objects.create_user("dora@example.com")

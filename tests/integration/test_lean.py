@@ -8,10 +8,12 @@ from rest_framework.test import APIClient
 
 from apps.auth.facade import login_link_create
 from apps.auth.services.identities import session_cache
+from apps.common import rate_limits
 from apps.common.exact_json import json_decode
 from apps.common.rate_limits import rate_limits_close
 from cryptocfd.island import Island
 from cryptocfd.lean import Lean
+from cryptocfd.lean import _prices as lean_prices
 from tests.apps.live import live_platform
 
 pytestmark = pytest.mark.integration
@@ -39,7 +41,8 @@ class Ways:
 
     def __init__(self, live: Any, token: str) -> None:
         self._live = live
-        self._token = token
+        self.token = token
+        self.run = live.gateway.run
         self.island = Island()
         self.taken: list[str] = []
 
@@ -57,7 +60,7 @@ class Ways:
             "host": "localhost",
             "content-type": "application/json",
             "content-length": str(len(raw)),
-            "authorization": f"Bearer {self._token}",
+            "authorization": f"Bearer {self.token}",
         } | {name.replace("_", "-"): value for name, value in headers.items()}
         scope = {
             "type": "http",
@@ -166,10 +169,22 @@ def test_the_limit_holds_over_both_ways_together(ways, settings):
     assert all(3500 < int(headers["retry-after"]) <= 3601 for _, headers, _ in statuses[2:])
 
 
-def test_without_anybody_to_count_money_waits(ways, settings):
-    settings.API_LIMITS_WRITE = ["100/s"]
+def test_s50_without_anybody_to_count_money_waits_and_public_prices_stay(ways, settings):
+    settings.API_LIMITS_WRITE = settings.API_LIMITS_READ = ["100/s"]
+    settings.API_LIMITS_PUBLIC = ["100/s"]
+    rate_limits._script.cache_clear()
     settings.REDIS_URL = "redis://127.0.0.1:1"
 
     status, headers, answer = ways.ask("lean", "trade/create", BUY)
 
     assert (status, answer["code"], headers["retry-after"]) == (503, "UNAVAILABLE", "2")
+    reader = APIClient(headers={"authorization": f"Bearer {ways.token}"})
+    # Nobody feeds prices here, and that is all that is wrong with the last of them.
+    public = [reader.get(f"/api/v1/{path}") for path in ("", "supportedAssets", "prices/latest")]
+    private = [reader.get(f"/api/v1/{path}") for path in ("balance", "trade/open", "accounts")]
+    rate_limits._script.cache_clear()
+    lean = ways.run(lean_prices({"client": ("127.0.0.1", 1), "query_string": b""}))
+    assert [answer.status_code for answer in public[:2]] == [200, 200]
+    feedless = {json_decode(public[2].content)["code"], json_decode(lean[2])["code"]}
+    assert feedless == {"FEED_UNAVAILABLE"}
+    assert {json_decode(answer.content)["code"] for answer in private} == {"UNAVAILABLE"}

@@ -92,6 +92,18 @@ def test_s44_a_snapshot_reads_back_and_shows_nothing_of_its_body(config) -> None
     assert BODY[:32] not in path_of(config).read_bytes()
 
 
+def test_s44_of_ten_thousand_snapshots_no_two_have_a_nonce_in_common(config) -> None:
+    store = SnapshotFiles(config)
+    one = header(config, 5)
+
+    sealed = (store._sealed(one, b"") for _ in range(10_000))
+    # The part in the clear is JSON: `"nonce":"<base64>"`.
+    nonces = {content.partition(b'"nonce":"')[2].partition(b'"')[0] for content in sealed}
+
+    assert len(nonces) == 10_000
+    assert {len(nonce) for nonce in nonces} == {16}
+
+
 def test_s44_files_and_folder_are_private(config) -> None:
     saved(config, 5)
 

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
+from apps.common.audit import audit_note
 from apps.common.errors import ServiceError
 from apps.market.facade import SymbolUnknownError, price_source_command, symbol_resolve
 from cryptocfd.engine_host import gateway_build
@@ -51,4 +52,11 @@ class Command(BaseCommand):
             gateway.stop_thread()
         if isinstance(output.reply, Rejected):
             raise CommandError(f"the engine refuses: {output.reply.code.name}")
+        audit_note(
+            "price_source_set",
+            actor_id=staff.pk,
+            symbol=symbol or "all",
+            sourceClass=options["source_class"],
+            reason=options["reason"],
+        )
         self.stdout.write(f"{options['symbol']} takes {options['source_class']} prices.")

@@ -4,6 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.auth.models import User
+from apps.common.models import AuditEntry
 from apps.market import services
 from apps.market.models import Instrument
 from engine.messages.commands import SetPriceSource
@@ -47,6 +48,14 @@ def test_command_reaches_the_engine_and_comes_back_by_the_projector(live, bob):
 def test_command_that_cannot_be_is_refused(live, bob, arguments, says):
     with pytest.raises(CommandError, match=says):
         call_command("set_price_source", *arguments)
+
+
+def test_s38_the_command_is_written_down(live, bob):
+    call_command("set_price_source", "BTC", "replay", "--staff", bob.email, "--reason", "test")
+
+    entry = AuditEntry.objects.get(event="price_source_set")
+    assert entry.actor_id == bob.pk
+    assert entry.facts == {"symbol": "BTCUSDT", "sourceClass": "replay", "reason": "test"}
 
 
 def test_command_names_the_operator_and_the_reason(live, bob):

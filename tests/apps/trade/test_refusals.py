@@ -1,10 +1,12 @@
 """Every refusal of the engine as a client sees it: a status, a sentence with numbers, and the numbers themselves."""
 
+import re
 from decimal import Decimal
 
 import pytest
+from django.utils import translation
 
-from apps.common.refusals import _SENTENCES, Decimals, refusal_error
+from apps.common.refusals import _SENTENCES, Decimals, refusal_error, sentences_in
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 
@@ -111,3 +113,34 @@ def test_a_foreign_account_looks_like_an_unknown_one():
         unknown.message,
         unknown.http_status,
     )
+
+
+LEVERAGE = Rejected(code=RejectCode.LEVERAGE_INVALID, data={"leverage": 1000, "leverage_max": 100})
+MARGIN = Rejected(
+    code=RejectCode.FREE_MARGIN_INSUFFICIENT,
+    data={"required_micros": 0, "free_margin_micros": -1_500_000},
+)
+
+
+def test_pages_tell_refusals_in_the_language_of_who_reads_them_and_the_api_in_english():
+    english = refusal_error(MARGIN, request_id="r")
+    with translation.override("de"):
+        german = refusal_error(MARGIN, request_id="r")
+        again = refusal_error(LEVERAGE, request_id="r")
+
+    assert english.message == "free margin must be at least 0 USD, was -1.5 USD"
+    assert german.message == "die freie Margin muss mindestens 0 USD sein, war aber -1,5 USD"
+    assert again.message == "der Hebel muss zwischen 1 und 100 liegen, war aber 1000"
+    # What programs read is the same whatever the language.
+    assert (german.code, german.data) == (english.code, english.data)
+
+
+@pytest.mark.parametrize("code", list(RejectCode))
+def test_the_terminal_has_every_refusal_in_german_with_the_contracts_names(code):
+    english, german = sentences_in("en")[code.value], sentences_in("de")[code.value]
+
+    assert len(english) == len(german) == len(_SENTENCES[code])
+    assert all(one != other for one, other in zip(english, german, strict=True))
+    names = {name for text in german for name in re.findall(r"\{(\w+)\}", text)}
+    assert names == {name for text in english for name in re.findall(r"\{(\w+)\}", text)}
+    assert not any("_" in name for name in names)
