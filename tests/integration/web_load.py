@@ -5,6 +5,8 @@ import time
 
 import httpx
 
+from tests.integration.product import TRUST
+
 TRADERS = 4
 # An account may have 200 positions, and send fifty orders in ten seconds.
 _PAUSE_SECONDS = 0.1
@@ -49,6 +51,7 @@ class WebLoad:
                     json=_ORDER,
                     headers=self._headers | {"Idempotency-Key": key},
                     timeout=10,
+                    verify=TRUST,
                 )
             except httpx.TransportError:
                 self.lost += 1
