@@ -15,7 +15,7 @@ django.setup(set_prefix=False)
 
 from channels.routing import URLRouter  # noqa: E402 - Django's models can be imported only after setup().
 
-from apps.market.facade import candles_app, candles_are_asked  # noqa: E402 - as above.
+from apps.market.facade import candles_are_asked  # noqa: E402 - as above.
 from cryptocfd.database.base import statements_limit  # noqa: E402 - as above.
 from cryptocfd.engine_host import EngineHost  # noqa: E402 - as above.
 from cryptocfd.island import Island, Receive, Scope, Send  # noqa: E402 - as above.
@@ -43,7 +43,7 @@ class Application:
         # For the reads that lean paths and sockets have done by other threads; the island's have it of their own.
         statements_limit()
         if scope["type"] == "http" and candles_are_asked(scope):
-            await candles_app(scope, send)
+            await self._http.candles(scope, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:

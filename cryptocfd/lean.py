@@ -11,17 +11,18 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from django.conf import settings
+from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 from redis.exceptions import RedisError
 from rest_framework.exceptions import NotAuthenticated, ParseError, Throttled
 
-from apps.auth.facade import AuthenticatedUser, token_user
+from apps.auth.facade import AuthenticatedUser, session_user, token_user
 from apps.common.envelope import success
 from apps.common.exact_json import BODY_BYTES_MAX, json_decode, json_encode
 from apps.common.quick_validation import validated
 from apps.common.rate_limits import rate_limit_wait_us_async
 from apps.common.throttles import address_of, limit_of
-from apps.market.facade import latest_prices
+from apps.market.facade import candles_app, latest_prices
 from apps.trade.operations import OPERATIONS, Asked, Operation, request_id_choose
 from cryptocfd.exception_handler import exception_handler
 from cryptocfd.island import Receive, Scope, Send
@@ -76,6 +77,17 @@ class Lean:
             await _send(send, await _prices(scope))
         else:
             await self._island(scope, receive, send)
+
+    async def candles(self, scope: Scope, send: Send) -> None:
+        """Answer one request for candles, which is counted like every read: per user, or per address for everybody else."""
+        try:
+            # As for prices.
+            with contextlib.suppress(RedisError):
+                await _throttle(user_id=await _reader_id(scope), ip=_address(scope), method="GET")
+        except Exception as error:  # noqa: BLE001 - the outermost frame of a request, as above.
+            await _send(send, _failure(error))
+        else:
+            await candles_app(scope, send)
 
 
 _PRICES: Final = f"{_BASE}prices/latest"
@@ -143,12 +155,26 @@ async def _throttle(*, user_id: int | None, ip: str, method: str) -> None:
         raise Throttled(wait=wait_us / 1_000_000)
 
 
+async def _reader_id(scope: Scope) -> int | None:
+    """Return who reads, None for one who is nobody or does not say so; nothing depends on it but the count."""
+    headers = dict(scope["headers"])
+    if headers.get(b"authorization", b"")[:7].lower() == b"bearer ":
+        user = await token_user(headers[b"authorization"][7:].decode("latin-1").strip())
+    else:
+        cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+        user = await session_user(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+    return None if user is None else user.id
+
+
+def _address(scope: Scope) -> str:
+    return address_of((scope.get("client") or ("",))[0])
+
+
 async def _prices(scope: Scope) -> Answer:
     try:
-        peer = (scope.get("client") or ("",))[0]
         # Prices are everybody's: when nobody can count, they go on (apps/common/throttles.py).
         with contextlib.suppress(RedisError):
-            await _throttle(user_id=None, ip=address_of(peer), method="GET")
+            await _throttle(user_id=None, ip=_address(scope), method="GET")
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         return _answer(200, success(latest_prices(query.get("symbols", ""))))
     except Exception as error:  # noqa: BLE001 - as above.

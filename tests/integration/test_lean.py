@@ -52,17 +52,15 @@ class Ways:
 
         self._apps = {"lean": Lean(island), "island": island}
 
-    def ask(
-        self, way: str, path: str, body: bytes | dict[str, Any], **headers: str
-    ) -> tuple[int, dict[str, str], Any]:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    def scope(self, path: str, raw: bytes = b"", **headers: str) -> dict[str, Any]:
+        """Return what the server says of a request."""
         sent = {
             "host": "localhost",
             "content-type": "application/json",
             "content-length": str(len(raw)),
             "authorization": f"Bearer {self.token}",
         } | {name.replace("_", "-"): value for name, value in headers.items()}
-        scope = {
+        return {
             "type": "http",
             "http_version": "1.1",
             "method": "POST",
@@ -75,6 +73,12 @@ class Ways:
             "server": ("localhost", 80),
             "headers": [(n.encode(), v.encode()) for n, v in sent.items()],
         }
+
+    def ask(
+        self, way: str, path: str, body: bytes | dict[str, Any], **headers: str
+    ) -> tuple[int, dict[str, str], Any]:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        scope = self.scope(path, raw, **headers)
         messages: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -167,6 +171,36 @@ def test_the_limit_holds_over_both_ways_together(ways, settings):
     assert [status for status, _, _ in statuses] == [200, 200, 429, 429]
     assert {answer["code"] for _, _, answer in statuses[2:]} == {"RATE_LIMITED"}
     assert all(3500 < int(headers["retry-after"]) <= 3601 for _, headers, _ in statuses[2:])
+
+
+def candles_asked(ways: Ways, **headers: str) -> tuple[int, str]:
+    """Ask for candles on their own way; return the status and the code."""
+    query = b"symbol=BTCUSDT&interval=1m&limit=1"
+    scope = ways.scope("candles", **headers) | {"method": "GET", "query_string": query}
+    messages: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    ways.run(Lean(ways.island).candles(scope, send))
+    answer = json_decode(messages[1]["body"])
+    return messages[0]["status"], answer.get("code", "")
+
+
+def test_candles_are_counted_by_user_or_by_address(ways, settings):
+    settings.API_LIMITS_READ = ["2/h"]
+    settings.API_LIMITS_PUBLIC = ["1/h"]
+
+    assert [candles_asked(ways) for _ in range(3)] == [(200, "")] * 2 + [(429, "RATE_LIMITED")]
+    nobody = [candles_asked(ways, authorization="") for _ in range(2)]
+    assert nobody == [(200, ""), (429, "RATE_LIMITED")]
+
+
+def test_without_anybody_to_count_candles_are_read(ways, settings):
+    settings.API_LIMITS_READ = ["1/h"]
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+
+    assert [candles_asked(ways) for _ in range(2)] == [(200, "")] * 2
 
 
 def test_s50_without_anybody_to_count_money_waits_and_public_prices_stay(ways, settings):
