@@ -214,6 +214,8 @@ class RedisLog:
             self._ask(self._ahead[-1].entry_id if self._ahead else after)
 
     def _ask(self, after: int) -> None:
+        # Until the question has left nothing is asked: whoever reads on after a failure asks anew, and hears of the loss again.
+        self._asked_after = None
         try:
             if self._owed:
                 # Replies come in order, and nobody wants those pages any more.

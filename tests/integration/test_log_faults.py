@@ -1,5 +1,6 @@
 """The log's server fails: lost requests, lost replies, a killed Valkey. What was acknowledged stays, once."""
 
+import select
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -8,9 +9,14 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
+from engine.adapters.redis_inbox import RedisInbox
+from engine.adapters.redis_streams import RedisLog
+from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
 from engine.messages import codec
 from engine.messages.replies import Accepted
+from engine.runtime.errors import LogUnavailableError
+from engine.values import text_from_entry_id
 from tests.chaos.log_server import LogServer
 from tests.integration.engine_log import (
     LogHand,
@@ -131,3 +137,24 @@ def test_a_killed_server_loses_and_doubles_nothing(stream_prefix, redis_url, tmp
     ]
     last = codec.decode_events(accepted[-1][b"events"])[0]
     assert last.balance_micros == 1_000_000_000 + len(accepted)
+
+
+def test_a_log_that_goes_away_between_an_answer_and_the_next_question_is_a_lost_log(config, hand):
+    clock = SystemClock()
+    log = RedisLog(config, clock)
+    log.reconnect()
+    inbox = RedisInbox(config, log, clock)
+    log.read_on(0)
+    entry_id = hand.append(open_demo(1)[0])
+    wait_for(lambda: select.select(log.filenos(), [], [], 0)[0], "the entry to arrive")
+    hand.redis.client_kill_filter(_type="normal", skipme=True)
+
+    inbox.look_ahead()
+    with pytest.raises(LogUnavailableError):
+        inbox.wait(0, 10, 0)
+    log.reconnect()
+    arrivals = wait_for(lambda: inbox.wait(0, 10, 10_000).entries, "the entry once more")
+    log.close()
+    inbox.close()
+
+    assert [text_from_entry_id(entry.entry_id) for entry in arrivals] == [entry_id]
