@@ -7,6 +7,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 _OPEN = b'{"symbol":"BTCUSDT","type":"buy","quantity":"0.001","leverage":10}'
 _ORDER_ID = b'"orderId":"'
@@ -26,8 +27,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection gives.
-        self._transport = transport
+        # What create_connection gives, whatever loop it is; uvloop's is no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     @property
     def is_closed(self) -> bool:
@@ -126,10 +127,9 @@ class SocketConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection gives.
-        self._transport = transport
+        self._transport = taken = cast("asyncio.Transport", transport)
         key = base64.b64encode(os.urandom(16)).decode()
-        transport.write(
+        taken.write(
             "GET /ws/ HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
             f"sec-websocket-key: {key}\r\nsec-websocket-version: 13\r\n\r\n".encode()
         )
