@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 from redis.exceptions import RedisError
@@ -156,13 +157,16 @@ async def _throttle(*, user_id: int | None, ip: str, method: str) -> None:
 
 
 async def _reader_id(scope: Scope) -> int | None:
-    """Return who reads, None for one who is nobody or does not say so; nothing depends on it but the count."""
+    """Return who reads, None for one who is nobody or cannot be known now; nothing depends on it but the count."""
     headers = dict(scope["headers"])
-    if headers.get(b"authorization", b"")[:7].lower() == b"bearer ":
-        user = await token_user(headers[b"authorization"][7:].decode("latin-1").strip())
-    else:
-        cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
-        user = await session_user(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+    user = None
+    # Recent candles stand in memory, and are read while PostgreSQL is away.
+    with contextlib.suppress(DatabaseError):
+        if headers.get(b"authorization", b"")[:7].lower() == b"bearer ":
+            user = await token_user(headers[b"authorization"][7:].decode("latin-1").strip())
+        else:
+            cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+            user = await session_user(cookies.get(settings.SESSION_COOKIE_NAME, ""))
     return None if user is None else user.id
 
 

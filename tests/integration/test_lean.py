@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from rest_framework.test import APIClient
 
 from apps.auth.facade import login_link_create
@@ -14,6 +15,7 @@ from apps.common.rate_limits import rate_limits_close
 from cryptocfd.island import Island
 from cryptocfd.lean import Lean
 from cryptocfd.lean import _prices as lean_prices
+from cryptocfd.lean import _reader_id as lean_reader_id
 from tests.apps.live import live_platform
 
 pytestmark = pytest.mark.integration
@@ -201,6 +203,15 @@ def test_without_anybody_to_count_candles_are_read(ways, settings):
     settings.REDIS_URL = "redis://127.0.0.1:1"
 
     assert [candles_asked(ways) for _ in range(2)] == [(200, "")] * 2
+
+
+def test_while_nobody_can_be_known_a_reader_is_nobody(ways, monkeypatch):
+    asked = ways.scope("candles")
+    assert ways.run(lean_reader_id(asked)) is not None
+    session_cache.clear()
+    monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
+
+    assert ways.run(lean_reader_id(asked)) is None
 
 
 def test_s50_without_anybody_to_count_money_waits_and_public_prices_stay(ways, settings):
