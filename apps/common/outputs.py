@@ -81,7 +81,7 @@ class Output:
         """Return what happened, in order."""
         return codec.decode_events(self.events_raw) if self.events_raw else ()
 
-    @property
+    @cached_property
     def entry_id(self) -> int:
         """Return the output id packed into one ordered integer."""
         return entry_id_from_text(self.output_id)

@@ -3,13 +3,13 @@
 Other apps enter here only. Call it in the transaction of what happened: the message stands or falls with that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from apps.notifications import selectors
 from apps.notifications.choices import NoticeEvent
 from apps.notifications.services import wishes
 from apps.notifications.services.letters import letter_write, mail_task
-from apps.notifications.services.telling import Wish, tell
+from apps.notifications.services.telling import Wish, tell, wanted
 
 __all__ = [
     "NoticeEvent",
@@ -19,6 +19,7 @@ __all__ = [
     "language_of",
     "letter_write",
     "mail_task",
+    "notices_wanted",
     "notify",
     "notify_all",
 ]
@@ -43,6 +44,13 @@ def notify(
 def notify_all(wishes: Sequence[Wish]) -> None:
     """Tell many people, or one person many things, by a few statements."""
     tell(wishes)
+
+
+def notices_wanted(
+    about: Collection[tuple[int, NoticeEvent]],
+) -> set[tuple[int, NoticeEvent]]:
+    """Return those of some pairs of user and event that would become a message, for who has much to tell to few."""
+    return wanted(about)
 
 
 def language_chosen(user_id: int) -> str | None:

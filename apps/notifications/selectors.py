@@ -31,11 +31,13 @@ def reaches_get(*, user_ids: Collection[int]) -> dict[int, Reach]:
     return {user_id: found.get(user_id) or Reach(pk=user_id) for user_id in user_ids}
 
 
-def channels_on(*, user_ids: Collection[int]) -> dict[tuple[int, NoticeEvent], frozenset[Channel]]:
+def channels_on(
+    *, user_ids: Collection[int], events: Collection[NoticeEvent] = tuple(EVENT_RULES)
+) -> dict[tuple[int, NoticeEvent], frozenset[Channel]]:
     """Return the channels that are on, by user and event."""
     chosen = {
         (row.user_id, row.event, row.channel): row.is_on
-        for row in Preference.objects.filter(user_id__in=list(user_ids))
+        for row in Preference.objects.filter(user_id__in=list(user_ids), event__in=list(events))
     }
     return {
         (user_id, event): frozenset(
@@ -44,8 +46,9 @@ def channels_on(*, user_ids: Collection[int]) -> dict[tuple[int, NoticeEvent], f
             if channel in rule.forced
             or chosen.get((user_id, event.value, channel.value), channel in rule.default)
         )
-        for user_id in user_ids
         for event, rule in EVENT_RULES.items()
+        if event in events
+        for user_id in user_ids
     }
 
 

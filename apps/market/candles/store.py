@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryLoader
 
-from apps.market.candles.arrays import Integers, Texts, arrays_register
+from apps.common.arrays import Integers, Texts, arrays_register
 from apps.market.candles.candle import Candle
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES, Interval
 

@@ -1,6 +1,6 @@
 """Decides which messages an event becomes, in the transaction of that event; sending is the worker's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -29,13 +29,23 @@ class Wish:
     also_mail_to: str = ""
 
 
+def wanted(about: Collection[tuple[int, NoticeEvent]]) -> set[tuple[int, NoticeEvent]]:
+    """Return those of some pairs of user and event that would become a message now."""
+    if not about:
+        return set()
+    user_ids = selectors.users_known(user_ids={user_id for user_id, _ in about})
+    channels = selectors.channels_on(user_ids=user_ids, events={event for _, event in about})
+    return {pair for pair in about if channels.get(pair)}
+
+
 @transaction.atomic
 def tell(wishes: Sequence[Wish]) -> None:
     """Write the messages of some events with their outbox rows; events whose keys are known are left out."""
     if not wishes:
         return
     user_ids = selectors.users_known(user_ids={wish.user_id for wish in wishes})
-    channels = selectors.channels_on(user_ids=user_ids)
+    events = {wish.event for wish in wishes}
+    channels = selectors.channels_on(user_ids=user_ids, events=events)
     drafts = [
         draft
         for wish in wishes

@@ -4,17 +4,20 @@ An account is valued after its last event of a day, at the prices that were on r
 and come out equal however its outputs are divided into batches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 
+from apps.common.arrays import Integers, Texts
 from apps.common.clock import datetime_from_us
 from apps.common.outputs import Output
 from apps.trade.models import AccountDay, Position, SymbolMark
-from apps.trade.services.projection.rows import BatchRows
+from apps.trade.services.projection.rows import BatchRows, row_new, rows_replace, rows_where
 from engine.messages import events as ev
 from engine.values import Direction, entry_time_us
 
 _MICRO_DECIMALS = 6
+_DAY_US = 86_400_000_000
 
 Found = tuple[Output, int, ev.AccountEvent]
 
@@ -44,74 +47,64 @@ class DayBook:
     def __init__(self, found: Sequence[Found], rows: BatchRows) -> None:
         self._rows = rows
         self._shard = found[0][0].shard
-        accounts = {event.account for _, _, event in found}
-        days = {day_of(output) for output, _, _ in found}
-        self._days = {
-            (row.account, row.day): row
-            for row in AccountDay.objects.filter(account__in=accounts, day__in=days)
-        }
-        # Open positions that no event of the batch names, and that stay as they are.
-        self._untouched: dict[int, list[Position]] = {}
-        for position in Position.objects.filter(account__in=accounts, closed_at_us__isnull=True):
-            if rows.positions.find(position.position_id) is None:
-                self._untouched.setdefault(position.account, []).append(position)
-        self._marks = {row.symbol: row for row in SymbolMark.objects.filter(shard=self._shard)}
-        self._changed_marks: set[str] = set()
+        accounts = Integers.of(list({event.account for _, _, event in found}))
         # Where in the batch each account has its last event of each day.
         self._last = {
             (event.account, day_of(output)): place for place, (output, _, event) in enumerate(found)
         }
+        days = Texts.of(list({day.isoformat() for _, day in self._last}))
+        condition = "account = ANY(%s::bigint[]) AND day = ANY(%s::text[]::date[])"
+        self._days = {
+            (row.account, row.day): row for row in rows_where(AccountDay, condition, accounts, days)
+        }
+        # Open positions: those that no event of the batch names stay as they are, all others are in the rows.
+        self._positions: dict[int, dict[str, Position]] = {}
+        condition = "account = ANY(%s::bigint[]) AND closed_at_us IS NULL"
+        for position in rows_where(Position, condition, accounts):
+            ours = rows.positions.find(position.position_id) or position
+            self._positions.setdefault(position.account, {})[position.position_id] = ours
+        marks = rows_where(SymbolMark, "shard = ANY(%s::bigint[])", Integers.of([self._shard]))
+        self._marks = {row.symbol: row for row in marks}
+        self._changed_marks: set[str] = set()
 
     def take(self, place: int, output: Output, event: ev.AccountEvent, before_micros: int) -> None:
         """Take over an event that the rows have taken."""
         self._mark(event)
+        if isinstance(event, ev.PositionOpened):
+            position = self._rows.positions.get(event.position_id)
+            self._positions.setdefault(event.account, {})[event.position_id] = position
+        elif isinstance(event, ev.PositionClosed) and not event.remaining_units:
+            del self._positions[event.account][event.position_id]
         day = day_of(output)
         key = (event.account, day)
         row = self._days.get(key)
         if row is None:
-            row = AccountDay(account=event.account, day=day, opening_micros=before_micros)
+            row = row_new(AccountDay, account=event.account, day=day, opening_micros=before_micros)
             self._days[key] = row
         row.closing_micros = self._rows.accounts.get(event.account).balance_micros
         _add(row, event, row.closing_micros - before_micros)
         if self._last[key] == place:
-            row.unrealised_micros = sum(map(self._unrealised, self._open_positions(event.account)))
+            positions = self._positions.get(event.account, {}).values()
+            row.unrealised_micros = sum(map(self._unrealised, positions))
             row.equity_micros = row.closing_micros + row.unrealised_micros
 
     def write(self) -> None:
         """Write all days and quotes, in the caller's transaction."""
-        AccountDay.objects.bulk_create(
-            [self._days[key] for key in sorted(self._days)],
-            update_conflicts=True,
-            unique_fields=["account", "day"],
-            update_fields=[
-                *("closing_micros", "pnl_micros", "commission_micros", "swap_micros"),
-                *("other_micros", "trades", "unrealised_micros", "equity_micros"),
-            ],
-        )
-        SymbolMark.objects.bulk_create(
-            [self._marks[symbol] for symbol in sorted(self._changed_marks)],
-            update_conflicts=True,
-            unique_fields=["shard", "symbol"],
-            update_fields=["k", "bid_ticks", "ask_ticks", "ts_us"],
-        )
+        rows_replace(AccountDay, [self._days[key] for key in sorted(self._days)])
+        rows_replace(SymbolMark, [self._marks[symbol] for symbol in sorted(self._changed_marks)])
 
     def _mark(self, event: ev.AccountEvent) -> None:
         receipt: ev.Receipt | None = getattr(event, "receipt", None)
         quote = receipt.quote if receipt else None
         if quote is None:
             return
-        row = self._marks.setdefault(
-            quote.symbol, SymbolMark(shard=self._shard, symbol=quote.symbol)
-        )
+        row = self._marks.get(quote.symbol)
+        if row is None:
+            row = row_new(SymbolMark, shard=self._shard, symbol=quote.symbol)
+            self._marks[quote.symbol] = row
         if quote.ts_us >= row.ts_us:
             row.bid_ticks, row.ask_ticks, row.ts_us = quote.bid_ticks, quote.ask_ticks, quote.ts_us
             self._changed_marks.add(quote.symbol)
-
-    def _open_positions(self, account: int) -> Iterator[Position]:
-        yield from self._untouched.get(account, ())
-        for position in self._rows.positions.all():
-            if position.account == account and position.open_units:
-                yield position
 
     def _unrealised(self, position: Position) -> int:
         mark = self._marks.get(position.symbol)
@@ -127,7 +120,12 @@ class DayBook:
 
 def day_of(output: Output) -> date:
     """Return the day (UTC) of an output."""
-    return datetime_from_us(entry_time_us(output.entry_id)).date()
+    return _day(entry_time_us(output.entry_id) // _DAY_US)
+
+
+@lru_cache(maxsize=8)
+def _day(number: int) -> date:
+    return datetime_from_us(number * _DAY_US).date()
 
 
 def _add(row: AccountDay, event: ev.AccountEvent, amount_micros: int) -> None:

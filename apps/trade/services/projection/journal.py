@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+import psycopg
 from django.db import close_old_connections, connection
 
+from apps.common.arrays import Integers, Texts, arrays_register
 from apps.common.outputs import Output
 from apps.trade import selectors
 from apps.trade.models import JournalEntry
@@ -59,6 +61,18 @@ def copy_rows(statement: str, types: Sequence[str], rows: Iterable[Sequence[Any]
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)
+
+
+def statement_run(statement: str, arrays: Sequence[Integers | Texts]) -> list[tuple[Any, ...]]:
+    """Run a statement on whole columns on this thread's connection, and return its rows.
+
+    With a cursor of psycopg's own: Django's would write the columns into the statement's text. Errors: as copy_rows.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        arrays_register(cursor)
+        cursor.execute(statement, arrays, binary=True)
+        return cursor.fetchall() if cursor.description else []
 
 
 def output_of(entry: JournalEntry) -> Output:

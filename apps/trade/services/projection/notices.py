@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 from apps.common.money import MICRO_DECIMALS
 from apps.common.outputs import Output
 from apps.market import facade as market
-from apps.notifications.facade import NoticeEvent, Wish
+from apps.notifications.facade import NoticeEvent, Wish, notices_wanted
 from apps.trade.models import Account
 from engine.messages import events as ev
 from engine.values import CloseReason, Direction, text_from_scaled
@@ -41,11 +41,10 @@ def notice_wishes(outputs: Sequence[Output]) -> list[Wish]:
         for event in output.events
         if (told_as := _told_as(event)) is not None and isinstance(event, ev.AccountEvent)
     ]
-    owners = dict(
-        Account.objects.filter(account__in={event.account for event, _ in told}).values_list(
-            "account", "owner_id"
-        )
-    )
+    accounts = {event.account for event, _ in told}
+    owners = dict(Account.objects.filter(account__in=accounts).values_list("account", "owner_id"))
+    # Most fills are told to nobody, so words are found for the others only.
+    wanted = notices_wanted({(owners[event.account], told_as) for event, told_as in told})
     return [
         Wish(
             user_id=owners[event.account],
@@ -55,7 +54,7 @@ def notice_wishes(outputs: Sequence[Output]) -> list[Wish]:
             facts={"account": str(event.account), **facts},
         )
         for event, told_as in told
-        if (facts := _facts(event)) is not None
+        if (owners[event.account], told_as) in wanted and (facts := _facts(event)) is not None
     ]
 
 

@@ -10,9 +10,9 @@ from apps.common.outputs import Output
 from apps.trade.choices import OrderState
 from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
 from apps.trade.services.projection.days import DayBook, scales_apply
-from apps.trade.services.projection.rows import BatchRows
+from apps.trade.services.projection.rows import BatchRows, row_new
 from engine.messages import events as ev
-from engine.values import AccountStatus, Direction, Side, TimeInForce, check, entry_time_us
+from engine.values import AccountStatus, Direction, InvariantError, Side, TimeInForce, entry_time_us
 
 
 def read_models_apply(layout: int, outputs: Sequence[Output]) -> None:
@@ -54,7 +54,8 @@ def _history_add(
     order_id = getattr(event, "position_id", "") or getattr(event, "order_id", "")
     about = rows.positions.find(order_id) or (rows.orders.get(order_id) if order_id else None)
     rows.history.append(
-        HistoryEvent(
+        row_new(
+            HistoryEvent,
             account=event.account,
             seq=event.seq,
             layout=layout,
@@ -76,9 +77,8 @@ def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> None:
         _account_opened(rows, event)
         return
     account = rows.accounts.get(event.account)
-    check(
-        event.seq == account.seq + 1, f"event {event.seq} of account {event.account} is out of turn"
-    )
+    if event.seq != account.seq + 1:
+        raise InvariantError(f"event {event.seq} of account {event.account} is out of turn")
     account.seq = event.seq
     # Every event that moves money states the balance after it.
     account.balance_micros = getattr(event, "balance_micros", account.balance_micros)
@@ -93,7 +93,8 @@ def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> None:
 def _account_opened(rows: BatchRows, event: ev.AccountOpened) -> None:
     rows.accounts.add(
         event.account,
-        Account(
+        row_new(
+            Account,
             account=event.account,
             owner_id=event.owner_id,
             kind=event.kind.value,
@@ -161,7 +162,8 @@ def _stop_out_resumed(_rows: BatchRows, _: Output, _event: ev.AnyEvent, account:
 def _order_placed(rows: BatchRows, _: Output, event: ev.OrderPlaced, _account: Account) -> None:
     rows.orders.add(
         event.order_id,
-        Order(
+        row_new(
+            Order,
             order_id=event.order_id,
             account=event.account,
             symbol=event.symbol,
@@ -229,7 +231,8 @@ def _position_opened(
     order = rows.orders.find(event.position_id)
     if order is None:
         # A market order never waits, so its fill is the first that is heard of it.
-        order = Order(
+        order = row_new(
+            Order,
             order_id=event.position_id,
             account=event.account,
             symbol=event.symbol,
@@ -248,7 +251,8 @@ def _position_opened(
     order.state = OrderState.FILLED
     rows.positions.add(
         event.position_id,
-        Position(
+        row_new(
+            Position,
             position_id=event.position_id,
             account=event.account,
             symbol=event.symbol,
@@ -286,7 +290,8 @@ def _position_closed(
     side = Side.SELL if event.direction is Direction.LONG else Side.BUY
     rows.fills.append(_fill(output, event, side, is_closing=True, at_us=event.closed_at_us))
     rows.closed_trades.append(
-        ClosedTrade(
+        row_new(
+            ClosedTrade,
             fill_id=event.fill_id,
             account=event.account,
             position_id=event.position_id,
@@ -314,7 +319,8 @@ def _fill(
     is_closing: bool,
     at_us: int,
 ) -> Fill:
-    return Fill(
+    return row_new(
+        Fill,
         fill_id=event.fill_id,
         account=event.account,
         position_id=event.position_id,

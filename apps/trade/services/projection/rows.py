@@ -1,20 +1,38 @@
-"""The read-model rows that one batch of outputs touches: loaded once, changed in memory, written once."""
+"""The read-model rows that one batch of outputs touches: loaded once, changed in memory, written once.
+
+A row is an instance of its model, but made and stored past Django: its constructor, its preparing of values that are plain already and
+its text of each statement took most of what an order cost here. The models stay the only definition of the tables.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Field, Model
 
+from apps.common.arrays import Integers, Texts
 from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
-from apps.trade.services.projection.journal import copy_rows
+from apps.trade.services.projection.journal import copy_rows, statement_run
 from engine.messages import events as ev
-from engine.values import check
+from engine.values import InvariantError
 
 M = TypeVar("M", bound=Model)
 K = TypeVar("K", int, str)
+
+_INTEGERS: Final = ("bigint", "integer", "smallint")
+
+
+def row_new(model: type[M], /, **values: Any) -> M:
+    """Return a row of a model with these values and the defaults of its other fields; never to be saved by itself."""
+    defaults = _table_of(model).defaults
+    if not values.keys() <= defaults.keys():
+        raise TypeError(f"{model.__name__} lacks a field of {sorted(values)}")
+    row = model.__new__(model)
+    row.__dict__ = {**defaults, **values}
+    return row
 
 
 class Rows(Generic[K, M]):
@@ -22,7 +40,8 @@ class Rows(Generic[K, M]):
 
     def __init__(self, model: type[M], keys: Iterable[K]) -> None:
         self._model = model
-        self._rows: dict[K, M] = model._default_manager.in_bulk(list(keys))  # noqa: SLF001 - the documented way for any model.
+        self._rows: dict[K, M] = rows_load(model, list(keys))
+        self._stored: frozenset[K] = frozenset(self._rows)
 
     def get(self, key: K) -> M:
         """Return a row that must be there.
@@ -30,36 +49,26 @@ class Rows(Generic[K, M]):
         Errors: InvariantError: the events before have been lost.
         """
         row = self._rows.get(key)
-        check(row is not None, f"an event names an unknown {self._model.__name__} {key}")
-        assert row is not None  # noqa: S101 - tells the type checker what check() has made sure.
+        if row is None:
+            raise InvariantError(f"an event names an unknown {self._model.__name__} {key}")
         return row
 
     def find(self, key: K) -> M | None:
         """Return a row or None."""
         return self._rows.get(key)
 
-    def all(self) -> Iterable[M]:
-        """Return the rows that the batch has touched."""
-        return self._rows.values()
-
     def add(self, key: K, row: M) -> None:
         """Add a row that must be new."""
-        check(key not in self._rows, f"{self._model.__name__} {key} exists already")
+        if key in self._rows:
+            raise InvariantError(f"{self._model.__name__} {key} exists already")
         self._rows[key] = row
 
     def write(self) -> None:
-        """Insert or update every row."""
-        if not self._rows:
-            return
-        meta = self._model._meta  # noqa: SLF001 - Django's public, documented API.
-        fields = [field.name for field in meta.concrete_fields if not field.primary_key]
-        self._model._default_manager.bulk_create(  # noqa: SLF001 - as above.
-            # In one order everywhere, so that two writers could not lock each other out.
-            [self._rows[key] for key in sorted(self._rows)],
-            update_conflicts=True,
-            unique_fields=[meta.pk.name],
-            update_fields=fields,
-        )
+        """Insert what is new and update what was there."""
+        # In one order everywhere, so that two writers could not lock each other out.
+        keys = sorted(self._rows)
+        rows_append(self._model, [self._rows[key] for key in keys if key not in self._stored])
+        rows_replace(self._model, [self._rows[key] for key in keys if key in self._stored])
 
 
 class BatchRows:
@@ -85,25 +94,101 @@ class BatchRows:
         self.accounts.write()
         self.orders.write()
         self.positions.write()
-        _append(Fill, self.fills)
-        _append(ClosedTrade, self.closed_trades)
-        _append(HistoryEvent, self.history)
+        rows_append(Fill, self.fills)
+        rows_append(ClosedTrade, self.closed_trades)
+        rows_append(HistoryEvent, self.history)
 
 
-def _append(model: type[M], rows: Sequence[M]) -> None:
-    # COPY, as for the journal: bulk_create takes three times as long, most of it to prepare values that are plain already.
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What is to be known of a model to read and write its rows."""
+
+    # By the names that its fields have in a row's __dict__.
+    defaults: dict[str, Any]
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    # Without a length: varchar(40) is varchar.
+    types: tuple[str, ...]
+    values_of: Callable[[Model], Sequence[Any]]
+    select: str
+    copy: str
+    replace: str
+
+
+def rows_load(model: type[M], keys: Sequence[K]) -> dict[K, M]:
+    """Return those rows of a model that have one of these keys."""
+    # The key is the first field of every model that is read this way.
+    table = _table_of(model)
+    name, kind = table.columns[0], table.types[0]
+    array = "bigint[]" if kind in _INTEGERS else "text[]"
+    rows = rows_where(model, f"{name} = ANY(%s::{array})", column_of(kind, keys)) if keys else []
+    return {row.__dict__[table.names[0]]: row for row in rows}
+
+
+def rows_where(model: type[M], condition: str, *arrays: Integers | Texts) -> list[M]:
+    """Return the rows of a model that meet a condition of SQL on some arrays."""
+    table = _table_of(model)
+    rows = []
+    for values in statement_run(f"{table.select} WHERE {condition}", arrays):
+        row = model.__new__(model)
+        row.__dict__ = dict(zip(table.names, values, strict=True))
+        rows.append(row)
+    return rows
+
+
+def rows_append(model: type[M], rows: Sequence[M]) -> None:
+    """Insert rows that are new."""
     if rows:
-        statement, types, values_of = _copy_of(model)
-        copy_rows(statement, types, map(values_of, rows))
+        table = _table_of(model)
+        copy_rows(table.copy, table.types, map(table.values_of, rows))
+
+
+def rows_replace(model: type[M], rows: Sequence[M]) -> None:
+    """Insert rows, or let them take the place of those with their keys."""
+    if rows:
+        table = _table_of(model)
+        columns = zip(*map(table.values_of, rows), strict=True)
+        statement_run(
+            table.replace, [column_of(t, c) for t, c in zip(table.types, columns, strict=True)]
+        )
+
+
+def column_of(kind: str, values: Sequence[Any]) -> Integers | Texts:
+    """Return values of a type of PostgreSQL as one array."""
+    if kind in _INTEGERS:
+        return Integers.of(values)
+    if kind == "varchar":
+        return Texts.of(values)
+    # Booleans and dates, as PostgreSQL reads them.
+    return Texts.of([None if value is None else str(value) for value in values])
 
 
 @cache
-def _copy_of(model: type[Model]) -> tuple[str, Sequence[str], Callable[[Model], Sequence[Any]]]:
-    """Return what COPY needs to know of a model: the statement, the types of its columns, and a row's values."""
+def _table_of(model: type[Model]) -> _Table:
     meta = model._meta  # noqa: SLF001 - Django's public, documented API.
-    fields = meta.concrete_fields
-    columns = ", ".join(str(field.column) for field in fields)
-    # Without a length: varchar(40) is varchar.
-    types = [str(field.db_type(connection)).partition("(")[0] for field in fields]
-    values_of = attrgetter(*(field.attname for field in fields))
-    return f"COPY {meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)", types, values_of
+    fields: Sequence[Field[Any, Any]] = meta.concrete_fields
+    quoted = connection.ops.quote_name
+    key = [quoted(str(field.column)) for field in meta.pk_fields]
+    columns = tuple(quoted(str(field.column)) for field in fields)
+    types = tuple(str(field.db_type(connection)).partition("(")[0] for field in fields)
+    relation = quoted(meta.db_table)
+    listed = ", ".join(columns)
+    arrays = ", ".join("%s::bigint[]" if t in _INTEGERS else "%s::text[]" for t in types)
+    values = ", ".join(f"{name}::{t}" for name, t in zip(columns, types, strict=True))
+    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns if name not in key)
+    return _Table(
+        defaults={field.attname: field.get_default() for field in fields},
+        names=tuple(field.attname for field in fields),
+        columns=columns,
+        types=types,
+        values_of=attrgetter(*(field.attname for field in fields)),
+        select=f"SELECT {listed} FROM {relation}",
+        copy=f"COPY {relation} ({listed}) FROM STDIN (FORMAT BINARY)",
+        replace=(
+            f"INSERT INTO {relation} ({listed}) SELECT {values} FROM unnest({arrays}) AS given({listed})"
+            f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+        ),
+    )

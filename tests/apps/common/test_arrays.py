@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.market.candles.arrays import Integers, Texts, arrays_register
+from apps.common.arrays import Integers, Texts, arrays_register
 from apps.market.candles.store import connection_parameters
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
-INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=50)
+INTEGERS = st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=50)
 TEXTS = st.lists(
     st.none() | st.text(st.characters(exclude_characters="\0"), max_size=9), max_size=50
 )
