@@ -17,6 +17,7 @@ from django.conf import settings
 from apps.auth.facade import revocations_reader
 from apps.common.channel_reader import ChannelReader
 from apps.common.engine_gateway import EngineGateway, gateway_install
+from apps.common.occasional_gateway import OccasionalGateway
 from apps.common.outbox import OutboxRelay
 from apps.common.rate_limits import rate_limits_close
 from apps.market.facade import (
@@ -133,7 +134,7 @@ class EngineHost:
         Errors: SetupError when the engine cannot go live.
         """
         if self._part_names & {"projector", "worker"}:
-            self._gateway = gateway_build()
+            self._gateway = gateway_build(OccasionalGateway)
             self._gateway.start_in_thread()
             gateway_install(self._gateway)
         self._parts_start()
@@ -217,9 +218,9 @@ class EngineHost:
         self._parts.clear()
 
 
-def gateway_build() -> EngineGateway:
+def gateway_build(kind: type[EngineGateway] = MeasuredGateway) -> EngineGateway:
     """Return a gateway to the engine of the settings; nothing is connected before it is started."""
-    return MeasuredGateway(
+    return kind(
         log_url=settings.LOG_REDIS_URL,
         redis_url=settings.REDIS_URL,
         prefix=settings.STREAM_PREFIX,

@@ -12,7 +12,7 @@ One gateway per process, on one event loop; sync code reaches it by the twins. H
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -108,7 +108,7 @@ class EngineGateway:
         outputs = [output_stream(prefix, s, shards) for s in range(shards)]
         self._lookup = OutputLookup(log_url, outputs, journal)
         self._writer = CommandWriter(log_url, "gateway-writer")
-        self._reader = OutputReader(log_url, outputs, self._on_outputs)
+        self._reader = self._reader_make(log_url, outputs)
         self._queries = EngineQueries(
             redis_url, gateway_id=self.id, prefix=prefix, shards=shards, timeout_ms=timeout_ms
         )
@@ -120,6 +120,9 @@ class EngineGateway:
             self._queries.listener,
             self._health,
         )
+
+    def _reader_make(self, log_url: str, outputs: Sequence[str]) -> OutputReader:
+        return OutputReader(log_url, outputs, self._on_outputs)
 
     # --- life -------------------------------------------------------------------------------------------------------
 

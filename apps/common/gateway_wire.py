@@ -184,6 +184,8 @@ class OutputReader(ConnectedTask):
         self._last: dict[bytes, bytes] = {}
         self._on_outputs = on_outputs
         self._link: ReplyLink | None = None
+        # Whether the server has been asked for something that it has not answered.
+        self.is_owed = False
 
     @override
     async def _serve(self, connection: AbstractConnection) -> None:
@@ -196,11 +198,13 @@ class OutputReader(ConnectedTask):
         try:
             while True:
                 await link.stand(_LIFE_CHECK_S)
-                link.require_life(BLOCK_MS / 1_000 + _SOCKET_TIMEOUT_S)
+                if self.is_owed:
+                    link.require_life(BLOCK_MS / 1_000 + _SOCKET_TIMEOUT_S)
         finally:
             self._link = None
 
     def _ask(self, link: ReplyLink) -> None:
+        self.is_owed = True
         positions = [self._last[stream] for stream in self._streams]
         command: tuple[Any, ...] = (*_READ, *self._streams, *positions)
         link.write(pack_command(command))
@@ -230,8 +234,18 @@ async def _stream_end(connection: AbstractConnection, stream: bytes) -> bytes:
     try:
         info = await connection.read_response(disable_decoding=True)
     except ResponseError as error:
-        if "no such key" not in str(error).lower():
-            raise
+        info = error
+    return stream_end_of(info)
+
+
+def stream_end_of(info: Any) -> bytes:
+    """Return the last id of a stream from the answer to XINFO STREAM.
+
+    Errors: redis ResponseError, which is the answer itself, unless it says that there is no stream yet.
+    """
+    if isinstance(info, ResponseError):
+        if "no such key" not in str(info).lower():
+            raise info
         return b"0-0"
     last: bytes = dict(zip(info[::2], info[1::2], strict=True))[b"last-generated-id"]
     return last

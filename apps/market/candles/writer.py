@@ -7,7 +7,7 @@ Four times a second the changed minutes are told to the web processes, and once 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 _READ_MAX: Final = 1_000
 _BLOCK_MS: Final = 100
+# Least time between two readings: beside a thousand orders a second each would wake this for nothing.
+_PACE_SECONDS: Final = 0.05
 _TELL_SECONDS: Final = 0.25
 _STORE_SECONDS: Final = 1.0
 # A catch-up stores earlier, so that its memory is bounded.
@@ -60,6 +62,8 @@ class CandleWriter:
         self._stream = input_stream(prefix, 0, settings.ENGINE_SHARDS)
         self._channel = candles_channel(prefix)
         self._log = _client(settings.LOG_REDIS_URL if log_redis_url is None else log_redis_url)
+        # Entries as the server sends them: most are of no interest, and a dictionary was made of each.
+        self._log.set_response_callback("XREAD", lambda answer: answer)
         self._rest = _client(settings.REDIS_URL if redis_url is None else redis_url)
         self._store_connect = store_connect
         self._monotonic = monotonic
@@ -77,7 +81,8 @@ class CandleWriter:
                 try:
                     if self.begin():
                         while not self._stopped.is_set():
-                            self.step(_BLOCK_MS)
+                            if self.step(_BLOCK_MS) < _READ_MAX:
+                                self._stopped.wait(_PACE_SECONDS)
                         self._store_now()
                 except (psycopg.Error, RedisError, OSError) as error:
                     logger.warning("the candle writer waits", extra={"error": repr(error)})
@@ -143,7 +148,7 @@ class CandleWriter:
     def step(self, block_ms: int | None) -> int:
         """Read, build, and when it is time, tell and store. Return how many entries were read."""
         answer: Any = self._log.xread({self._stream: self._position}, _READ_MAX, block_ms)
-        entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]] = answer[0][1] if answer else ()
+        entries: Sequence[tuple[bytes, Sequence[bytes]]] = answer[0][1] if answer else ()
         if entries:
             self._take(entries)
         now = self._monotonic()
@@ -156,7 +161,7 @@ class CandleWriter:
             self._store_now()
         return len(entries)
 
-    def _take(self, entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> None:
+    def _take(self, entries: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
         quotes = [
             LogQuotes(int(entry_id.partition(b"-")[0]), message)
             for entry_id, fields in entries
@@ -216,9 +221,9 @@ def reopened_tell(redis_url: str, prefix: str, symbols: Sequence[str]) -> None:
         client.publish(candles_channel(prefix), msgspec.json.encode(batch))
 
 
-def _quotes_of(fields: Mapping[bytes, bytes]) -> UpdateQuotes | None:
+def _quotes_of(fields: Sequence[bytes]) -> UpdateQuotes | None:
     # Most other entries are commands of clients, which need not be decoded for this.
-    raw = fields.get(IN_MESSAGE, b"")
+    raw = next((fields[i + 1] for i in range(0, len(fields), 2) if fields[i] == IN_MESSAGE), b"")
     if b'"UpdateQuotes"' not in raw[:64]:
         return None
     try:
