@@ -368,7 +368,7 @@ class EngineGateway:
     async def query(self, query: AnyQuery, *, after: str = "") -> AnyView:
         """Ask the engine outside the log; `after` is an output id that the answer must include.
 
-        Errors: EngineBusyError when nobody answers; nothing has changed then.
+        Errors: EngineBusyError when nobody answers, EngineQueryRefusedError when the engine cannot; nothing has changed then.
         """
         return await self._queries.ask(query, after=after)
 

@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from apps.common.errors import EngineBusyError
+from apps.common.errors import EngineBusyError, EngineQueryRefusedError
 from apps.common.gateway_wire import ChannelListener, CommandWriter
 from engine.messages import codec
 from engine.messages.streams import (
@@ -40,7 +40,7 @@ class EngineQueries:
     async def ask(self, query: AnyQuery, *, after: str) -> AnyView:
         """Ask; `after` is an output id that the answer must include, empty for the state as it is.
 
-        Errors: EngineBusyError when nobody answers.
+        Errors: EngineBusyError when nobody answers, EngineQueryRefusedError when the engine cannot.
         """
         account = query.account if isinstance(query, AccountQuery) else query.order.account
         self._count += 1
@@ -70,5 +70,9 @@ class EngineQueries:
         answer = _answer_decoder.decode(raw)
         future = self._waiting.get(answer.query_id)
         # What was asked twice is answered twice.
-        if future is not None and not future.done():
+        if future is None or future.done():
+            return
+        if answer.refusal is not None:
+            future.set_exception(EngineQueryRefusedError(answer.refusal, answer.reason))
+        else:
             future.set_result(codec.decode_view(bytes(answer.view)))

@@ -185,6 +185,11 @@ _EDGE: Final = (
         is_retryable=True,
     ),
     _edge(
+        "QUERY_REFUSED",
+        503,
+        "The engine cannot answer this question: it runs another release, or has failed at it.",
+    ),
+    _edge(
         "CANDLES_UNAVAILABLE", 503, "The candles cannot be read at the moment.", is_retryable=True
     ),
     _edge("FEED_UNAVAILABLE", 503, "No price feed speaks at the moment.", is_retryable=True),

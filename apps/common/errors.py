@@ -47,6 +47,17 @@ class EngineTimeoutError(ServiceError):
         )
 
 
+class EngineQueryRefusedError(ServiceError):
+    """The engine does not answer a question: it could not read it, or failed at it."""
+
+    def __init__(self, refusal: str, reason: str) -> None:
+        super().__init__(
+            "QUERY_REFUSED",
+            f"the engine has refused this question ({refusal}): {reason}",
+            http_status=503,
+        )
+
+
 class EngineBusyError(ServiceError):
     """The command was not sent at all: too many wait for the engine, or it cannot be reached."""
 

@@ -13,6 +13,7 @@ from engine.config import EngineConfig
 from engine.messages import codec
 from engine.messages.commands import AnyMessage
 from engine.messages.health import EngineHealth
+from engine.messages.streams import QueryRefusal
 from engine.messages.views import AnyView
 from engine.runtime.errors import LogUnavailableError
 from engine.runtime.ports import (
@@ -249,6 +250,7 @@ class MemoryInbox:
         self._plan = plan
         self.asked: list[Query] = []
         self.answered: list[tuple[Query, AnyView]] = []
+        self.refused: list[tuple[Query, QueryRefusal, str]] = []
 
     def wait(self, after: int, limit: int, timeout_us: int) -> Arrivals:
         """Return what is there; without anything the time passes."""
@@ -269,6 +271,10 @@ class MemoryInbox:
     def answer(self, query: Query, view: AnyView) -> None:
         """Keep an answer."""
         self.answered.append((query, view))
+
+    def refuse(self, query: Query, refusal: QueryRefusal, reason: str) -> None:
+        """Keep a refusal for the test."""
+        self.refused.append((query, refusal, reason))
 
     def flush(self) -> None:
         """Do nothing: answers are there already."""

@@ -31,6 +31,13 @@ _RETRY_US: Final = 5_000_000
 _QUERIES_MAX: Final = 256
 
 
+class _Sender(msgspec.Struct, frozen=True, gc=False):
+    """What of a query tells where its answer goes."""
+
+    gateway: str
+    query_id: int
+
+
 class _Queries:
     """The two connections for queries: one hears them, one sends the answers and hears nothing."""
 
@@ -43,6 +50,7 @@ class _Queries:
         self._retry_us = 0
         self._outbox: list[tuple[Argument, ...]] = []
         self._decoder = msgspec.json.Decoder(streams.QueryEnvelope)
+        self._sender_decoder = msgspec.json.Decoder(_Sender)
 
     def fileno(self) -> int | None:
         """Return the descriptor to wait for; None while the server is away."""
@@ -70,7 +78,7 @@ class _Queries:
         return self._hearing.is_connected and self._hearing.has_reply()
 
     def take(self) -> list[Query]:
-        """Return the queries that are there without waiting."""
+        """Return the queries that are there without waiting; refuse at once those that cannot be read."""
         queries: list[Query] = []
         try:
             while len(queries) < _QUERIES_MAX:
@@ -83,6 +91,7 @@ class _Queries:
                     queries.append(query)
         except (ConnectionLostError, ServerError) as error:
             self._lost(error)
+        self.flush()
         return queries
 
     def _decoded(self, raw: bytes) -> Query | None:
@@ -96,14 +105,32 @@ class _Queries:
                 self._clock.monotonic_us(),
             )
         except (msgspec.DecodeError, ValueError) as error:
-            _logger.warning("A query cannot be read.", extra={"reason": str(error)})
+            self._refuse_unread(raw, str(error))
             return None
+
+    def _refuse_unread(self, raw: bytes, reason: str) -> None:
+        _logger.warning("A query cannot be read.", extra={"reason": reason})
+        # Whom to tell may be legible where the question is not, and who is told need not wait for nothing.
+        with suppress(msgspec.DecodeError):
+            sender = self._sender_decoder.decode(raw)
+            refusal = streams.QueryRefusal.MALFORMED
+            self.refuse(sender.gateway, sender.query_id, refusal, reason)
 
     def answer(self, query: Query, view: AnyView) -> None:
         envelope = streams.AnswerEnvelope(
             query_id=query.query_id, view=msgspec.Raw(codec.encode(view))
         )
-        channel = streams.answer_channel(self._prefix, query.gateway)
+        self._post(query.gateway, envelope)
+
+    def refuse(
+        self, gateway: str, query_id: int, refusal: streams.QueryRefusal, reason: str
+    ) -> None:
+        self._post(
+            gateway, streams.AnswerEnvelope(query_id=query_id, refusal=refusal, reason=reason)
+        )
+
+    def _post(self, gateway: str, envelope: streams.AnswerEnvelope) -> None:
+        channel = streams.answer_channel(self._prefix, gateway)
         self._outbox.append(("PUBLISH", channel, codec.encode(envelope)))
 
     def flush(self) -> None:
@@ -165,6 +192,10 @@ class RedisInbox:
     def answer(self, query: Query, view: AnyView) -> None:
         """Gather an answer; flush() sends it."""
         self._queries.answer(query, view)
+
+    def refuse(self, query: Query, refusal: streams.QueryRefusal, reason: str) -> None:
+        """Gather a refusal; flush() sends it."""
+        self._queries.refuse(query.gateway, query.query_id, refusal, reason)
 
     def flush(self) -> None:
         """Send the gathered answers."""

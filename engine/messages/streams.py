@@ -3,6 +3,7 @@
 Every name takes the prefix of its deployment (empty in production, random in tests).
 """
 
+from enum import StrEnum
 from zlib import crc32
 
 import msgspec
@@ -149,12 +150,24 @@ class QueryEnvelope(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     query: msgspec.Raw
 
 
+class QueryRefusal(StrEnum):
+    """Why the engine does not answer a query; asking again changes nothing."""
+
+    # It cannot be read.
+    MALFORMED = "MALFORMED"
+    # It was read, and answering it failed; the engine's log says how.
+    FAILED = "FAILED"
+
+
 class AnswerEnvelope(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The answer to a query."""
 
     query_id: int
-    # JSON of an AnyView.
-    view: msgspec.Raw
+    # JSON of an AnyView; null if refused.
+    view: msgspec.Raw = msgspec.Raw(b"null")
+    refusal: QueryRefusal | None = None
+    # In words; empty with a view.
+    reason: str = ""
 
 
 class PriceBatch(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -14,6 +14,7 @@ from engine.core.machine import Outcome
 from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.commands import AnyMessage
 from engine.messages.health import EngineHealth
+from engine.messages.streams import QueryRefusal
 from engine.messages.views import AnyQuery, AnyView
 
 
@@ -194,6 +195,10 @@ class Inbox(Protocol):
 
     def look_ahead(self) -> None:
         """Take in entries that have arrived meanwhile, for the next wait(); cheap, called in the middle of a batch."""
+        ...
+
+    def refuse(self, query: Query, refusal: QueryRefusal, reason: str) -> None:
+        """Gather the refusal of a query that cannot be answered."""
         ...
 
     def answer(self, query: Query, view: AnyView) -> None:

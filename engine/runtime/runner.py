@@ -19,6 +19,7 @@ from typing import Final
 
 from engine.config import EngineConfig
 from engine.messages.health import EngineHealth, EngineState
+from engine.messages.streams import QueryRefusal
 from engine.runtime.errors import HaltCode, HaltError, LogUnavailableError, RecoveryNeededError
 from engine.runtime.heartbeat import Beating
 from engine.runtime.keeper import SnapshotKeeper
@@ -394,7 +395,9 @@ class Runner:
                 view = shard.machine.answer(query.query)
             except Exception:
                 # An answer changes nothing: a question that we cannot answer must not stop the trading of others.
-                _logger.exception("A query failed.", extra={"query": type(query.query).__name__})
+                kind = type(query.query).__name__
+                _logger.exception("A query failed.", extra={"query": kind})
+                self._inbox.refuse(query, QueryRefusal.FAILED, f"{kind} failed")
                 continue
             self._inbox.answer(query, view)
         self._queries = waiting[-_QUERIES_WAITING_MAX:]

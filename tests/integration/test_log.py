@@ -279,6 +279,35 @@ def test_queries_are_answered_after_the_entry_that_they_name(config, hand) -> No
     assert entry_id_from_text(view.as_of) >= entry_id_from_text(appended)
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"after": "", "query": {"type": "NoSuchQuery"}},
+        {"after": "", "query": {"type": "AccountQuery", "account": "seven"}},
+        {"after": "no id", "query": {"type": "AccountQuery", "account": 7}},
+        {"after": 7},
+    ],
+)
+def test_a_query_that_cannot_be_read_is_refused_at_once(config, hand, question, caplog) -> None:
+    other = Redis.from_url(config.redis_url)
+    heard = other.pubsub(ignore_subscribe_messages=True)
+    heard.subscribe(streams.answer_channel(config.prefix, "g1"))
+    channel = streams.query_channel(config.prefix)
+
+    with running(config):
+        wait_for(lambda: other.pubsub_numsub(channel)[0][1], "ears")
+        # The first tells nobody to answer to, and is only written down.
+        other.publish(channel, b"{")
+        other.publish(channel, json.dumps({"gateway": "g1", "query_id": 5} | question))
+        answer = json.loads(wait_for(lambda: heard.get_message(timeout=0.1), "an answer")["data"])
+        (message,) = open_demo(7)[:1]
+        hand.reply_to(message)
+
+    assert (answer["query_id"], answer["refusal"]) == (5, "MALFORMED")
+    assert answer["reason"]
+    assert caplog.messages.count("A query cannot be read.") == 2
+
+
 def test_stop_returns_within_its_time_and_leaves_a_snapshot_and_no_lease(config, hand) -> None:
     runner = build_runner(config)
     thread = threading.Thread(target=runner.run)

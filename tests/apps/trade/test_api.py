@@ -6,10 +6,12 @@ from urllib.parse import urlencode
 import pytest
 from rest_framework.test import APIClient
 
-from apps.common.engine_gateway import gateway_install
+from apps.common.engine_gateway import engine_gateway, gateway_install
+from apps.common.errors import EngineQueryRefusedError
 from apps.common.exact_json import json_decode
 from engine.messages.commands import DefineGroup, SetAccountGroup
 from engine.messages.definitions import GroupSpec
+from engine.messages.views import AccountQuery
 from engine.values import Actor
 
 pytestmark = pytest.mark.integration
@@ -327,3 +329,14 @@ def test_without_a_gateway_nothing_is_sent_and_it_says_so(alice):
     assert response.status_code == 503
     assert exact(response)["code"] == "ENGINE_BUSY"
     assert response.headers["Retry-After"] == "1"
+
+
+def test_a_question_that_the_engine_cannot_read_is_refused_with_a_code(live):
+    class LaterQuery(AccountQuery, frozen=True, gc=False, tag="LaterQuery", kw_only=True):
+        """What a later release may ask."""
+
+    with pytest.raises(EngineQueryRefusedError) as refused:
+        engine_gateway().query_sync(LaterQuery(account=7))
+
+    assert (refused.value.code, refused.value.http_status) == ("QUERY_REFUSED", 503)
+    assert "MALFORMED" in refused.value.message
