@@ -36,9 +36,9 @@ class Live:
         self._quotes = itertools.count(1)
         self._users = itertools.count(1)
 
-    def engine_start(self) -> None:
-        """Run the engine."""
-        self._engine.enter_context(running(self.hand.config))
+    def engine_start(self, **options: Any) -> None:
+        """Run the engine, with these options of build_runner."""
+        self._engine.enter_context(running(self.hand.config, **options))
 
     def engine_stop(self) -> None:
         """Stop the engine; what is sent then waits in the log."""
