@@ -9,6 +9,7 @@ from apps.common.direct_socket import DirectSocket
 from apps.market import selectors, services
 from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
 from apps.market.candles.answers import interval_from
+from apps.market.candles.day_closes import DayClose, day_closes
 from apps.market.candles.lean import candles_app, candles_are_asked
 from apps.market.candles.live import CandleKey, candle_live
 from apps.market.candles.memory import candle_memory
@@ -31,6 +32,7 @@ from engine.values import SourceClass, TradingMode
 
 __all__ = [
     "CandleWriter",
+    "DayClose",
     "FeedService",
     "FeedStatus",
     "FeedUnavailableError",
@@ -44,6 +46,7 @@ __all__ = [
     "candles_app",
     "candles_are_asked",
     "catalogue_install",
+    "day_closes",
     "definition_commands",
     "feed_is_available",
     "feed_status",

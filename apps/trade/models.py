@@ -183,7 +183,10 @@ class SymbolMark(models.Model):
 
 
 class AccountDay(models.Model):
-    """What one day (UTC) brought an account, and what it was worth after its last event of that day; micro-USD."""
+    """What one day (UTC) brought an account, and what it was worth after its last event of that day; micro-USD.
+
+    Only days with events have a row: what is read tells the others too, and values all at their close (ADR 30).
+    """
 
     pk = models.CompositePrimaryKey("account", "day")
     account = models.BigIntegerField()

@@ -12,7 +12,6 @@ from typing import Final
 from django.db.models import Count, DecimalField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Cast
 
-from apps.common.clock import datetime_from_us
 from apps.trade.models import (
     Account,
     AccountDay,
@@ -24,6 +23,7 @@ from apps.trade.models import (
     Order,
     Position,
     ProjectorOffset,
+    SymbolMark,
 )
 from engine.messages import events as ev
 from engine.values import Direction, Side
@@ -194,11 +194,39 @@ def closings_between(
     return list(found.order_by("seq"))
 
 
-def unrealised_by_day(*, account_id: int, start_us: int, end_us: int) -> dict[date, int]:
-    """Return what an account's open positions had gained after its last event of each day of a period, micro-USD."""
-    first, last = datetime_from_us(start_us).date(), datetime_from_us(end_us - 1).date()
-    found = AccountDay.objects.filter(account=account_id, day__gte=first, day__lte=last)
-    return dict(found.order_by("day").values_list("day", "unrealised_micros"))
+def unrealised_by_day(*, account_id: int, last: date) -> list[tuple[date, int]]:
+    """Return what an account's open positions had gained after its last event of each day until one, oldest first; micro-USD."""
+    found = AccountDay.objects.filter(account=account_id, day__lte=last)
+    return list(found.order_by("day").values_list("day", "unrealised_micros"))
+
+
+def first_event_us(*, account_id: int) -> int | None:
+    """Return when an account had its first event, None before it."""
+    times = HistoryEvent.objects.filter(account=account_id).order_by("seq")
+    found: int | None = times.values_list("at_us", flat=True).first()
+    return found
+
+
+def positions_held(*, account_id: int, start_us: int, end_us: int, seq_max: int) -> list[Position]:
+    """Return an account's positions that were open at some time of a period, without those opened after a seq."""
+    later = HistoryEvent.objects.filter(
+        account=account_id, kind="PositionOpened", seq__gt=seq_max
+    ).values("order_id")
+    found = Position.objects.filter(account=account_id, opened_at_us__lt=end_us)
+    was_open = Q(closed_at_us__isnull=True) | Q(closed_at_us__gte=start_us)
+    return list(found.filter(was_open).exclude(position_id__in=later).order_by("position_id"))
+
+
+def closings_of(*, position_ids: Collection[str], seq_max: int) -> list[ClosedTrade]:
+    """Return the closings of some positions up to a seq, oldest first."""
+    found = ClosedTrade.objects.filter(position_id__in=position_ids, seq__lte=seq_max)
+    return list(found.order_by("seq"))
+
+
+def symbol_scales(*, symbols: Collection[str]) -> dict[str, int]:
+    """Return how much one tick of one unit is, micro-USD, by symbol; every shard has the same."""
+    found = SymbolMark.objects.filter(symbol__in=symbols, k__gt=0)
+    return dict(found.order_by("symbol", "shard").values_list("symbol", "k"))
 
 
 def postings_of(

@@ -34,7 +34,9 @@ export function Calendar({ id, onDay, onTrouble }) {
       .catch((error) => onTrouble(error.message));
     return () => (isCurrent = false);
   }, [id, month.value]);
-  const days = new Map((found.value?.days ?? []).map((row) => [row.date, row]));
+  // A statement tells quiet days too; here they stay empty.
+  const busy = (found.value?.days ?? []).filter((row) => row.trades > 0 || row.openingBalance !== row.closingBalance);
+  const days = new Map(busy.map((row) => [row.date, row]));
   const result = found.value ? micros(found.value.figures.result) : 0n;
   const go = (count) => {
     found.value = null;

@@ -103,6 +103,14 @@ def earliest_sql(interval: Interval) -> str:
     )
 
 
+def closes_sql(interval: Interval) -> str:
+    """Return the query for closing prices, bid and mid: symbols, from one time to before another; oldest first."""
+    return (
+        f"SELECT symbol, open_time, bid_close, mid_close FROM {interval.relation} WHERE symbol = ANY(%s)"
+        " AND open_time >= %s AND open_time < %s ORDER BY open_time, symbol"
+    )
+
+
 def milliseconds(since_2000_us: int) -> int:
     """Return a time that was read in binary form, ms."""
     return since_2000_us // 1000 + _EPOCH_MS

@@ -45,7 +45,7 @@ class StatementEntrySerializer(StrictSerializer):
 
 
 class StatementDaySerializer(StrictSerializer):
-    """What one day brought; other is cash and what the insurance paid."""
+    """What one day brought, and what the account was worth at its end; other is cash and what the insurance paid."""
 
     date = serializers.DateField()
     openingBalance = number_field()
@@ -56,7 +56,7 @@ class StatementDaySerializer(StrictSerializer):
     other = number_field()
     result = number_field()
     equity = number_field(
-        help_text="After the last event of the day, open orders at the last prices on record."
+        help_text="At the end of the day (of today: now), open orders at the last prices of the day."
     )
     trades = serializers.IntegerField()
 

@@ -5,15 +5,15 @@ It is proved on making: opening balance + entries = closing balance, entry by en
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from apps.common.clock import datetime_from_us, us_from_datetime
+from apps.common.clock import datetime_from_us, now_us, us_from_datetime
 from apps.common.errors import ServiceError
 from apps.trade import selectors
 from apps.trade.models import ClosedTrade, HistoryEvent
 from apps.trade.selectors import DAY_US
+from apps.trade.services.statements.valuation import DayValues
 from engine.values import check
 
 _BATCH: Final = 1_000
@@ -84,7 +84,7 @@ class Day:
     other_micros: int
     # What the day brought: closing less opening balance, without cash.
     result_micros: int
-    # The closing balance with what was open after the day's last event, at the last prices on record.
+    # The closing balance with what was open at the end of the day, at its close.
     equity_micros: int
     trades: int
 
@@ -139,7 +139,7 @@ def statement_collect(
     statement.closings = selectors.closings_between(
         account_id=account_id, start_us=period.start_us, end_us=period.end_us, seq_max=seq_max
     )
-    statement.days = list(_days(statement))
+    statement.days = list(_days(statement, seq_max))
     return statement
 
 
@@ -157,26 +157,38 @@ def _money(account_id: int, period: Period, seq_max: int) -> Iterator[HistoryEve
         after = batch[-1].seq
 
 
-def _days(statement: Statement) -> Iterator[Day]:
-    unrealised = selectors.unrealised_by_day(
+def _days(statement: Statement, seq_max: int) -> Iterator[Day]:
+    """Return every day of the period from the account's first one until today, quiet ones too."""
+    first_us = selectors.first_event_us(account_id=statement.account_id)
+    today = now_us() // DAY_US
+    first = max(statement.period.start_us, first_us or 0) // DAY_US
+    last = min((statement.period.end_us - 1) // DAY_US, today)
+    if first_us is None or first > last:
+        return
+    values = DayValues(
         account_id=statement.account_id,
-        start_us=statement.period.start_us,
-        end_us=statement.period.end_us,
+        first=_date(first),
+        last=_date(last),
+        seq_max=seq_max,
+        today=_date(today),
     )
     closed: dict[int, list[ClosedTrade]] = {}
     for row in statement.closings:
         closed.setdefault(row.closed_at_us // DAY_US, []).append(row)
+    entries_of: dict[int, list[HistoryEvent]] = {}
+    for event in statement.entries:
+        entries_of.setdefault(event.at_us // DAY_US, []).append(event)
     opening = statement.opening_micros
-    for day, group in groupby(statement.entries, key=lambda event: event.at_us // DAY_US):
-        entries = list(group)
+    for day in range(first, last + 1):
+        entries = entries_of.get(day, [])
         pnl = sum(row.pnl_micros for row in closed.get(day, ()))
         swap = sum(e.amount_micros for e in entries if e.kind == "SwapCharged")
         # An opening moves the balance by its commission alone.
         commission = sum(row.commission_micros for row in closed.get(day, ()))
         commission -= sum(e.amount_micros for e in entries if e.kind == "PositionOpened")
-        closing = entries[-1].balance_micros
+        closing = entries[-1].balance_micros if entries else opening
         yield Day(
-            date=f"{datetime_from_us(day * DAY_US):%Y-%m-%d}",
+            date=f"{_date(day):%Y-%m-%d}",
             opening_micros=opening,
             closing_micros=closing,
             pnl_micros=pnl,
@@ -186,7 +198,11 @@ def _days(statement: Statement) -> Iterator[Day]:
             result_micros=closing
             - opening
             - sum(e.amount_micros for e in entries if e.kind == "CashPosted"),
-            equity_micros=closing + unrealised.get(datetime_from_us(day * DAY_US).date(), 0),
+            equity_micros=closing + values.unrealised_micros(_date(day)),
             trades=len(closed.get(day, ())),
         )
         opening = closing
+
+
+def _date(day: int) -> date:
+    return datetime_from_us(day * DAY_US).date()

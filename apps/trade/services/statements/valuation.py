@@ -1,0 +1,95 @@
+"""What an account's open positions had gained at the end of each day, so that quiet days are valued like busy ones.
+
+1. A day is valued at its close: the last bid and ask of its candle, which for a day that is not over is the newest quote.
+2. An instrument without a candle on a day keeps its last close, for a week at most.
+3. Where a price is missing altogether, the account has what it had after its last event (AccountDay), as the journal alone knows it.
+
+So the figures follow from the read models and the candles, and a rebuild of the read models changes none.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from apps.common.clock import us_from_datetime
+from apps.market import facade as market
+from apps.market.facade import DayClose
+from apps.trade import selectors
+from apps.trade.models import ClosedTrade, Position
+from engine.values import Direction
+
+_DAY: Final = timedelta(days=1)
+
+
+class DayValues:
+    """The open positions of one account on each day of a span, and what they were worth."""
+
+    def __init__(
+        self, *, account_id: int, first: date, last: date, seq_max: int, today: date
+    ) -> None:
+        """Read what the days need; `seq_max` is the account's last event that counts."""
+        start_us, end_us = _begin_us(first), _begin_us(last + _DAY)
+        self._positions: Sequence[Position] = selectors.positions_held(
+            account_id=account_id, start_us=start_us, end_us=end_us, seq_max=seq_max
+        )
+        self._closings: dict[str, list[ClosedTrade]] = {}
+        for row in selectors.closings_of(
+            position_ids=[row.position_id for row in self._positions], seq_max=seq_max
+        ):
+            self._closings.setdefault(row.position_id, []).append(row)
+        symbols = {row.symbol for row in self._positions}
+        self._scales = selectors.symbol_scales(symbols=symbols)
+        self._closes = {
+            (close.symbol, close.day): close for close in market.day_closes(symbols, first, last)
+        }
+        if last >= today:
+            self._closes |= {
+                (quote.symbol, today): DayClose(
+                    quote.symbol, today, quote.bid_ticks, quote.ask_ticks
+                )
+                for quote in map(market.quote_latest, symbols)
+                if quote is not None
+            }
+        # The journal's own word, by day, with the last one before the span.
+        self._stated = selectors.unrealised_by_day(account_id=account_id, last=last)
+
+    def unrealised_micros(self, day: date) -> int:
+        """Return what was open at the end of a day, valued at its close; micro-USD."""
+        end_us = _begin_us(day + _DAY)
+        total = 0
+        for position in self._positions:
+            units = self._open_units(position, end_us)
+            if not units:
+                continue
+            gained_ticks = self._gained_ticks(position, day)
+            if gained_ticks is None:
+                return self._stated_until(day)
+            total += gained_ticks * units * self._scales[position.symbol]
+        return total
+
+    def _open_units(self, position: Position, end_us: int) -> int:
+        if position.opened_at_us >= end_us:
+            return 0
+        closed = self._closings.get(position.position_id, ())
+        return position.quantity_units - sum(
+            row.quantity_units for row in closed if row.closed_at_us < end_us
+        )
+
+    def _gained_ticks(self, position: Position, day: date) -> int | None:
+        """Return the gain of one unit; None without a price or its scale."""
+        if not self._scales.get(position.symbol):
+            return None
+        carried = (self._closes.get((position.symbol, day - _DAY * back)) for back in range(8))
+        close = next((close for close in carried if close is not None), None)
+        if close is None:
+            return None
+        if position.direction == Direction.LONG:
+            return close.bid_ticks - position.entry_price_ticks
+        return position.entry_price_ticks - close.ask_ticks
+
+    def _stated_until(self, day: date) -> int:
+        return next((micros for at, micros in reversed(self._stated) if at <= day), 0)
+
+
+def _begin_us(day: date) -> int:
+    return us_from_datetime(datetime.combine(day, time(), UTC))
