@@ -166,7 +166,7 @@ nightly-frames: $(VENV)/.nightly ## Fuzzes what a venue may send (FUZZ_SECONDS=)
 	$(BIN)/python -m tests.fuzz.fuzz_frames -max_total_time=$(FUZZ_SECONDS)
 
 nightly-api: $(VENV)/.dev ## Lets schemathesis try the interface with six new seeds, eight minutes each.
-	SCHEMATHESIS_ROUNDS=6 SCHEMATHESIS_SECONDS=480 $(PYTEST) -q --timeout 7200 tests/contract/test_schemathesis.py
+	SCHEMATHESIS_ROUNDS=6 SCHEMATHESIS_SECONDS=480 $(PYTEST) -q --timeout 7200 tests/contract/test_contract_running.py -k schemathesis
 
 nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories each.
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/apps/market/test_candle_making.py tests/apps/market/test_guards.py \

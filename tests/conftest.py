@@ -88,7 +88,7 @@ def _skip_forbidden(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 # Few tests that take long: begun first, so that no process waits for them at the end.
 _LONGEST = (
-    *("test_schemathesis", "test_journey", "test_chaos", "test_random_trading", "test_load"),
+    *("test_contract_running", "test_journey", "test_chaos", "test_random_trading", "test_load"),
     *("test_real_history", "test_month", "test_candle_stores", "test_engine_machine"),
 )
 

@@ -1,92 +1,93 @@
-"""The contract's table against the running platform: each route is asked for real, with each of its parameters, by both ways.
+"""The contract's table and the whole document against the running platform.
 
-What old clients send must be taken, and what comes back must have the names of the table and the shape of the document. The lean way
-and the island are told apart by a header that only the island knows how to answer.
+Each route of the table is asked for real, with each of its parameters, by both ways: what old clients send must be taken, and what comes
+back must have the names of the table and the shape of the document. The lean way and the island are told apart by a header that
+only the island knows how to answer. Then schemathesis tries every operation of the document, with data that fits it and data that does not:
+all checks are on, and what schemathesis.toml changes of the defaults says why. `make nightly-api` gives it more time and new seeds.
 """
 
-import re
-from typing import Any
-from uuid import uuid4
+import json
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-import httpx
 import pytest
-from django.utils import timezone
 
-from apps.common.exact_json import json_decode
-from cryptocfd.embedded.processes import wait_until
-from tests.contract.contract_v1 import CONTRACT, Route
-from tests.contract.test_contract_v1 import faults_of, names_lacking
-from tests.integration.product import Product
+from tests.contract.contract_walk import (
+    BUY,
+    Asker,
+    accounts,
+    read,
+    real_money,
+    sign_in,
+    trade,
+)
+from tests.contract.signals import CODES, PIN, READY
+from tests.integration.product import Client, Product
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3_600)]
 
-PIN = "493021"
-BUY = {"symbol": "BTC", "type": "buy", "quantity": "0.01", "leverage": 10}
+REPOSITORY = Path(__file__).resolve().parents[2]
 ISLAND = {"If-None-Match": '"nothing"'}
-STAFF = 'from apps.auth.models import User; User.objects.filter(email="alice@example.com").update(is_staff=True)'
-# No limits, and a member of the staff without a second factor: the routes are what is asked for here.
+# Of one round of the long form; the access tokens live longer than this. In CI a round has a number of examples instead, so that
+# the same is tried on every machine.
+SECONDS = int(os.environ.get("SCHEMATHESIS_SECONDS", "0"))
+EXAMPLES = 12
+ROUNDS = int(os.environ.get("SCHEMATHESIS_ROUNDS", "1"))
+SEED = 1
+# How often it may sign itself out.
+SESSIONS = 60
+# No test of limits, and a slow machine is no fault.
 SETTINGS = {
     "API_LIMITS_WRITE": "",
     "API_LIMITS_READ": "",
     "API_LIMITS_PUBLIC": "",
-    "STAFF_SECOND_FACTOR": "false",
+    "LOGIN_LIMITS_PER_IP": "100000/s",
+    "SESSION_TOKEN_LIMITS": "100000/s",
+    "REFRESH_LIMITS_PER_IP": "100000/s",
+    "ORDER_TIMEOUT_MS": "20000",
+    "PAYMENT_PROVIDERS": "bank,test",
 }
 
 
+@dataclass
+class Installation:
+    """A running platform whose staff is at work."""
+
+    product: Product
+    # By address: what stands in for the second factor of a member of the staff, each once.
+    codes: dict[str, list[str]]
+
+
 @pytest.fixture(scope="module")
-def product():
-    product = Product(**SETTINGS)
+def installation():
+    product, staff = Product(**SETTINGS), None
     try:
         product.start()
-        product.manage("shell", "-c", STAFF)
-        yield product
+        staff = product.beside("shell", "-c", "from tests.contract.staff_at_work import run; run()")
+        codes, said = {}, []
+        while READY not in (line := staff.stdout.readline()):
+            said.append(line)
+            assert line, f"the staff does not come to work: {''.join(said)}"
+            if line.startswith(CODES):
+                _, email, *codes[email] = line.split()
+        yield Installation(product, codes)
     finally:
+        if staff is not None:
+            staff.kill()
+            staff.communicate()
         product.close()
 
 
-class Asker:
-    """A client that asks for routes of the table by their names and notes what is wrong with the answers."""
-
-    def __init__(self, product: Product, token: str, headers: dict[str, str]) -> None:
-        self.http = httpx.Client(base_url=f"{product.url}/api/v1", timeout=30)
-        self.token = token
-        self.headers = headers
-        self.asked: set[str] = set()
-        self.faults: list[tuple[str, object]] = []
-        self._routes = {str(route): route for route in CONTRACT}
-
-    def ask(self, name: str, sent: dict[str, Any] | None = None, **path: Any) -> Any:
-        """Ask a route with parameters or a body; return its data."""
-        route = self._routes[name]
-        self.asked.add(name)
-        headers = {"Idempotency-Key": uuid4().hex} | self.headers
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        given = {"params": sent} if route.method == "GET" else {"json": sent or {}}
-        if route.method == "GET" or "clientOrderId" in (sent or {}):
-            del headers["Idempotency-Key"]
-        answer = self.http.request(
-            route.method, route.path.format(**path), headers=headers, **given
-        )
-        envelope = json_decode(answer.content)
-        if not answer.is_success or envelope["success"] is not True:
-            self.faults.append((name, envelope))
-            return {}
-        self._judge(route, answer.status_code, envelope)
-        return envelope["data"]
-
-    def _judge(self, route: Route, status: int, envelope: dict[str, Any]) -> None:
-        self.faults += [(str(route), fault) for fault in faults_of(route, envelope, status)]
-        if route.out and (lacking := names_lacking(envelope["data"], route.out)):
-            self.faults.append((str(route), lacking))
-
-
 @pytest.fixture
-def asker_of(product):
+def asker_of(installation):
     made: list[Asker] = []
 
     def make(token: str, headers: dict[str, str]) -> Asker:
-        made.append(Asker(product, token, headers))
+        made.append(Asker(installation.product, token, headers))
         return made[-1]
 
     yield make
@@ -94,121 +95,105 @@ def asker_of(product):
         asker.http.close()
 
 
-def sign_in(product: Product, asker: Asker) -> None:
-    """Sign in by the contract's own routes."""
-    link = product.manage("login", "alice@example.com")
-    token = re.search(r"token=(\S+)", link)
-    assert token is not None
-    asker.ask("POST /auth/login", {"email": "somebody@example.com"})
-    asker.token = asker.ask("GET /auth/verify", {"token": token[1]})["accessToken"]
-    pair = asker.ask("GET /auth/mobile/session-token")
-    pair = asker.ask("POST /auth/mobile/refresh-token", {"refreshToken": pair["refreshToken"]})
-    asker.token = pair["accessToken"]
-    asker.ask("POST /auth/mobile/pin", {"pin": PIN})
-    asker.ask("POST /auth/verify-user")
-
-
-def trade(asker: Asker, account: int) -> None:
-    """Use every route of trading with every parameter that old and new clients send."""
-    name = {"accountId": account}
-    asker.ask("POST /trade/preview", BUY | name | {"marginMode": "cross", "slippage": "1"})
-
-    def opened(**changes: Any) -> str:
-        # One that was refused is told at the end, with all else that is wrong.
-        return str(asker.ask("POST /trade/create", BUY | changes).get("orderId", "1-1"))
-
-    key = uuid4().hex
-    first = opened(clientOrderId=key, slippage=50, takeProfit=10**6, stopLoss="1", **name)
-    second, third = opened(type="sell", symbol="BTC_USDT"), opened(symbol="BTCUSDT", quantity=0.01)
-    isolated = opened(marginMode="isolated", trailingDistance="5000")
-    price = asker.ask("GET /prices/latest", {"symbols": "BTC"})[0]["ask"]
-    limit = opened(orderType="limit", price="1000", timeInForce="gtc")
-    opened(orderType="stopLimit", stopPrice="900000", price="900000", timeInForce="day")
-    opened(expectedPrice=str(price), slippage="50", orderType="market")
-    for listing in ("GET /trade/open", "GET /trade/pending"):
-        asker.ask(listing, {"limit": 5, "offset": 0} | name)
-    asker.ask("POST /trade/modify", {"orderId": limit, "price": "1001"})
-    asker.ask("POST /trade/cancel", {"orderId": limit})
-    asker.ask("POST /trade/margin", {"orderId": isolated, "amount": 5})
-    asker.ask("POST /trade/closeBy", {"orderId": first, "otherOrderId": second})
-    turned = asker.ask("POST /trade/reverse", {"orderId": third}).get("orderId", "1-1")
-    asker.ask("POST /trade/close", {"orderId": turned, "quantity": "0.005"})
-    asker.ask("POST /trade/close", {"orderId": turned})
-    asker.ask("POST /trade/closeAll", {"symbol": "BTC", "type": "buy", "profit": "all"})
-    asker.ask("POST /trade/cancelAll", {"symbol": "BTC", "type": "buy"})
-    assert wait_until(
-        lambda: asker.http.get(
-            "/trade/close", headers={"Authorization": f"Bearer {asker.token}"}
-        ).json()["data"]["message"],
-        seconds=20,
-    )
-    asker.ask("GET /trade/close", {"limit": 5, "offset": 0} | name)
-    asker.ask("GET /trade/orders/{order_id}", order_id=first)
-    asker.ask("GET /trade/requests/{request_id}", request_id=key)
-
-
-def read(asker: Asker, account: int) -> None:
-    """Use what is read of the market and of an account."""
-    asker.ask("GET /")
-    asker.ask("GET /trade")
-    asker.ask("GET /supportedAssets")
-    asker.ask("GET /candles", {"symbol": "BTC", "interval": "5m", "limit": 10, "startTime": 0})
-    asker.ask("GET /candles", {"symbol": "BTCUSDT", "endTime": 1_900_000_000_000})
-    asker.ask("GET /candles/diagnostics")
-    asker.ask("POST /candles/refresh", {"symbol": "BTC", "interval": "1m", "force": False})
-    asker.ask("GET /balance", {"accountId": account})
-    asker.ask("GET /accounts/{account_id}/ledger", {"limit": 5}, account_id=account)
-    asker.ask("GET /accounts/{account_id}/events", {"after": 1}, account_id=account)
-    today = f"{timezone.now():%Y-%m-%d}"
-    for period in ({"day": today}, {"month": today[:7]}, {"from": today, "to": today}):
-        asker.ask(
-            "GET /accounts/{account_id}/statement",
-            period | {"fileFormat": "json"},
-            account_id=account,
-        )
-        asker.ask("GET /accounts/{account_id}/performance", period, account_id=account)
-
-
-def accounts(asker: Asker, account: int) -> None:
-    """Use the routes of accounts, real money and keys."""
-    asker.ask("GET /accounts")
-    asker.ask("POST /accounts", {"name": "second"})
-    asker.ask("POST /accounts/{account_id}/topUp", {"amount": "10"}, account_id=account)
-    asker.ask("GET /accounts/live")
-    live = asker.ask("POST /accounts/live", {"name": "real"})["accountId"]
-    asker.ask("GET /kyc")
-    person = {
-        "fullName": "Alice Example",
-        "birthDate": "1990-05-17",
-        "country": "DE",
-        "address": "Example Street 1, 10115 Berlin",
-        "documentKind": "passport",
-        "documentNumber": "C01X00T47",
-    }
-    asker.ask("POST /kyc", person)
-    for kind in ("deposits", "withdrawals"):
-        asker.ask(f"GET /accounts/{{account_id}}/{kind}", account_id=live)
-    asker.ask("GET /keys")
-    asker.ask("POST /keys", {"name": "bot", "algorithm": "hmac", "scopes": ["read"], "pin": PIN})
-
-
-def test_every_route_of_the_table_answers_for_real(product, asker_of):
-    asker = asker_of("", {})
-    sign_in(product, asker)
+def test_every_route_of_the_table_answers_for_real(installation, asker_of):
+    asker, email = asker_of("", {}), "charlie@example.com"
+    sign_in(installation.product, asker, email, installation.codes[email].pop())
     account = asker.ask("POST /auth/ensure-user")["accountId"]
     trade(asker, account)
     read(asker, account)
     accounts(asker, account)
+    real_money(asker)
 
     assert asker.faults == [], "\n".join(map(str, asker.faults))
-    # Real money moves after a person of the staff has approved the file: tests/apps/profile/test_live_money.py.
-    approved = {f"POST /accounts/{{account_id}}/{kind}" for kind in ("deposits", "withdrawals")}
-    assert {str(route) for route in CONTRACT} - asker.asked == approved
+    assert asker.missing() == {}
 
 
-def test_the_island_answers_the_same_routes_as_the_lean_way(product, asker_of):
-    asker = asker_of(product.client("charlie@example.com").token, ISLAND)
+def test_the_island_answers_the_same_routes_as_the_lean_way(installation, asker_of):
+    asker = asker_of(installation.product.client("bob@example.com").token, ISLAND)
     account = asker.ask("POST /auth/ensure-user")["accountId"]
     trade(asker, account)
 
     assert asker.faults == [], "\n".join(map(str, asker.faults))
+
+
+# --- schemathesis ----------------------------------------------------------------------------------------------------
+
+
+# What needs more than a sign-in: staff with a second factor, a PIN, an open live account.
+TAKEN = {
+    "POST /api/v1/candles/refresh",
+    "POST /api/v1/keys",
+    "POST /api/v1/accounts/{account_id}/deposits",
+    "POST /api/v1/accounts/{account_id}/withdrawals",
+    "POST /api/v1/trade/create",
+}
+
+
+def tokens_of(alice: Client) -> list[str]:
+    """Return tokens of many sessions; the device of the first has a PIN.
+
+    Who tries to sign out devices begins with the lowest numbers and the newest ones, so it stands in the middle.
+    """
+    tokens = [alice.get("/auth/mobile/session-token")["accessToken"] for _ in range(SESSIONS)]
+    alice.token = tokens.pop(SESSIONS // 2)
+    alice.post("/auth/mobile/pin", {"pin": PIN})
+    return [alice.token, *tokens]
+
+
+def prepared(installation: Installation, asker: Asker) -> tuple[Client, int]:
+    """Return a client of alice with something of everything that an address can name, and her account with real money."""
+    email = "alice@example.com"
+    alice = installation.product.client(email, factor=installation.codes[email].pop())
+    opened = alice.post("/trade/create", BUY)["orderId"]
+    alice.post("/trade/create", BUY)
+    alice.post("/trade/create", BUY | {"orderType": "limit", "price": "1000"})
+    alice.post("/trade/close", {"orderId": opened})
+    asker.token = alice.token
+    alice.post("/auth/mobile/pin", {"pin": PIN})
+    live = real_money(asker)
+    assert asker.faults == []
+    return alice, live
+
+
+def run(
+    product: Product, alice: Client, live: int, met: Path, *, seed: int
+) -> subprocess.CompletedProcess[str]:
+    tokens = tokens_of(alice)
+    bound = ("--max-time", SECONDS) if SECONDS else ("--max-examples", EXAMPLES)
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run"),
+            f"{product.url}/api/schema/?format=json",
+            *("--seed", str(seed), *map(str, bound)),
+            *("--generation-database", "none", "--no-color", "--request-timeout", "60"),
+        ],
+        cwd=REPOSITORY,
+        env=os.environ
+        | {
+            "SCHEMATHESIS_TOKENS": ",".join(tokens[1:]),
+            # The device whose PIN is known.
+            "SCHEMATHESIS_PIN_TOKEN": tokens[0],
+            "SCHEMATHESIS_LIVE_ACCOUNT": str(live),
+            "SCHEMATHESIS_MET": str(met),
+            "SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_nothing_that_schemathesis_tries_finds_a_fault(installation, asker_of, tmp_path) -> None:
+    product = installation.product
+    alice, live = prepared(installation, asker_of("", {}))
+    met = tmp_path / "met.json"
+    for number in range(ROUNDS):
+        # In CI always the same; the long form tries something else each time.
+        seed = SEED if ROUNDS == 1 else secrets.randbelow(2**31)
+        done = run(product, alice, live, met, seed=seed)
+
+        assert done.returncode == 0, f"round {number}, seed {seed}:\n{done.stdout}{done.stderr}"
+        # A run that was turned away everywhere would prove nothing.
+        taken = {name for name, count in json.loads(met.read_text()).items() if count}
+        assert taken >= TAKEN, (TAKEN - taken, done.stdout)
+    assert "a view failed" not in product.text

@@ -134,11 +134,21 @@ class Product:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def client(self, email: str) -> "Client":
-        """Return a signed-in client of a user."""
+    def beside(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Begin another management command beside it, and return it with its output; the caller ends it."""
+        return subprocess.Popen(
+            [sys.executable, str(MANAGE), *arguments],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def client(self, email: str, *, factor: str = "") -> "Client":
+        """Return a signed-in client of a user, who has shown a second factor if there is one."""
         link = re.search(r"http\S+token=\S+", self.manage("login", email))
         assert link is not None
-        return Client(self, link.group())
+        return Client(self, link.group() + (f"&factor={factor}" if factor else ""))
 
     def clients(self, count: int, name: str = "trader") -> list["Client"]:
         """Return signed-in clients of that many new users of a name."""
