@@ -275,9 +275,7 @@ def bench_stages(bench: Bench, market: Market, accounts: Sequence[int]) -> None:
 def bench_triggers(bench: Bench, market: Market) -> None:
     """Let one symbol's bid fall from stop loss to stop loss; each entry is a quote that fires."""
     instrument = market.machine.state.instruments[0]
-    parts = [
-        trigger_parts(BID_FALLS, key) for key in sorted(instrument.queues.heaps[BID_FALLS])[:-1]
-    ]
+    parts = [trigger_parts(BID_FALLS, key) for key in instrument.queues.dump(BID_FALLS)]
     stops = dict.fromkeys(price for price, _, _, kind in parts if kind == STOP_LOSS)
     entries = []
     for price in list(stops)[:TRIGGERS]:

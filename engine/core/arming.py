@@ -133,7 +133,7 @@ def stands(
     if kind == BAND:
         bands = state.bands.get(account_id)
         return bands is not None and bands.get(instrument.index * QUEUES + queue) == price_ticks
-    account = state.accounts[account_id]
+    account = state.accounts.by_id[account_id]
     if kind == ENTRY:
         order = account.orders.get(k)
         return order is not None and order_trigger(order) == (queue, price_ticks)

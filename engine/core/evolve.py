@@ -49,7 +49,7 @@ def evolve(state: State, event: ev.AnyEvent) -> None:
     if not isinstance(event, ev.AccountEvent) or type(event) is ev.AccountOpened:
         _HANDLERS[type(event)](state, event)
         return
-    account = state.accounts[event.account]
+    account = state.accounts.by_id[event.account]
     seq = account.seq + 1
     check(event.seq == seq, "account event out of sequence")
     account.seq = seq

@@ -1,28 +1,27 @@
 """The state as bytes: what is hashed, what a snapshot holds, and back (rules H1, H2)."""
 
 import hashlib
-import struct
 
 import msgspec
 
-from engine.core.state import (
-    Account,
-    Instrument,
-    RequestRecord,
-    State,
-)
+from engine.core.packing import Encoded, Run, array_head, packed_run
+from engine.core.request_table import RequestRecord, RequestsPacking, RequestTable
+from engine.core.state import Account, Instrument, State
 from engine.messages.definitions import GroupSpec, InstrumentSpec
 from engine.messages.events import ReceiptQuote
 from engine.values import SourceClass, TradingMode, check
 
+# 3 says where accounts and answered requests lie, so that they stay as they are until somebody asks for them; what nobody
+# asks for goes into the next dump byte by byte. Whoever changes their structs therefore raises the format.
 # 2 holds its parts as bytes, so that a reader passes over what it does not want. 1 held them as they are.
-FORMAT = 2
+FORMAT = 3
 _FIRST_FORMAT = 1
 # Form of what is hashed (core and market): dumps may change around it.
 HASHED_FORM = 1
-_KEY_BYTES = 16
-_KEY = struct.Struct(f"{_KEY_BYTES}s")
 _DIGEST_BYTES = 32
+# How msgpack begins a Core and a Definitions: arrays of five and of three.
+_CORE_HEAD = array_head(5)
+_DEFINITIONS_HEAD = array_head(3)
 
 
 class InstrumentImage(msgspec.Struct, array_like=True, gc=False):
@@ -45,6 +44,14 @@ class Core(msgspec.Struct, array_like=True, gc=False):
     requests: list[RequestRecord]
 
 
+class Definitions(msgspec.Struct, array_like=True, gc=False):
+    """What lies between accounts and answered requests in Core."""
+
+    instruments: list[InstrumentImage]
+    groups: list[GroupSpec]
+    house: dict[str, int]
+
+
 class Market(msgspec.Struct, array_like=True, gc=False):
     """Last quotes, logical time, entry count and feed sequences: known from the input only."""
 
@@ -56,6 +63,15 @@ class Market(msgspec.Struct, array_like=True, gc=False):
     quotes: list[tuple[ReceiptQuote | None, ReceiptQuote | None]]
 
 
+class Packing(msgspec.Struct, array_like=True, gc=False):
+    """Where the parts of Core lie that a load leaves encoded."""
+
+    # Accounts in the order of Core, and the bytes of each.
+    account_ids: list[int]
+    account_sizes: list[int]
+    requests: RequestsPacking
+
+
 class Derived(msgspec.Struct, array_like=True, gc=False):
     """Queues and bands: sound until their account changes, so that a restart rebuilds nothing."""
 
@@ -64,6 +80,8 @@ class Derived(msgspec.Struct, array_like=True, gc=False):
     bands: dict[int, dict[int, int]]
     watched: dict[int, tuple[int, ...]]
     expiries: bytes
+    # Absent in the formats before the third.
+    packing: Packing | None = None
 
 
 class Image(msgspec.Struct, array_like=True, gc=False):
@@ -98,6 +116,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _head_decoder = msgspec.msgpack.Decoder(_Head)
 _image_decoder = msgspec.msgpack.Decoder(Image)
 _first_image_decoder = msgspec.msgpack.Decoder(_FirstImage)
+_definitions_decoder = msgspec.msgpack.Decoder(Definitions)
 _core_decoder = msgspec.msgpack.Decoder(Core)
 _market_decoder = msgspec.msgpack.Decoder(Market)
 _derived_decoder = msgspec.msgpack.Decoder(Derived)
@@ -110,28 +129,32 @@ def _image_in(raw: bytes) -> Image | _FirstImage:
     """
     found = _head_decoder.decode(raw).format
     check(_FIRST_FORMAT <= found <= FORMAT, f"image format {found}, expected {FORMAT}")
-    return (_image_decoder if found == FORMAT else _first_image_decoder).decode(raw)
+    return (_first_image_decoder if found == _FIRST_FORMAT else _image_decoder).decode(raw)
 
 
-def _core_bytes(state: State) -> bytes:
-    return _encode(
-        Core(
-            list(state.accounts.values()),
-            [
-                InstrumentImage(
-                    instrument.spec,
-                    instrument.trading_mode,
-                    instrument.source_class,
-                    instrument.net_units,
-                    instrument.open_count,
-                )
-                for instrument in state.instruments
-            ],
-            list(state.groups.values()),
-            state.house,
-            list(state.request_queue),
-        )
+def _core(state: State) -> tuple[bytes, Packing]:
+    """Return a Core as msgpack, put together from what is encoded already, and where its parts lie in it."""
+    accounts = state.accounts.encoded(_encode)
+    pages, packing = state.requests.dump()
+    definitions = Definitions(
+        [
+            InstrumentImage(
+                instrument.spec,
+                instrument.trading_mode,
+                instrument.source_class,
+                instrument.net_units,
+                instrument.open_count,
+            )
+            for instrument in state.instruments
+        ],
+        list(state.groups.values()),
+        state.house,
     )
+    parts: list[Encoded] = [_CORE_HEAD, array_head(len(accounts)), *accounts]
+    parts += [_encode(definitions)[len(_DEFINITIONS_HEAD) :], array_head(len(state.requests))]
+    parts += pages
+    sizes = [len(part) for part in accounts]
+    return b"".join(parts), Packing(list(state.accounts), sizes, packing)
 
 
 def _market_bytes(state: State) -> bytes:
@@ -148,7 +171,7 @@ def _market_bytes(state: State) -> bytes:
 
 def state_hash(state: State) -> bytes:
     """Return BLAKE2b over the core part (rule H1)."""
-    return hashlib.blake2b(_core_bytes(state), digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(_core(state)[0], digest_size=_DIGEST_BYTES).digest()
 
 
 def state_hash_in(raw: bytes) -> bytes:
@@ -161,29 +184,21 @@ def market_hash(state: State) -> bytes:
     return hashlib.blake2b(_market_bytes(state), digest_size=_DIGEST_BYTES).digest()
 
 
-def _key_bytes(keys: list[int]) -> bytes:
-    return b"".join([key.to_bytes(_KEY_BYTES) for key in keys])
-
-
-def _keys(raw: bytes) -> list[int]:
-    check(len(raw) % _KEY_BYTES == 0, "a key array of the image is torn")
-    from_bytes = int.from_bytes
-    return [from_bytes(key) for (key,) in _KEY.iter_unpack(raw)]
-
-
 def dump(state: State, shard: int, shards: int) -> bytes:
     """Return the whole state as msgpack."""
     queues = []
     for instrument in state.instruments:
-        rows = [_key_bytes(instrument.queues.dump(queue)) for queue in range(4)]
+        rows = [instrument.queues.dump_packed(queue) for queue in range(4)]
         queues.append((rows[0], rows[1], rows[2], rows[3]))
-    derived = Derived(queues, state.bands, state.watched, _key_bytes(sorted(state.expiries)))
+    core, packing = _core(state)
+    expiries = packed_run(sorted(state.expiries))
+    derived = Derived(queues, state.bands, state.watched, expiries, packing)
     return _encode(
         Image(
             FORMAT,
             shard,
             shards,
-            memoryview(_core_bytes(state)),
+            memoryview(core),
             memoryview(_market_bytes(state)),
             memoryview(_encode(derived)),
         )
@@ -200,28 +215,51 @@ def load(raw: bytes, shard: int, shards: int) -> State:
         (image.shard, image.shards) == (shard, shards),
         f"image of shard {image.shard} of {image.shards}, expected {shard} of {shards}",
     )
-    core = _core_decoder.decode(image.core)
     market = _market_decoder.decode(image.market)
     derived = _derived_decoder.decode(image.derived)
     state = State()
-    state.accounts = {account.account: account for account in core.accounts}
+    # What an older build has encoded, with fewer fields perhaps, must not come back as it was.
+    packing = derived.packing if image.format == FORMAT else None
+    if packing is None:
+        core = _core_decoder.decode(image.core)
+        for account in core.accounts:
+            state.accounts[account.account] = account
+        for record in core.requests:
+            state.requests.add(record)
+        definitions = Definitions(core.instruments, core.groups, core.house)
+    else:
+        definitions = _load_packed(state, memoryview(image.core), packing)
     state.account_ids = sorted(state.accounts)
-    state.groups = {group.name: group for group in core.groups}
-    state.house = core.house
-    state.request_queue.extend(core.requests)
-    state.requests = {record.key: record for record in core.requests}
-    _load_instruments(state, core.instruments, market, derived)
+    state.groups = {group.name: group for group in definitions.groups}
+    state.house = definitions.house
+    _load_instruments(state, definitions.instruments, market, derived)
     state.entry_id = market.entry_id
     state.now_us = market.now_us
     state.entry_count = market.entry_count
     state.feed_sequences = market.feed_sequences
     state.bands = derived.bands
     state.watched = derived.watched
-    state.expiries = _keys(derived.expiries)
+    state.expiries = Run(derived.expiries).keys()
     for account_id, indexes in state.watched.items():
         for index in indexes:
             state.instruments[index].watchers[account_id] = None
     return state
+
+
+def _load_packed(state: State, core: memoryview, packing: Packing) -> Definitions:
+    """Take accounts and answered requests as they lie in a Core, and return what else it holds."""
+    accounts_at = len(_CORE_HEAD) + len(array_head(len(packing.account_ids)))
+    accounts_end = accounts_at + sum(packing.account_sizes)
+    count = packing.requests.count
+    requests_at = len(core) - packing.requests.size()
+    definitions_end = requests_at - len(array_head(count))
+    state.accounts.load(
+        packing.account_ids, packing.account_sizes, bytes(core[accounts_at:accounts_end])
+    )
+    state.requests = RequestTable.loaded(bytes(core[requests_at:]), packing.requests)
+    return _definitions_decoder.decode(
+        b"".join((_DEFINITIONS_HEAD, core[accounts_end:definitions_end]))
+    )
 
 
 def _load_instruments(
@@ -239,5 +277,5 @@ def _load_instruments(
         instrument.quote = quote
         instrument.previous = previous
         for queue, keys in enumerate(derived.queues[index]):
-            instrument.queues.load(queue, _keys(keys))
+            instrument.queues.load_packed(queue, keys)
         state.add_instrument(instrument)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from engine.core.arming import order_trigger, position_triggers
+from engine.core.bands import QUEUES
 from engine.core.figures import figures
 from engine.core.state import Account, State
 from engine.core.triggers import ENTRY, trigger_key
@@ -31,6 +32,7 @@ def verifying(state: State) -> Iterator[None]:
     What must hold of many accounts at once is one part. Accounts that come later are the next time's.
     Errors: as verify().
     """
+    yield from state.accounts.unpacking(_ACCOUNTS_AT_ONCE)
     check(state.ledger_total_micros() == 0, "the ledger does not sum to zero")
     _verify_books(state)
     yield
@@ -38,7 +40,7 @@ def verifying(state: State) -> Iterator[None]:
     yield
     queued: _Queued = []
     for instrument in list(state.instruments):
-        queued.append([dict.fromkeys(heap) for heap in instrument.queues.heaps])
+        queued.append([dict.fromkeys(instrument.queues.dump(queue)) for queue in range(QUEUES)])
         if len(queued) % _INSTRUMENTS_AT_ONCE == 0:
             yield
     for number, account in enumerate(list(state.accounts.values()), 1):
@@ -61,7 +63,7 @@ def _verify_counts(state: State) -> None:
     for instrument in state.instruments:
         check(instrument.net_units == net_units[instrument.index], "net units differ")
         check(instrument.open_count == open_count[instrument.index], "open count differs")
-    check(len(state.requests) == len(state.request_queue), "request table and queue differ")
+    state.requests.verify()
 
 
 def _verify_books(state: State) -> None:
@@ -129,4 +131,4 @@ def _is_queued(state: State, queued: _Queued, index: int, queue: int, key: int) 
     """Return whether a key stood in its queue when the keys were listed, or was queued since, which takes a search."""
     if index < len(queued) and key in queued[index][queue]:
         return True
-    return key in state.instruments[index].queues.heaps[queue]
+    return key in state.instruments[index].queues.dump(queue)

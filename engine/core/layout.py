@@ -15,13 +15,13 @@ import msgspec
 from engine.core.arming import arm_order, arm_position
 from engine.core.expiries import expiry_key
 from engine.core.rearm import rearm
+from engine.core.request_table import RequestRecord
 from engine.core.state import (
     REQUESTS_MAX,
     Account,
     Instrument,
     PendingOrder,
     Position,
-    RequestRecord,
     State,
 )
 from engine.messages.streams import shard_of
@@ -58,7 +58,7 @@ def layout_digest(states: Sequence[State]) -> bytes:
         ],
         [whole.groups[name] for name in sorted(whole.groups)],
         sorted((name, amount) for name, amount in whole.house.items() if amount),
-        list(whole.request_queue),
+        list(whole.requests),
         sorted(whole.feed_sequences.items()),
     )
     return hashlib.blake2b(_encode(content), digest_size=_DIGEST_BYTES).digest()
@@ -152,13 +152,13 @@ def _merge_requests(whole: State, states: Sequence[State]) -> None:
     """
     records: dict[str, RequestRecord] = {}
     for state in states:
-        for record in state.request_queue:
+        for record in state.requests:
             known = records.get(record.key)
             if known is None or record.entry_id < known.entry_id:
                 records[record.key] = record
     ordered = sorted(records.values(), key=lambda record: (record.entry_id, record.key))
-    whole.request_queue.extend(ordered[-REQUESTS_MAX:])
-    whole.requests = {record.key: record for record in whole.request_queue}
+    for record in ordered[-REQUESTS_MAX:]:
+        whole.requests.add(record)
 
 
 # --- splitting --------------------------------------------------------------------------------------------------------
@@ -179,10 +179,9 @@ def _part(whole: State, shard: int, shards: int, entry_id: int) -> State:
             part.account_ids.append(account_id)
     _count_open(part)
     _share_house(whole, part, is_first=shard == 0)
-    for record in whole.request_queue:
+    for record in whole.requests:
         if _is_kept_by(record.key, shard, shards):
-            part.requests[record.key] = record
-            part.request_queue.append(record)
+            part.requests.add(record)
     _derive(part)
     return part
 

@@ -129,7 +129,7 @@ class Machine:
                 isinstance(message, _WITHOUT_OUTPUT), "an entry that must have an output has none"
             )
             outcome = _NO_OUTCOME
-        elif any(type(event) is EntrySkipped for event in outcome.events):
+        elif EntrySkipped in map(type, outcome.events):
             return
         if type(message) is UpdateQuotes:
             self._write_recorded_quotes(message, outcome.events)
@@ -183,7 +183,7 @@ class Machine:
         for account_id in spent_bands(state):
             state.marked[account_id] = None
         for account_id in state.marked:
-            account = state.accounts[account_id]
+            account = state.accounts.by_id[account_id]
             if not guard(state, account):
                 rearm(state, account)
         state.marked = {}

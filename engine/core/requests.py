@@ -1,6 +1,7 @@
 """The table of answered requests: one terminal answer per id, bounded, evicted by log position (rule E3)."""
 
-from engine.core.state import REQUEST_AGE_US_MAX, REQUESTS_MAX, RequestRecord, State
+from engine.core.request_table import RequestRecord
+from engine.core.state import REQUEST_AGE_US_MAX, REQUESTS_MAX, State
 from engine.messages.commands import AccountCommand, AnyCommand, PostCash
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import AnyReply, Duplicate, Rejected
@@ -46,11 +47,8 @@ def remember(state: State, key: str, digest: bytes, entry_id: int, reply: AnyRep
             return
     if not key:
         return
-    record = RequestRecord(key, digest, entry_id, code)
-    state.requests[key] = record
-    # A dict that loses its first entry again and again scans its own holes; the queue does not.
-    queue = state.request_queue
-    queue.append(record)
+    requests = state.requests
+    requests.add(RequestRecord(key, digest, entry_id, code))
     oldest_id = entry_id_before(entry_id, REQUEST_AGE_US_MAX)
-    while len(queue) > REQUESTS_MAX or queue[0].entry_id < oldest_id:
-        del state.requests[queue.popleft().key]
+    while requests.count > REQUESTS_MAX or requests.oldest_id < oldest_id:
+        requests.drop_oldest()

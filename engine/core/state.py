@@ -5,15 +5,15 @@ Last quotes, logical time and feed sequences are the market part. Trigger queues
 """
 
 from bisect import insort
-from collections import deque
 
 import msgspec
 
 from engine.core.bands import QUEUES, Bands, worst_ticks
+from engine.core.packing import LazyTable
+from engine.core.request_table import RequestTable
 from engine.core.triggers import ASK_RISES, TriggerQueues
 from engine.messages.definitions import GroupSpec, InstrumentSpec, Terms
 from engine.messages.events import ReceiptQuote
-from engine.messages.rejects import RejectCode
 from engine.rounding import floor_div
 from engine.values import (
     DECIMALS_MAX,
@@ -108,15 +108,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     orders: dict[int, PendingOrder] = {}
 
 
-class RequestRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What became of an answered request."""
-
-    key: str
-    digest: bytes
-    # Packed id of the output that answered.
-    entry_id: int
-    # None: accepted.
-    code: RejectCode | None
+_account_in = msgspec.msgpack.Decoder(Account).decode
 
 
 class Instrument:
@@ -235,16 +227,15 @@ class State:
 
     def __init__(self) -> None:
         """Create the empty state of genesis."""
-        self.accounts: dict[int, Account] = {}
+        self.accounts = LazyTable(_account_in)
         self.account_ids: list[int] = []
         self.instruments: list[Instrument] = []
         self.instrument_by_symbol: dict[str, Instrument] = {}
         self.groups: dict[str, GroupSpec] = {}
         # Ledger accounts other than clients: signed micro-USD by name with its book.
         self.house: dict[str, int] = {}
-        # Answered requests by key, and in the order of their outputs.
-        self.requests: dict[str, RequestRecord] = {}
-        self.request_queue: deque[RequestRecord] = deque()
+        # Answered requests.
+        self.requests = RequestTable()
         # Last applied entry (packed id), logical time, entries so far.
         self.entry_id = 0
         self.now_us = 0

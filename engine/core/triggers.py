@@ -5,9 +5,14 @@ first, then id, then kind. Queues that wait for a fall store ``PRICE_MAX - price
 
 Entries are deleted lazily. Whether one still stands is asked of the state itself when it is popped; a queue is compacted
 when more than half of it is stale. A quote that fires nothing costs four comparisons.
+
+What a load brought stays a run of bytes in order beside its heap. The heap holds the first key that is left of the run, so its
+top is the first of all; when that key leaves the heap, the next one follows.
 """
 
 from heapq import heappop, heappush
+
+from engine.core.packing import Run, packed_run
 
 # Above every price that the codec lets in: what stands here is never reached.
 PRICE_MAX = 1 << 53
@@ -21,6 +26,8 @@ _ACCOUNT_MASK = (1 << _ACCOUNT_BITS) - 1
 # Larger than every key: keeps the heaps non-empty, so that a peek needs no length check.
 _SENTINEL = 1 << (_ID_BITS + 60)
 _COMPACT_MIN = 64
+# What stands in a heap that is as it was loaded: the head of its run, and the sentinel.
+_UNTOUCHED = 2
 
 # The four queues in their order of firing.
 BID_FALLS = 0
@@ -63,14 +70,16 @@ def _top_ticks(queue: int, heap: list[int]) -> int:
 
 
 class TriggerQueues:
-    """The four heaps of one instrument."""
+    """The four heaps of one instrument, each with what a load brought and nobody has reached yet."""
 
-    __slots__ = ("heaps", "stale", "tops")
+    __slots__ = ("_runs", "heaps", "stale", "tops")
 
     def __init__(self) -> None:
         """Create empty queues."""
         self.heaps: list[list[int]] = [[_SENTINEL], [_SENTINEL], [_SENTINEL], [_SENTINEL]]
-        # Stale entries per heap; an estimate that decides only when to compact.
+        # What is left of what a load brought; the head of each stands in the heap too.
+        self._runs = [Run(), Run(), Run(), Run()]
+        # Stale entries per queue; an estimate that decides only when to compact.
         self.stale = [0, 0, 0, 0]
         # Price of the first entry of each heap; where there is none one that no quote reaches.
         self.tops = [_top_ticks(queue, heap) for queue, heap in enumerate(self.heaps)]
@@ -84,7 +93,10 @@ class TriggerQueues:
         heappush(heap, key)
         if heap[0] is key:
             self.tops[queue] = price_ticks
-        return self.stale[queue] * 2 > len(heap) > _COMPACT_MIN
+        return self.stale[queue] * 2 > len(heap) > _COMPACT_MIN and self._is_mostly_stale(queue)
+
+    def _is_mostly_stale(self, queue: int) -> bool:
+        return self.stale[queue] * 2 > len(self.heaps[queue]) + len(self._runs[queue])
 
     def disarm(self, queue: int) -> None:
         """Note that one entry of a queue became stale."""
@@ -110,6 +122,9 @@ class TriggerQueues:
         self.stale[queue] -= 1
         heap = self.heaps[queue]
         key = heappop(heap)
+        run = self._runs[queue]
+        if key == run.head and (following := run.follow()) is not None:
+            heappush(heap, following)
         self.tops[queue] = _top_ticks(queue, heap)
         return key
 
@@ -123,12 +138,34 @@ class TriggerQueues:
     def dump(self, queue: int) -> list[int]:
         """Return the entries of a queue in order; the queue is left in order too, so that the next time is cheap."""
         heap = self.heaps[queue]
+        # The head stands in the heap already.
+        heap += self._runs[queue].keys()[1:]
+        self._runs[queue] = Run()
         heap.sort()
         return heap[:-1]
 
     def load(self, queue: int, keys: list[int]) -> None:
         """Replace the entries of a queue by what dump() returned: in order, they are a heap as they stand."""
+        self._replace(queue, keys, Run())
+
+    def dump_packed(self, queue: int) -> bytes:
+        """Return what dump() returns as a run of bytes, which is at hand while the queue is as it was loaded."""
+        run = self._runs[queue]
+        if run.head is not None and len(self.heaps[queue]) == _UNTOUCHED:
+            return run.packed()
+        return packed_run(self.dump(queue))
+
+    def load_packed(self, queue: int, raw: bytes) -> None:
+        """Replace the entries of a queue by what dump_packed() returned, of which only the first is decoded.
+
+        Errors: InvariantError when the bytes are torn.
+        """
+        run = Run(raw)
+        self._replace(queue, [] if run.head is None else [run.head], run)
+
+    def _replace(self, queue: int, keys: list[int], run: Run) -> None:
         keys.append(_SENTINEL)
         self.heaps[queue] = keys
+        self._runs[queue] = run
         self.stale[queue] = 0
         self.tops[queue] = _top_ticks(queue, keys)

@@ -243,7 +243,7 @@ def _outcome_of(output: Output) -> Outcome:
 
 
 def _is_passed_over(outcome: Outcome) -> bool:
-    if any(isinstance(event, EntrySkipped) for event in outcome.events):
+    if EntrySkipped in map(type, outcome.events):
         return True
     return (
         isinstance(outcome.reply, Rejected)

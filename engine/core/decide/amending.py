@@ -97,7 +97,7 @@ def modify_order(work: Work, account: Account, command: cmd.ModifyOrder) -> Acce
 
 def _merged(work: Work, order: PendingOrder, command: cmd.ModifyOrder) -> OrderModified:
     """Return the order's terms after the change, before they are judged."""
-    account = work.state.accounts[order.account]
+    account = work.state.accounts.by_id[order.account]
 
     def value(new: int | UnsetType | None, old: int) -> int | None:
         return (old or None) if isinstance(new, UnsetType) else new

@@ -36,8 +36,9 @@ def check_deadline(work: Work, command: Command) -> Rejected | None:
 
 def find_account(state: State, command: AccountCommand) -> Account | Rejected:
     """Return the account of a command, or the refusal of an unknown or foreign one (rule R4)."""
-    account = state.accounts.get(command.account)
-    if account is None:
+    try:
+        account = state.accounts.by_id[command.account]
+    except KeyError:
         return rejected(RejectCode.ACCOUNT_UNKNOWN, account=command.account)
     if command.actor is _CLIENT and command.user_id != account.owner_id:
         return rejected(RejectCode.NOT_OWNER, account=command.account)

@@ -30,7 +30,7 @@ _CHANGE_EVENTS_MAX = 1 + CHECK_EVENTS_MAX
 def page_accounts(state: State, after_account: int) -> Iterator[Account]:
     """Yield the accounts above an id, by id."""
     for index in range(bisect_right(state.account_ids, after_account), len(state.account_ids)):
-        yield state.accounts[state.account_ids[index]]
+        yield state.accounts.by_id[state.account_ids[index]]
 
 
 def change_page(

@@ -71,7 +71,7 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
             elif is_halted:
                 waiting.append(key)
             else:
-                _fire(work, instrument, work.state.accounts[account_id], k, kind, price_ticks)
+                _fire(work, instrument, work.state.accounts.by_id[account_id], k, kind, price_ticks)
                 fired = True
         for key in waiting:
             queues.push_back(queue, key)
@@ -81,7 +81,7 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
 def _mark(work: Work, instrument: Instrument, queue: int, account_id: int) -> None:
     """Note that an account's band was hit; the band is spent."""
     spend_band(work.state, instrument, queue, account_id)
-    work.touch(work.state.accounts[account_id], may_stop_out=work.is_quotes)
+    work.touch(work.state.accounts.by_id[account_id], may_stop_out=work.is_quotes)
 
 
 def _fire(

@@ -29,7 +29,7 @@ def check_margins(work: Work, cause: Instrument | None) -> None:
     """
     state, touched = work.state, work.touched
     for account_id in sorted(touched) if len(touched) > 1 else touched:
-        account = state.accounts[account_id]
+        account = state.accounts.by_id[account_id]
         if guard(state, account):
             continue
         sums = _check_margin(work, account, cause, may_stop_out=touched[account_id])

@@ -154,7 +154,7 @@ def expire_orders(work: Work) -> None:
         if expires_at_us > work.now_us:
             return
         heappop(expiries)
-        account = work.state.accounts[account_id]
+        account = work.state.accounts.by_id[account_id]
         order = account.orders.get(k)
         if order is not None and order.expires_at_us == expires_at_us:
             work.emit(

@@ -28,7 +28,7 @@ def answered(state: State, command: c.AnyCommand, digest: bytes) -> AnyReply | N
 
 
 def kept(state: State) -> list[str]:
-    return list(state.requests)
+    return [record.key for record in state.requests]
 
 
 def test_the_same_content_is_a_duplicate_of_the_first_output() -> None:
@@ -58,7 +58,7 @@ def test_a_refusal_burns_its_id_and_a_duplicate_is_not_kept_again() -> None:
     remember(state, cancel(), b"x", 2, Duplicate(output_id="0-1"))
 
     assert answered(state, cancel(), b"x") == Duplicate(output_id="0-1")
-    assert len(state.request_queue) == 1
+    assert len(state.requests) == 1
 
 
 def test_an_account_and_a_source_of_the_same_name_do_not_meet() -> None:
@@ -103,4 +103,5 @@ def test_the_oldest_answers_leave_when_there_are_too_many(monkeypatch: pytest.Mo
         remember(state, cancel(f"r{number}"), b"x", number, DONE)
 
     assert kept(state) == ["a1:r3", "a1:r4", "a1:r5"]
-    assert [record.key for record in state.request_queue] == kept(state)
+    assert answered(state, cancel("r2"), b"x") is None
+    assert answered(state, cancel("r3"), b"x") == Duplicate(output_id="0-3")

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core import triggers
+from engine.core.packing import packed_run
 from engine.core.triggers import PRICE_MAX, TriggerQueues, owner_of, trigger_key, trigger_parts
 
 PRICES = st.integers(1, PRICE_MAX - 1)
@@ -88,6 +89,99 @@ def test_dumped_entries_are_sorted_and_load_again() -> None:
     fresh.load(triggers.ASK_RISES, list(keys))
     assert fresh.dump(triggers.ASK_RISES) == keys
     assert fresh.dump(triggers.ASK_FALLS) == []
+
+
+def keys_of(queue: int, *prices: int) -> list[int]:
+    return sorted(trigger_key(queue, price, 9, 1, triggers.ENTRY) for price in prices)
+
+
+def loaded(queue: int, *prices: int) -> TriggerQueues:
+    queues = TriggerQueues()
+    queues.load_packed(queue, packed_run(keys_of(queue, *prices)))
+    return queues
+
+
+@given(
+    st.sampled_from(QUEUES),
+    st.lists(st.integers(1, 30), max_size=20),
+    st.lists(st.one_of(st.integers(1, 30), st.none()), max_size=30),
+)
+def test_a_loaded_queue_fires_as_one_that_was_armed(
+    queue: int, prices: list[int], steps: list[int | None]
+) -> None:
+    raw = packed_run(keys_of(queue, *prices))
+    packed, plain = TriggerQueues(), TriggerQueues()
+    packed.load_packed(queue, raw)
+    plain.load(queue, keys_of(queue, *prices))
+
+    for step in steps:
+        both = []
+        for queues in (packed, plain):
+            if step is None:
+                # A quote that reaches all of them takes the first.
+                both.append(queues.pop_reached(queue, *reaching(queue)))
+            else:
+                queues.arm(queue, step, owner_of(step % 3 + 8, 1), triggers.ENTRY)
+        assert len(set(both)) <= 1
+        assert packed.tops == plain.tops
+        assert packed.stale == plain.stale
+
+    assert packed.dump_packed(queue) == plain.dump_packed(queue)
+    assert packed.dump(queue) == plain.dump(queue)
+
+
+def reaching(queue: int) -> tuple[int, int]:
+    return (1, 1) if queue in (triggers.BID_FALLS, triggers.ASK_FALLS) else (99, 99)
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_loaded_queue_has_only_its_first_entry_at_hand(queue: int) -> None:
+    queues = loaded(queue, 10, 20, 30)
+    nearest = keys_of(queue, 10, 20, 30)[0]
+
+    assert queues.heaps[queue][:-1] == [nearest]
+    assert queues.tops[queue] == trigger_parts(queue, nearest)[0]
+    assert queues.dump_packed(queue) == packed_run(keys_of(queue, 10, 20, 30))
+    assert queues.heaps[queue][:-1] == [nearest]
+    assert queues.dump(queue) == keys_of(queue, 10, 20, 30)
+    assert len(queues.heaps[queue]) == 4
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_key_that_is_armed_again_fires_twice(queue: int) -> None:
+    queues = loaded(queue, 10, 20)
+    queues.arm(queue, 10, owner_of(9, 1), triggers.ENTRY)
+    queues.arm(queue, 20, owner_of(9, 1), triggers.ENTRY)
+
+    fired = [queues.pop_reached(queue, *reaching(queue)) for _ in range(5)]
+
+    first, second = keys_of(queue, 10, 20)
+    assert fired == [first, first, second, second, -1]
+
+
+@pytest.mark.parametrize(("stale", "is_asked"), [(80, False), (81, True)])
+def test_what_a_load_brought_counts_when_a_queue_asks_to_be_compacted(
+    stale: int, is_asked: bool
+) -> None:
+    queue = triggers.BID_FALLS
+    # 94 are left, of which the heap has the head; then the sentinel, 63 that are armed here, and the last one.
+    queues = loaded(queue, *range(1, 95))
+    for price in range(1, 64):
+        queues.arm(queue, price, owner_of(1, 1), triggers.ENTRY)
+    for _ in range(stale):
+        queues.disarm(queue)
+
+    assert queues.arm(queue, 5, owner_of(1, 2), triggers.ENTRY) is is_asked
+
+
+def test_a_queue_that_is_replaced_forgets_what_was_loaded_before() -> None:
+    queue = triggers.ASK_RISES
+    queues = loaded(queue, 10, 20)
+
+    queues.load(queue, keys_of(queue, 30))
+
+    assert queues.dump_packed(queue) == packed_run(keys_of(queue, 30))
+    assert [queues.pop_reached(queue, 99, 99) for _ in range(2)] == [*keys_of(queue, 30), -1]
 
 
 def test_nothing_is_stale_in_empty_and_in_loaded_queues() -> None:
