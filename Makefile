@@ -173,9 +173,10 @@ nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories e
 	  tests/apps/market/test_frame_parser.py tests/apps/market/test_ticks.py
 	TAPE_STEP=1 $(PYTEST) -q tests/apps/market/test_month.py
 
-nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; 20,000 histories of engine and replay.
+nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; 20,000 histories of engine and replay; kills mutants at more points.
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/integration/test_projector_faults.py \
 	  tests/engine/properties/test_replay.py
+	MUTANT_HITS=$$(seq -s, 12 40) $(PYTEST) -q tests/chaos/test_mutants.py
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 

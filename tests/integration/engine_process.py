@@ -18,7 +18,7 @@ from typing import Any
 from engine.adapters.compose import build_runner
 from engine.adapters.process import run_to_exit
 from engine.config import EngineConfig, SnapshotKey
-from engine.runtime.ports import Probe
+from engine.runtime.ports import Probe, probe_nothing
 from tests.integration.forking import REPOSITORY, Forks, forked
 
 _MODULE = "tests.integration.engine_process"
@@ -32,12 +32,8 @@ def start(
     **environment: str,
 ) -> Any:
     """Start such a process, and return what of a Popen tests need."""
-    path = folder / "engine.json"
-    fields = {name: getattr(config, name) for name in EngineConfig.__slots__}
-    fields["snapshot_dir"] = str(config.snapshot_dir)
-    fields["snapshot_keys"] = [[key.key_id, key.secret.hex()] for key in config.snapshot_keys]
-    path.write_text(json.dumps(fields))
-    arguments = [str(path), *([] if crash is None else [crash[0], str(crash[1])])]
+    path = config_write(config, folder)
+    arguments = [path, *([] if crash is None else [crash[0], str(crash[1])])]
     if environment:
         # A preloaded library is taken in by a new program only.
         return subprocess.Popen(
@@ -48,12 +44,23 @@ def start(
     return _forks().start(*arguments)
 
 
+def config_write(config: EngineConfig, folder: Path) -> str:
+    """Write a configuration where such a process reads it, and return the path."""
+    path = folder / "engine.json"
+    fields = {name: getattr(config, name) for name in EngineConfig.__slots__}
+    fields["snapshot_dir"] = str(config.snapshot_dir)
+    fields["snapshot_keys"] = [[key.key_id, key.secret.hex()] for key in config.snapshot_keys]
+    path.write_text(json.dumps(fields))
+    return str(path)
+
+
 @cache
 def _forks() -> Forks:
     return Forks(_MODULE)
 
 
-def _killer(point: str, hit: int) -> Probe:
+def killer(point: str, hit: int) -> Probe:
+    """Return a probe that kills this process when it meets a point for that time."""
     lock = threading.Lock()
     left = [hit]
 
@@ -74,18 +81,18 @@ def main() -> None:
     handler.setFormatter(logging.Formatter("%(message)s %(reason)s", defaults={"reason": ""}))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     path, *crash = forked()
+    sys.exit(run(path, killer(crash[0], int(crash[1])) if crash else probe_nothing))
+
+
+def run(path: str, probe: Probe) -> int:
+    """Run the engine of a configuration that was written, and return its exit code."""
     fields = json.loads(Path(path).read_text())
     fields["snapshot_dir"] = Path(fields["snapshot_dir"])
     fields["snapshot_keys"] = tuple(
         SnapshotKey(key_id=key_id, secret=bytes.fromhex(secret))
         for key_id, secret in fields["snapshot_keys"]
     )
-    config = EngineConfig(**fields)
-    if crash:
-        runner = build_runner(config, probe=_killer(crash[0], int(crash[1])))
-    else:
-        runner = build_runner(config)
-    sys.exit(run_to_exit(runner))
+    return run_to_exit(build_runner(EngineConfig(**fields), probe=probe))
 
 
 if __name__ == "__main__":
