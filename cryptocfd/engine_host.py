@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 PART_NAMES = ("web", "engine", "feed", "projector", "worker")
 
+# First words of the parts that nobody waits for while orders are answered: on a busy machine they give way.
+_PATIENT_PARTS = ("projector", "cash", "worker", "outbox", "schedule", "swap")
+
 # All background parts together have this long to end; `serve` promises five seconds for everything.
 _STOP_SECONDS = 3.5
 _ENGINE_LIVE_SECONDS = 60.0
@@ -110,10 +113,7 @@ class EngineHost:
         await price_stream_start()
         self._revocations = revocations_reader()
         await self._revocations.start()
-        # What lives now lives as long as the process. Looked at with every full collection, its 170,000 objects would stop all sockets
-        # for a tenth of a second and more.
-        gc.collect()
-        gc.freeze()
+        _objects_settle()
 
     async def web_stop(self) -> None:
         """Stop everything, prices and questions first, so that nobody asks a part that is gone."""
@@ -138,6 +138,7 @@ class EngineHost:
             self._gateway.start_in_thread()
             gateway_install(self._gateway)
         self._parts_start()
+        _objects_settle()
 
     def stop(self) -> None:
         """Stop the parts of a process that serves no HTTP."""
@@ -200,7 +201,13 @@ class EngineHost:
     def _part_start(
         self, name: str, *, run: Callable[[], object], stop: Callable[[], object]
     ) -> None:
-        part = Part(name, run=run, stop=stop, on_failure=self._failed)
+        part = Part(
+            name,
+            run=run,
+            stop=stop,
+            on_failure=self._failed,
+            gives_way=name.split()[0] in _PATIENT_PARTS,
+        )
         self._parts.append(part)
         part.start()
 
@@ -216,6 +223,13 @@ class EngineHost:
             stages[{"engine": 1, "projector": 2, "candles": 2}.get(kind, 0)].append(part)
         stop_all(stages, seconds=_STOP_SECONDS)
         self._parts.clear()
+
+
+def _objects_settle() -> None:
+    # What lives now lives as long as the process. Looked at with every full collection, its 170,000 objects would stop all sockets
+    # for a tenth of a second and more, and take a good part of the projector's time.
+    gc.collect()
+    gc.freeze()
 
 
 def gateway_build(kind: type[EngineGateway] = MeasuredGateway) -> EngineGateway:

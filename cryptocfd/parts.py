@@ -4,17 +4,25 @@ What the parts are and how they are put together is in engine_host.py.
 """
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from django.db import connections
 
 logger = logging.getLogger(__name__)
 
+# How far parts give way that nobody waits for while orders are answered.
+NICENESS: Final = 5
+
 
 class Part:
     """One part in one thread.
+
+    One that gives way gets a processor after everything else where that can be said of a thread.
 
     A part that raises has met a fault of ours: it is reported and stays down, and the platform goes on without it
     and says so in /readyz. Lost connections are the parts' own business and never get here.
@@ -27,11 +35,13 @@ class Part:
         run: Callable[[], object],
         stop: Callable[[], object],
         on_failure: Callable[[str], None] = lambda _name: None,
+        gives_way: bool = False,
     ) -> None:
         self.name = name
         self._run = run
         self._stop = stop
         self._on_failure = on_failure
+        self._gives_way = gives_way
         self._thread = threading.Thread(target=self._guarded, name=name, daemon=True)
         # Why the part ended although nobody asked it to; None while all is well.
         self.failure: BaseException | None = None
@@ -59,6 +69,8 @@ class Part:
 
     def _guarded(self) -> None:
         try:
+            if self._gives_way:
+                _give_way()
             self._run()
             if not self._is_stopping:
                 logger.critical("a part has ended by itself", extra={"part": self.name})
@@ -71,6 +83,15 @@ class Part:
             connections.close_all()
         if self.failure is not None:
             self._on_failure(self.name)
+
+
+def _give_way() -> None:
+    # Linux schedules threads one by one, and takes a thread's id for a process here; elsewhere it would be the whole process.
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        # A process that has been told to give way more stays so: only root may take that back.
+        niceness = max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread))
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def stop_all(stages: list[list[Part]], *, seconds: float) -> None:

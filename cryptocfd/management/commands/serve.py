@@ -32,6 +32,7 @@ from cryptocfd.embedded.servers import EmbeddedServers
 from cryptocfd.engine_host import PART_NAMES, EngineHost, EngineOptions
 from cryptocfd.engine_processes import engines_run
 from cryptocfd.history.bootstrap import BOOTSTRAP_HELP
+from cryptocfd.parts import NICENESS
 from cryptocfd.web_server import port_bind, web_run
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,6 @@ _FEED_SECONDS = 3.0
 _STOP_SECONDS = 4.0
 # Nobody waits for these while orders are answered, so on a busy machine they give way.
 _PATIENT_PARTS = frozenset({"projector", "worker"})
-_NICENESS = 5
 
 
 class Command(BaseCommand):
@@ -138,7 +138,7 @@ class Command(BaseCommand):
         if name == "worker":
             database_seed()
         if name in _PATIENT_PARTS:
-            os.nice(_NICENESS)
+            os.nice(NICENESS)
         stopping = threading.Event()
         failed: list[str] = []
 

@@ -28,10 +28,11 @@ _INTEGERS: Final = ("bigint", "integer", "smallint")
 def row_new(model: type[M], /, **values: Any) -> M:
     """Return a row of a model with these values and the defaults of its other fields; never to be saved by itself."""
     defaults = _table_of(model).defaults
-    if not values.keys() <= defaults.keys():
+    merged = {**defaults, **values}
+    if len(merged) != len(defaults):
         raise TypeError(f"{model.__name__} lacks a field of {sorted(values)}")
     row = model.__new__(model)
-    row.__dict__ = {**defaults, **values}
+    row.__dict__ = merged
     return row
 
 
