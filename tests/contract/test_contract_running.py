@@ -6,6 +6,7 @@ only the island knows how to answer. Then schemathesis tries every operation of 
 all checks are on, and what schemathesis.toml changes of the defaults says why. `make nightly-api` gives it more time and new seeds.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.apps.trade.test_asyncapi import plain, validator
 from tests.contract.contract_walk import (
     BUY,
     Asker,
@@ -26,6 +28,7 @@ from tests.contract.contract_walk import (
     trade,
 )
 from tests.contract.signals import CODES, PIN, READY
+from tests.contract.socket_walk import UNASKED, frames_of
 from tests.integration.product import Client, Product
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3_600)]
@@ -49,6 +52,7 @@ SETTINGS = {
     "SESSION_TOKEN_LIMITS": "100000/s",
     "REFRESH_LIMITS_PER_IP": "100000/s",
     "ORDER_TIMEOUT_MS": "20000",
+    "SOCKET_MESSAGES_PER_SECOND": "1000",
     "PAYMENT_PROVIDERS": "bank,test",
 }
 
@@ -114,6 +118,26 @@ def test_the_island_answers_the_same_routes_as_the_lean_way(installation, asker_
     trade(asker, account)
 
     assert asker.faults == [], "\n".join(map(str, asker.faults))
+
+
+def test_every_frame_of_the_socket_is_as_described(installation):
+    product = installation.product
+    bob = product.client("bob@example.com")
+    account = bob.post("/auth/ensure-user")["accountId"]
+
+    frames = asyncio.run(frames_of(product.socket_url, bob.token, account))
+
+    faults = [
+        (frame, error.message)
+        for frame in frames
+        for error in validator(frame["ch"]).iter_errors(plain(frame))
+    ]
+    assert faults == []
+    assert {frame["ch"] for frame in frames} == {*UNASKED, "reply", "pong"}
+    (opened,) = [
+        frame for frame in frames if (frame.get("op"), frame.get("id")) == ("order.create", 2)
+    ]
+    assert opened["success"] is True
 
 
 # --- schemathesis ----------------------------------------------------------------------------------------------------

@@ -74,16 +74,16 @@ def test_what_the_socket_says_is_what_is_described(on_wire, alice, settings):
     faults = [
         (frame, error.message)
         for frame in frames
-        for error in validator(frame["ch"]).iter_errors(_plain(frame))
+        for error in validator(frame["ch"]).iter_errors(plain(frame))
     ]
     assert faults == []
     assert {frame["ch"] for frame in frames} == {"account", "reply", "pong"}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     # The validator's numbers are int and float; exactness is checked elsewhere.
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return value if isinstance(value, str | int | None) else float(value)
