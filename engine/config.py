@@ -48,7 +48,7 @@ class EngineConfig:
     # In the middle of a batch this many outputs leave, if nothing else is on its way, while the rest is decided. With
     # everything in one call engine and gateway would take turns instead of working at the same time; with many small
     # ones the disk would have to sync too often.
-    publish_outputs_min: int = 32
+    publish_outputs_min: int = 8
     batch_bytes_max: int = 1_048_576
     # The lease is renewed, and time is appended to a quiet log, this often.
     heartbeat_us: int = 250_000
