@@ -7,7 +7,6 @@ in brackets is what performance.md asks for; `bare_` lines are the same server w
 import argparse
 import asyncio
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -17,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 import uvloop
 
 from apps.common.cancellation import cancel_all
 from apps.common.engine_gateway import EngineGateway
+from bench.processors import Processors
 from engine.adapters.resp import Connection
 from engine.messages import codec
 from engine.messages import commands as cmd
@@ -40,40 +39,6 @@ LIMITS = {
     "round_trip_64_p99_ms": 10.0,
     "orders_64_per_s": 15_000.0,
 }
-
-
-class Processes:
-    """The processor time that the gateway (this process), the engine and the log's server have taken."""
-
-    def __init__(self, supervisor_pid: int, log_url: str) -> None:
-        children = Path(f"/proc/{supervisor_pid}/task/{supervisor_pid}/children").read_text()
-        connection = Connection(log_url, timeout_ms=5_000)
-        connection.connect()
-        facts = cast("bytes", connection.call("INFO", "server"))
-        connection.close()
-        server_pid = re.search(rb"process_id:(\d+)", facts)
-        self._pids = {
-            "gateway": os.getpid(),
-            "engine": int(children.split()[0]),
-            "server": int(server_pid[1]) if server_pid else 0,
-        }
-        self._before = self._taken()
-
-    def _taken(self) -> dict[str, int]:
-        ticks = {}
-        for name, pid in self._pids.items():
-            # The name of the program stands in brackets and may hold anything; what follows is numbers.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks[name] = int(fields[11]) + int(fields[12])
-        return ticks
-
-    def told(self, orders: int) -> str:
-        """Return the microseconds of each for one order since the last call."""
-        before, self._before = self._before, self._taken()
-        us = 1e6 / os.sysconf("SC_CLK_TCK") / orders
-        return ", ".join(
-            f"{name} {(self._before[name] - before[name]) * us:.0f}" for name in before
-        )
 
 
 def show(name: str, value: float, unit: str, *, suffix: str) -> None:
@@ -304,9 +269,9 @@ async def round_trips(
         await trade(clients[:64], 2_000 // scale)
         alone, _ = await trade(clients[:1], LONE // scale)
         show("round_trip_1_p50_ms", statistics.median(alone), "ms", suffix=suffix)
-        processes = Processes(supervisor_pid, log_url)
+        processors = Processors({os.getpid(): "gateway", supervisor_pid: "engine"})
         few, rate = await trade(clients[:64], MANY // scale)
-        print(f"# processor time of one order, us: {processes.told(len(few))}", flush=True)
+        print(f"# processor time of one order: {processors.told(len(few))}", flush=True)
         show("round_trip_64_p50_ms", statistics.median(few), "ms", suffix=suffix)
         show("round_trip_64_p99_ms", statistics.quantiles(few, n=100)[98], "ms", suffix=suffix)
         show("orders_64_per_s", rate, "orders/s", suffix=suffix)

@@ -31,6 +31,7 @@ from bench.http_load import (
     open_loop,
     socket_connect,
 )
+from bench.processors import Processors
 from cryptocfd.embedded.servers import EmbeddedServers
 
 USERS = 64
@@ -162,15 +163,9 @@ class Platform:
         )
         return done.stdout
 
-    def processor_seconds(self) -> dict[str, float]:
-        """Return the processor time that each part has used so far."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        used = {}
-        for process in self._processes:
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            # Fields 14 and 15 of the file, of which the first two are cut off.
-            used[self._names[process.pid]] = (int(fields[11]) + int(fields[12])) / ticks
-        return used
+    def processors(self) -> Processors:
+        """Return what tells where the processors go from now on."""
+        return Processors(self._names)
 
     def stop(self) -> None:
         """Stop it and remove its data."""
@@ -227,17 +222,15 @@ async def measure(running: Platform, tokens: list[str], scale: int) -> None:
     port = running.port
     lean = rest_traders(port, tokens)
     await closed_loop(lean, 1_000 // scale)
-    took = await open_loop(lean, 300, 15 / scale)
-    show("rest_300_p50_ms", statistics.median(took), "ms")
-    show("rest_300_p99_ms", p99(took), "ms")
+    await measure_fixed("rest", running, lean, scale)
     for clients in (1, 16, 64):
-        before = running.processor_seconds()
+        processors = running.processors()
         took, rate = await closed_loop(lean[:clients], (1_000 if clients == 1 else 10_000) // scale)
         show(f"rest_{clients}_p50_ms", statistics.median(took), "ms")
         show(f"rest_{clients}_p99_ms", p99(took), "ms")
         if clients == 64:
             show("rest_per_s", rate, "orders/s")
-            show_processors("rest", running, before)
+            show_processors("rest", processors, len(took))
     # A header that only the island knows how to answer.
     island = rest_traders(port, tokens, 'if-none-match: "x"')
     took, rate = await closed_loop(island[:16], 3_000 // scale)
@@ -245,19 +238,25 @@ async def measure(running: Platform, tokens: list[str], scale: int) -> None:
     show("island_per_s", rate, "orders/s")
     sockets = [SocketTrader(await socket_connect(port, token)).order for token in tokens]
     await closed_loop(sockets, 1_000 // scale)
-    before = running.processor_seconds()
+    processors = running.processors()
     took, rate = await closed_loop(sockets, 40_000 // scale)
     show("ws_64_p99_ms", p99(took), "ms")
     show("ws_orders_per_s", rate, "orders/s")
-    show_processors("ws", running, before)
+    show_processors("ws", processors, len(took))
 
 
-def show_processors(name: str, running: Platform, before: dict[str, float]) -> None:
-    """Print where the processors went; the load itself, Valkey and PostgreSQL are not among the parts."""
-    used = {part: s - before[part] for part, s in running.processor_seconds().items()}
-    whole = sum(used.values())
-    shares = ", ".join(f"{part} {100 * s / whole:.0f} %" for part, s in used.items())
-    print(f"# {name}: processor time of the parts: {shares}", flush=True)
+async def measure_fixed(name: str, running: Platform, orders: list[Order], scale: int) -> None:
+    """Measure 300 orders a second, whatever the answers do."""
+    processors = running.processors()
+    took = await open_loop(orders, 300, 15 / scale)
+    show(f"{name}_300_p50_ms", statistics.median(took), "ms")
+    show(f"{name}_300_p99_ms", p99(took), "ms")
+    show_processors(f"{name}_300", processors, len(took))
+
+
+def show_processors(name: str, processors: Processors, orders: int) -> None:
+    """Print where the processors went; the load itself is not among the parts."""
+    print(f"# {name}: processor time of one order: {processors.told(orders)}", flush=True)
 
 
 async def measure_embedded(running: Platform, tokens: list[str], scale: int) -> None:
@@ -265,9 +264,7 @@ async def measure_embedded(running: Platform, tokens: list[str], scale: int) -> 
     port = running.port
     lean = rest_traders(port, tokens)
     await closed_loop(lean, 1_000 // scale)
-    took = await open_loop(lean, 300, 15 / scale)
-    show("embedded_300_p50_ms", statistics.median(took), "ms")
-    show("embedded_300_p99_ms", p99(took), "ms")
+    await measure_fixed("embedded", running, lean, scale)
 
 
 async def measure_bare(port: int, scale: int) -> None:
