@@ -189,6 +189,16 @@ def read(asker: Asker, account: int) -> None:
             asker.faults.append((f"statement as {kind}", file.content[:200]))
 
 
+def ask_again(asker: Asker, account: int) -> None:
+    """Ask for lists with the tag of the answer before: what has not changed is not sent again."""
+    of_account = f"/accounts/{account}"
+    for path in ("/supportedAssets", "/accounts", "/trade/close", f"{of_account}/ledger"):
+        tag = asker.request("GET", path).headers.get("ETag", "")
+        again = asker.request("GET", path, **{"If-None-Match": tag})
+        if (again.status_code, again.content) != (304, b""):
+            asker.faults.append((f"{path} with {tag!r}", again.content[:200]))
+
+
 def accounts(asker: Asker, account: int) -> None:
     """Use the routes of accounts and keys."""
     asker.ask("GET /accounts")

@@ -22,6 +22,7 @@ from tests.contract.contract_walk import (
     BUY,
     Asker,
     accounts,
+    ask_again,
     read,
     real_money,
     sign_in,
@@ -106,6 +107,7 @@ def test_every_route_of_the_table_answers_for_real(installation, asker_of):
     trade(asker, account)
     read(asker, account)
     accounts(asker, account)
+    ask_again(asker, account)
     real_money(asker)
 
     assert asker.faults == [], "\n".join(map(str, asker.faults))
