@@ -4,7 +4,7 @@ import hashlib
 
 import msgspec
 
-from engine.core.packing import Encoded, Run, array_head, packed_run
+from engine.core.packing import Run, array_head, packed_run
 from engine.core.request_table import RequestRecord, RequestsPacking, RequestTable
 from engine.core.state import Account, Instrument, State
 from engine.messages.definitions import GroupSpec, InstrumentSpec
@@ -66,9 +66,9 @@ class Market(msgspec.Struct, array_like=True, gc=False):
 class Packing(msgspec.Struct, array_like=True, gc=False):
     """Where the parts of Core lie that a load leaves encoded."""
 
-    # Accounts in the order of Core, and the bytes of each.
+    # Accounts in the order of Core, and where they end in its bytes, after where the first begins.
     account_ids: list[int]
-    account_sizes: list[int]
+    account_ends: list[int]
     requests: RequestsPacking
 
 
@@ -112,7 +112,8 @@ class _Head(msgspec.Struct, array_like=True, gc=False):
     format: int
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
+_encode = _encoder.encode
 _head_decoder = msgspec.msgpack.Decoder(_Head)
 _image_decoder = msgspec.msgpack.Decoder(Image)
 _first_image_decoder = msgspec.msgpack.Decoder(_FirstImage)
@@ -132,9 +133,10 @@ def _image_in(raw: bytes) -> Image | _FirstImage:
     return (_first_image_decoder if found == _FIRST_FORMAT else _image_decoder).decode(raw)
 
 
-def _core(state: State) -> tuple[bytes, Packing]:
+def _core(state: State) -> tuple[bytearray, Packing]:
     """Return a Core as msgpack, put together from what is encoded already, and where its parts lie in it."""
-    accounts = state.accounts.encoded(_encode)
+    core = bytearray(_CORE_HEAD + array_head(len(state.accounts)))
+    ends = state.accounts.write(core, _encoder.encode_into)
     pages, packing = state.requests.dump()
     definitions = Definitions(
         [
@@ -150,11 +152,10 @@ def _core(state: State) -> tuple[bytes, Packing]:
         list(state.groups.values()),
         state.house,
     )
-    parts: list[Encoded] = [_CORE_HEAD, array_head(len(accounts)), *accounts]
-    parts += [_encode(definitions)[len(_DEFINITIONS_HEAD) :], array_head(len(state.requests))]
-    parts += pages
-    sizes = [len(part) for part in accounts]
-    return b"".join(parts), Packing(list(state.accounts), sizes, packing)
+    core += _encode(definitions)[len(_DEFINITIONS_HEAD) :] + array_head(len(state.requests))
+    for page in pages:
+        core += page
+    return core, Packing(list(state.accounts), ends, packing)
 
 
 def _market_bytes(state: State) -> bytes:
@@ -248,14 +249,10 @@ def load(raw: bytes, shard: int, shards: int) -> State:
 
 def _load_packed(state: State, core: memoryview, packing: Packing) -> Definitions:
     """Take accounts and answered requests as they lie in a Core, and return what else it holds."""
-    accounts_at = len(_CORE_HEAD) + len(array_head(len(packing.account_ids)))
-    accounts_end = accounts_at + sum(packing.account_sizes)
-    count = packing.requests.count
+    accounts_end = packing.account_ends[-1]
     requests_at = len(core) - packing.requests.size()
-    definitions_end = requests_at - len(array_head(count))
-    state.accounts.load(
-        packing.account_ids, packing.account_sizes, bytes(core[accounts_at:accounts_end])
-    )
+    definitions_end = requests_at - len(array_head(packing.requests.count))
+    state.accounts.load(packing.account_ids, packing.account_ends, bytes(core[:accounts_end]))
     state.requests = RequestTable.loaded(bytes(core[requests_at:]), packing.requests)
     return _definitions_decoder.decode(
         b"".join((_DEFINITIONS_HEAD, core[accounts_end:definitions_end]))

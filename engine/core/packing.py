@@ -4,7 +4,7 @@ What is read here was written in the present format (image.py): what nobody touc
 """
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
-from itertools import accumulate, chain
+from itertools import chain
 from typing import TypeVar
 
 from typing_extensions import override
@@ -12,6 +12,8 @@ from typing_extensions import override
 from engine.values import check
 
 _KEY_BYTES = 16
+# The offset that encode_into() takes for it.
+_AT_THE_END = -1
 
 Value = TypeVar("Value")
 # One value as msgpack.
@@ -60,18 +62,18 @@ class LazyTable(Mapping[int, Value]):
     def _forget(self) -> None:
         # Place in the block by id, in order. It stays when its value is decoded, so that the order can be told.
         self._places: dict[int, int] = {}
-        # Ends of the values in the block, after a 0.
+        # Where the values in the block end, after where the first begins.
         self._ends: list[int] = []
         self._block = memoryview(b"")
 
-    def load(self, ids: Sequence[int], sizes: Sequence[int], block: bytes) -> None:
-        """Fill an empty table with encoded values that lie one behind the other.
+    def load(self, ids: Sequence[int], ends: list[int], block: bytes) -> None:
+        """Fill an empty table with encoded values that lie one behind the other, where write() said.
 
-        Errors: InvariantError when the sizes are not those of the ids, or not those of the block.
+        Errors: InvariantError when the ends are not those of the ids, or not that of the block.
         """
-        self._ends = list(accumulate(sizes, initial=0))
-        is_whole = len(ids) == len(sizes) and self._ends[-1] == len(block)
+        is_whole = len(ends) == len(ids) + 1 and ends[-1] == len(block)
         check(is_whole, "packed values are torn")
+        self._ends = ends
         self._places = dict(zip(ids, range(len(ids)), strict=True))
         check(len(self._places) == len(ids), "a packed id stands twice")
         self._block = memoryview(block)
@@ -92,16 +94,28 @@ class LazyTable(Mapping[int, Value]):
         """Add a value at the end, or put another in its place."""
         self.by_id[key] = value
 
-    def encoded(self, encode: Callable[[Value], bytes]) -> list[Encoded]:
-        """Return every value encoded, in order: what nobody has asked for as it lies there."""
+    def write(
+        self, buffer: bytearray, encode: Callable[[Value, bytearray, int], None]
+    ) -> list[int]:
+        """Append every value, in order: what nobody has asked for as it lies there. Return the ends, as load() wants them.
+
+        ``encode`` is an encoder's encode_into(), which makes no object for each value.
+        """
         known = self.by_id
+        ends = [len(buffer)]
         if not self._places:
-            return [encode(value) for value in known.values()]
-        parts: list[Encoded] = []
+            for value in known.values():
+                encode(value, buffer, _AT_THE_END)
+                ends.append(len(buffer))
+            return ends
         for key in self:
-            value = known.get(key)
-            parts.append(self._packed(self._places[key]) if value is None else encode(value))
-        return parts
+            found = known.get(key)
+            if found is None:
+                buffer += self._packed(self._places[key])
+            else:
+                encode(found, buffer, _AT_THE_END)
+            ends.append(len(buffer))
+        return ends
 
     def unpacking(self, at_once: int) -> Iterator[None]:
         """Decode what is left part by part; values may be asked for and added between two parts."""

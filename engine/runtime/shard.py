@@ -167,7 +167,9 @@ class Shard:
         self._is_settled = False
         if output is None:
             self._evolve(entry, message_of(entry), None)
-            self.position = position._replace(entry_id=entry.entry_id, applied=position.applied + 1)
+            self.position = Position(
+                entry.entry_id, position.number, position.chain, position.applied + 1
+            )
             return
         self._prove(entry, output)
         try:

@@ -1,6 +1,6 @@
 """Packed parts of a state: decoded when they are asked for, and dumped again as they came."""
 
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 
 import msgspec
 import pytest
@@ -11,6 +11,7 @@ from engine.core.packing import LazyTable, Run, array_head, packed_run
 from engine.values import InvariantError
 
 encode = msgspec.msgpack.encode
+encode_into = msgspec.msgpack.Encoder().encode_into
 
 
 class Table(LazyTable[str]):
@@ -20,11 +21,20 @@ class Table(LazyTable[str]):
         self.decoded: list[str] = []
         super().__init__(self._note)
         parts = [encode(value) for value in (values or {}).values()]
-        self.load(list(values or {}), [len(part) for part in parts], b"".join(parts))
+        ends = list(accumulate(map(len, parts), initial=1))
+        self.load(list(values or {}), ends, b"\x90" + b"".join(parts))
 
     def _note(self, raw: bytes | memoryview) -> str:
         self.decoded.append(msgspec.msgpack.decode(raw, type=str))
         return self.decoded[-1]
+
+
+def written(table: Table) -> list[bytes]:
+    """Return what a table writes, value by value, behind what was there before."""
+    buffer = bytearray(b"before")
+    ends = table.write(buffer, encode_into)
+    assert (ends[0], ends[-1], bytes(buffer[:6])) == (6, len(buffer), b"before")
+    return [bytes(buffer[start:end]) for start, end in pairwise(ends)]
 
 
 VALUES = {7: "seven", 3: "three", 5: "five"}
@@ -58,7 +68,7 @@ def test_what_is_added_comes_last_and_what_is_replaced_keeps_its_place() -> None
 
     assert list(table) == [7, 3, 5, 9]
     assert len(table) == 4
-    assert table.encoded(encode) == [encode(text) for text in ("seven", "drei", "five", "nine")]
+    assert written(table) == [encode(text) for text in ("seven", "drei", "five", "nine")]
     assert table.decoded == []
     assert list(table.items()) == [(7, "seven"), (3, "drei"), (5, "five"), (9, "nine")]
     assert list(table.values()) == ["seven", "drei", "five", "nine"]
@@ -72,7 +82,7 @@ def test_a_table_that_is_all_decoded_is_in_order_too() -> None:
     table[9] = "nine"
 
     assert (len(table), list(table), 7 in table) == (4, [7, 3, 5, 9], True)
-    assert table.encoded(encode) == [encode(text) for text in (*VALUES.values(), "nine")]
+    assert written(table) == [encode(text) for text in (*VALUES.values(), "nine")]
     assert sorted(table.decoded) == sorted(VALUES.values())
 
 
@@ -101,12 +111,17 @@ def test_values_may_come_while_the_rest_is_decoded_part_by_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "sizes", "message"),
-    [([1, 2], [1], "torn"), ([1], [2], "torn"), ([], [1], "torn"), ([1, 1], [1, 0], "twice")],
+    ("ids", "ends", "message"),
+    [
+        ([1, 2], [0, 1], "torn"),
+        ([1], [0, 2], "torn"),
+        ([], [0, 1], "torn"),
+        ([1, 1], [0, 1, 1], "twice"),
+    ],
 )
-def test_a_torn_table_is_refused(ids: list[int], sizes: list[int], message: str) -> None:
+def test_a_torn_table_is_refused(ids: list[int], ends: list[int], message: str) -> None:
     with pytest.raises(InvariantError, match=message):
-        Table().load(ids, sizes, b"x")
+        Table().load(ids, ends, b"x")
 
 
 @given(st.lists(st.integers(0, 2**128 - 1)), st.integers(0, 5))
