@@ -32,7 +32,7 @@ from cryptocfd.embedded.servers import EmbeddedServers
 from cryptocfd.engine_host import PART_NAMES, EngineHost, EngineOptions
 from cryptocfd.engine_processes import engines_run
 from cryptocfd.history.bootstrap import BOOTSTRAP_HELP
-from cryptocfd.parts import NICENESS
+from cryptocfd.parts import process_give_way
 from cryptocfd.web_server import port_bind, web_run
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Command(BaseCommand):
         if name == "worker":
             database_seed()
         if name in _PATIENT_PARTS:
-            os.nice(NICENESS)
+            process_give_way()
         stopping = threading.Event()
         failed: list[str] = []
 
