@@ -7,11 +7,11 @@
 So the figures follow from the read models and the candles, and a rebuild of the read models changes none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from apps.common.clock import us_from_datetime
+from apps.common.clock import datetime_from_us, us_from_datetime
 from apps.market import facade as market
 from apps.market.facade import DayClose
 from apps.trade import selectors
@@ -29,15 +29,20 @@ class DayValues:
     ) -> None:
         """Read what the days need; `seq_max` is the account's last event that counts."""
         start_us, end_us = _begin_us(first), _begin_us(last + _DAY)
-        self._positions: Sequence[Position] = selectors.positions_held(
+        positions = selectors.positions_held(
             account_id=account_id, start_us=start_us, end_us=end_us, seq_max=seq_max
         )
-        self._closings: dict[str, list[ClosedTrade]] = {}
+        closings: dict[str, list[ClosedTrade]] = {}
         for row in selectors.closings_of(
-            position_ids=[row.position_id for row in self._positions], seq_max=seq_max
+            position_ids=[row.position_id for row in positions], seq_max=seq_max
         ):
-            self._closings.setdefault(row.position_id, []).append(row)
-        symbols = {row.symbol for row in self._positions}
+            closings.setdefault(row.position_id, []).append(row)
+        # By day: what was open at its end, and how much of it. Most positions live for less than a day and are in none.
+        self._open: dict[date, list[tuple[Position, int]]] = {}
+        for position in positions:
+            for day, units in _held(position, closings.get(position.position_id, ()), first, last):
+                self._open.setdefault(day, []).append((position, units))
+        symbols = {row.symbol for row in positions}
         self._scales = selectors.symbol_scales(symbols=symbols)
         self._closes = {
             (close.symbol, close.day): close for close in market.day_closes(symbols, first, last)
@@ -55,25 +60,13 @@ class DayValues:
 
     def unrealised_micros(self, day: date) -> int:
         """Return what was open at the end of a day, valued at its close; micro-USD."""
-        end_us = _begin_us(day + _DAY)
         total = 0
-        for position in self._positions:
-            units = self._open_units(position, end_us)
-            if not units:
-                continue
+        for position, units in self._open.get(day, ()):
             gained_ticks = self._gained_ticks(position, day)
             if gained_ticks is None:
                 return self._stated_until(day)
             total += gained_ticks * units * self._scales[position.symbol]
         return total
-
-    def _open_units(self, position: Position, end_us: int) -> int:
-        if position.opened_at_us >= end_us:
-            return 0
-        closed = self._closings.get(position.position_id, ())
-        return position.quantity_units - sum(
-            row.quantity_units for row in closed if row.closed_at_us < end_us
-        )
 
     def _gained_ticks(self, position: Position, day: date) -> int | None:
         """Return the gain of one unit; None without a price or its scale."""
@@ -89,6 +82,22 @@ class DayValues:
 
     def _stated_until(self, day: date) -> int:
         return next((micros for at, micros in reversed(self._stated) if at <= day), 0)
+
+
+def _held(
+    position: Position, closings: Sequence[ClosedTrade], first: date, last: date
+) -> Iterator[tuple[date, int]]:
+    """Yield the days of a span at whose end a position was open, with its units then; closings are oldest first."""
+    units, waiting = position.quantity_units, list(closings)
+    day = datetime_from_us(position.opened_at_us).date()
+    while day <= last:
+        while waiting and waiting[0].closed_at_us < _begin_us(day + _DAY):
+            units -= waiting.pop(0).quantity_units
+        if not units:
+            return
+        if day >= first:
+            yield day, units
+        day += _DAY
 
 
 def _begin_us(day: date) -> int:
