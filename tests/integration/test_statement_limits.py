@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -116,7 +117,11 @@ def _reads() -> Iterator[Callable[[], object]]:
     yield lambda: selectors.journal_entry_by_request(account_id=1001, request_id="r")
     yield lambda: selectors.balance_before(account_id=1001, at_us=2, seq_max=9)
     yield lambda: selectors.closings_between(account_id=1001, start_us=1, end_us=2, seq_max=9)
-    yield lambda: selectors.unrealised_by_day(account_id=1001, start_us=1, end_us=2)
+    yield lambda: selectors.unrealised_by_day(account_id=1001, last=date(2026, 1, 1))
+    yield lambda: selectors.first_event_us(account_id=1001)
+    yield lambda: selectors.positions_held(account_id=1001, start_us=1, end_us=2, seq_max=9)
+    yield lambda: selectors.closings_of(position_ids=["1001-1"], seq_max=9)
+    yield lambda: selectors.symbol_scales(symbols=["BTCUSDT"])
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
