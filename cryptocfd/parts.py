@@ -105,6 +105,7 @@ def process_give_way() -> None:
     # Where Linux shares processors by session first, niceness counts within a session only, and each part usually has its own. A session
     # that others are in too is not ours to slow.
     if os.getsid(0) == os.getpid():
+        # Not every kernel has such groups, and a container may not let us write: then niceness has to do.
         with contextlib.suppress(OSError):
             _AUTOGROUP.write_text(str(PROCESS_NICENESS))
 
