@@ -107,7 +107,18 @@ def process_give_way() -> None:
     if os.getsid(0) == os.getpid():
         # Not every kernel has such groups, and a container may not let us write: then niceness has to do.
         with contextlib.suppress(OSError):
+            _session_give_way()
+
+
+def _session_give_way() -> None:
+    # Whoever is not root is asked to wait when another process wrote within the last tenth of a second, as parts that start together do.
+    for _ in range(20):
+        try:
             _AUTOGROUP.write_text(str(PROCESS_NICENESS))
+        except BlockingIOError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 def stop_all(stages: list[list[Part]], *, seconds: float) -> None:
