@@ -140,8 +140,8 @@ bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every in
 
 # What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
 FUZZ_SECONDS ?= 600
-.PHONY: nightly nightly-frames nightly-market nightly-api nightly-log
-nightly: audit nightly-frames nightly-market nightly-api nightly-log chaos bench-candles bench-fanout ## Runs the long forms: hours.
+.PHONY: nightly nightly-engine nightly-frames nightly-market nightly-api nightly-log
+nightly: audit nightly-engine nightly-log nightly-frames nightly-market nightly-api chaos bench-candles bench-fanout ## Runs the long forms: hours.
 
 # The first two parts need no network; the tests run short forms of both. Known faults are asked of PyPI's and npm's registries: without
 # them this fails, since what was not looked at is not known to be good.
@@ -173,9 +173,11 @@ nightly-market: $(VENV)/.dev ## Tells feed and candles 20,000 random histories e
 	  tests/apps/market/test_frame_parser.py tests/apps/market/test_ticks.py
 	TAPE_STEP=1 $(PYTEST) -q tests/apps/market/test_month.py
 
-nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; 20,000 histories of engine and replay; kills mutants at more points.
-	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/integration/test_projector_faults.py \
-	  tests/engine/properties/test_replay.py
+nightly-engine: $(VENV)/.dev ## Tells engine and oracle 20,000 histories; replay, layouts, bands and views forty times what CI does.
+	HISTORIES=20000 HISTORY_TIMES=40 $(PYTEST) -q -n $(WORKERS) --dist worksteal --timeout 14400 tests/engine/properties $(ARGS)
+
+nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; kills mutants at more points.
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/integration/test_projector_faults.py
 	MUTANT_HITS=14,15,17,18,19,20,21,23,25,27,29,31,33,34 $(PYTEST) -q tests/chaos/test_mutants.py
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def fire_triggers(work: Work, instruments: list[Instrument]) -> None:
     1. Instruments in the order given, queues in their order, nearest to the previous quote first, then id.
     2. A trigger armed meanwhile takes part; hence the passes.
     3. On a halted instrument only bands count; its fixed-price triggers wait for the first quote after the halt.
+    4. After a command only triggers of the accounts that it touched fire: nobody's waiting stop hangs on another's order.
     Source: docs/ENGINE.md, rules T4 and T5.
     """
     while True:
@@ -68,7 +69,7 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
             price_ticks, account_id, k, kind = parts
             if kind == BAND:
                 _mark(work, instrument, queue, account_id)
-            elif is_halted:
+            elif is_halted or not (work.is_quotes or account_id in work.touched):
                 waiting.append(key)
             else:
                 _fire(work, instrument, work.state.accounts.by_id[account_id], k, kind, price_ticks)

@@ -4,6 +4,7 @@ It reads the oracle's state to aim: prices land on thresholds and one tick besid
 cash moves while a position hangs by a thread.
 """
 
+import os
 import random
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -34,7 +35,14 @@ from tests.engine.properties.naive_state import Account, Order, Position
 USD = 1_000_000
 # 2023-11-14, a minute before midnight UTC: day orders end and rollovers pass early in each history.
 START_MS = 1_700_006_340_000
+# How many times as many histories are told as in CI; `make nightly-engine` asks for more.
+HISTORY_TIMES = int(os.environ.get("HISTORY_TIMES", "1"))
 LEVERAGES = (1, 2, 3, 7, 10, 30, 50, 100)
+
+
+def seeds_from(first: int, count: int) -> range:
+    """Return the seeds of so many histories, or of HISTORY_TIMES as many; each test's begin elsewhere."""
+    return range(first, first + count * HISTORY_TIMES)
 
 
 class Chooser(Protocol):

@@ -44,6 +44,7 @@ class NaiveModel:
         self.touched: set[int] = set()
         self.may_stop_out: set[int] = set()
         self.filled: list[str] = []
+        self.is_quotes = isinstance(message, c.UpdateQuotes)
         self.now = max(self.now, entry_time_us(entry_id))
         self.decided_at = decided_at_us or entry_time_us(entry_id)
         self.expire_orders()
@@ -305,6 +306,8 @@ class NaiveModel:
         i = self.instruments[symbol]
         price, falls = (i.bid if queue < 2 else i.ask), queue in (0, 2)
         for a in self.accounts.values():
+            if not (self.is_quotes or a.id in self.touched):
+                continue
             for p in (p for p in a.positions.values() if p.symbol == symbol):
                 losing = 0 if p.sign > 0 else 3
                 step = p.sign * ((p.trail or 0) + max(1, (p.trail or 0) // 50))

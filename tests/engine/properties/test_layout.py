@@ -12,10 +12,10 @@ from engine.messages.streams import shard_of
 from engine.messages.views import AccountQuery
 from engine.values import InvariantError
 from tests.engine.properties.comparing import Comparison, digest_of, plain, tell
-from tests.engine.properties.histories import Seeded
+from tests.engine.properties.histories import Seeded, seeds_from
 
 ACCOUNTS = (1, 2, 3, 4, 5, 6, 7, 8)
-SEEDS = range(4_000, 4_030)
+SEEDS = seeds_from(4_000, 30)
 BEFORE, AFTER = 80, 60
 
 

@@ -5,9 +5,9 @@ import pytest
 from engine.core.decide import orders, plain_order
 from engine.core.decide.opening import Cost
 from tests.engine.properties.comparing import tell
-from tests.engine.properties.histories import Seeded
+from tests.engine.properties.histories import Seeded, seeds_from
 
-SEEDS = range(2_000, 2_040)
+SEEDS = seeds_from(2_000, 40)
 
 
 def told(seed: int) -> bytes:

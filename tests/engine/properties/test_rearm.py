@@ -3,9 +3,9 @@
 import pytest
 
 from tests.engine.properties.comparing import tell
-from tests.engine.properties.histories import Seeded
+from tests.engine.properties.histories import Seeded, seeds_from
 
-SEEDS = range(1_000, 1_030)
+SEEDS = seeds_from(1_000, 30)
 
 
 @pytest.mark.parametrize("every", [7, 23])

@@ -5,9 +5,9 @@ from engine.messages import commands as c
 from engine.messages.events import QuoteRefused, ReceiptQuote
 from engine.messages.views import AccountQuery, AccountView
 from tests.engine.properties.comparing import digest_of, tell
-from tests.engine.properties.histories import Seeded
+from tests.engine.properties.histories import Seeded, seeds_from
 
-SEEDS = range(2_000, 2_025)
+SEEDS = seeds_from(2_000, 25)
 
 
 def test_replay_of_outputs_from_zero_and_from_a_snapshot_gives_the_same_hashes() -> None:

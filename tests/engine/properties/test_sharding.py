@@ -7,11 +7,11 @@ from engine.messages import commands as c
 from engine.messages.streams import shard_of
 from engine.messages.views import AccountQuery
 from tests.engine.properties.comparing import Comparison, digest_of, plain, tell
-from tests.engine.properties.histories import Seeded
+from tests.engine.properties.histories import Seeded, seeds_from
 
 SHARDS = 4
 ACCOUNTS = (1, 2, 3, 4, 5, 6, 7, 8)
-SEEDS = range(3_000, 3_060)
+SEEDS = seeds_from(3_000, 60)
 
 
 def heard_by(shard: int, message: c.AnyMessage | None) -> c.AnyMessage | None:

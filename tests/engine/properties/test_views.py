@@ -10,10 +10,10 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.messages.views import AccountQuery, AccountView, NotFound, PreviewQuery, PreviewView
 from tests.engine.properties.comparing import Comparison, tell
-from tests.engine.properties.histories import Seeded, Storyteller
+from tests.engine.properties.histories import Seeded, Storyteller, seeds_from
 from tests.engine.properties.naive_state import Order
 
-SEEDS = range(4_000, 4_040)
+SEEDS = seeds_from(4_000, 40)
 # What the account is asked before the order itself; a preview of a foreign account is not answered at all.
 UNANSWERED = (RejectCode.ACCOUNT_UNKNOWN, RejectCode.NOT_OWNER)
 

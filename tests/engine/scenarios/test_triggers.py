@@ -116,6 +116,24 @@ def test_queues_fire_in_their_order() -> None:
         """)
 
 
+def test_a_waiting_stop_is_set_off_by_a_quote_or_its_own_account_and_by_nobody_else() -> None:
+    Story().tell(BEGIN).tell("""
+        account 2 10000.00
+        open P 1 BTCUSDT buy 0.10 x100 sl=59900.0
+        mode halted BTCUSDT
+        quote BTCUSDT 59900.0 59910.0 -> nothing
+        mode open BTCUSDT
+        open A 2 BTCUSDT buy 0.10 x100 -> PositionOpened position_id=A
+        close A -> PositionClosed position_id=A
+        open B 1 BTCUSDT buy 0.10 x100 -> PositionOpened position_id=B; PositionClosed position_id=P close_reason=stop_loss
+        """).tell("""
+        open L 2 BTCUSDT buy 0.10 x100 sl=50000.0
+        stops L trail=500.0 -> PositionModified stop_loss=50000.0 trailing=500.0
+        close B -> PositionClosed position_id=B
+        quote BTCUSDT 59900.0 59910.0 -> TrailingStopMoved position_id=L stop_loss=59400.0
+        """)
+
+
 def test_halted_instruments_wait_for_the_first_quote_after() -> None:
     Story().tell(BEGIN).tell("""
         open A 1 BTCUSDT buy 0.01 x100 sl=59900.0
