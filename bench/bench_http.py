@@ -92,6 +92,7 @@ class Platform:
                 "DATA_DIR": str(folder),
                 "PORT": str(self.port),
                 "FEEDS": "simulator:seed=7",
+                "SIMULATED_HISTORY": "false",
                 "DEMO_BALANCE": "10000000",
                 "PYTHONUNBUFFERED": "1",
             }

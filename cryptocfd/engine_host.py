@@ -23,6 +23,7 @@ from apps.common.rate_limits import rate_limits_close
 from apps.market.facade import (
     CandleWriter,
     FeedService,
+    SimulatedHistory,
     SwapRelay,
     price_stream_start,
     price_stream_stop,
@@ -47,7 +48,7 @@ logger = logging.getLogger(__name__)
 PART_NAMES = ("web", "engine", "feed", "projector", "worker")
 
 # First words of the parts that nobody waits for while orders are answered: on a busy machine they give way.
-_PATIENT_PARTS = ("projector", "cash", "worker", "outbox", "schedule", "swap")
+_PATIENT_PARTS = ("projector", "cash", "worker", "outbox", "schedule", "swap", "history")
 
 # All background parts together have this long to end; `serve` promises five seconds for everything.
 _STOP_SECONDS = 3.5
@@ -171,6 +172,7 @@ class EngineHost:
             feed = FeedService.from_settings(may_write_log=is_defined)
             self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
             self._start("candles", CandleWriter())
+            self._start("history", SimulatedHistory())
 
     def _engines_start(self) -> None:
         layout_check(may_mark=True)
@@ -194,7 +196,7 @@ class EngineHost:
     def _start(
         self,
         name: str,
-        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | SwapRelay | Bootstrap | CandleWriter",
+        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | SwapRelay | Bootstrap | CandleWriter | SimulatedHistory",
     ) -> None:
         self._part_start(name, run=service.run, stop=service.stop)
 

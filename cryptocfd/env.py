@@ -50,6 +50,8 @@ class Environment:
     # Feeds in order of preference.
     feeds: list[str]
     feed_batch_ms: int
+    # Whether simulated instruments get an invented past, so that a new installation has full charts.
+    simulated_history: bool
     snapshot_seconds: int
     # appendfsync of the log: `always` loses nothing, `everysec` may lose the last seconds.
     log_fsync: Literal["always", "everysec"]
@@ -245,6 +247,7 @@ def environment_load() -> Environment:
         stream_prefix=env.str("STREAM_PREFIX", default=""),
         feeds=env.list("FEEDS", default=[]) or ["binance", "simulator"],
         feed_batch_ms=_integer(env, "FEED_BATCH_MS", 100, 10, 1000),
+        simulated_history=_boolean(env, "SIMULATED_HISTORY", default=True),
         snapshot_seconds=_integer(env, "SNAPSHOT_SECONDS", 60, 1, 3600),
         log_fsync=cast(
             "Literal['always', 'everysec']", _one_of(env, "LOG_FSYNC", ("always", "everysec"))

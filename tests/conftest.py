@@ -25,6 +25,8 @@ os.environ |= {
     "DATA_DIR": str(_DATA_DIR),
     "ENGINE_MODE": "remote",
     "FEEDS": "simulator:seed=1",
+    # Those of it say when it begins.
+    "SIMULATED_HISTORY": "false",
     "LOG_LEVEL": "WARNING",
     "EMAIL_URL": "memorymail://",
     "DEBUG": "false",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from apps.common.direct_socket import DirectSocket
 from apps.market import selectors, services
+from apps.market.backfill.simulated import SimulatedHistory
 from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
 from apps.market.candles.answers import interval_from
 from apps.market.candles.day_closes import DayClose, day_closes
@@ -38,6 +39,7 @@ __all__ = [
     "FeedUnavailableError",
     "InstrumentInfo",
     "LatestQuote",
+    "SimulatedHistory",
     "SourceStatus",
     "Subscription",
     "SwapRelay",

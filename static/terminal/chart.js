@@ -257,15 +257,23 @@ class Chart {
     this.element.dataset.bars = String(this.bars.bars.length);
   }
 
-  /** Take in the server's word on the newest candle. */
+  /** Take in the server's word on the newest candles. */
   candle(frame) {
+    const first = this.bars.bars[0]?.time;
+    let isLonger = false;
     for (const [name, id, ...row] of frame.d) {
       if (`candles:${name}:${id}` !== this.channel) continue;
       this.isServed = true;
-      const bar = this.bars.put(barFrom(row));
-      if (bar) this.drawSoon(bar);
-      else this.drawAll();
+      const bar = barFrom(row);
+      isLonger ||= bar.time < first;
+      if (this.bars.put(bar)) this.drawSoon(bar);
+      else if (!isLonger) this.drawAll();
     }
+    if (!isLonger) return;
+    // There was nothing before the first bar, and now there is: a past has come in since this page was opened.
+    this.loading?.abort();
+    this.loading = null;
+    this.load();
   }
 
   /** Move the newest candle by a quote, as long as the server does not. */

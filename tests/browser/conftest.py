@@ -100,10 +100,12 @@ def _await_banner(log: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(home: Path, feeds: str, niceness: int = 0) -> Iterator[Product]:
+def running(
+    home: Path, feeds: str, niceness: int = 0, *, has_past: bool = False
+) -> Iterator[Product]:
     """Run the product on an empty data directory with these feeds, and stop it as Ctrl-C does.
 
-    A niceness above 0 lets the browser go first where both share the processors.
+    A niceness above 0 lets the browser go first where both share the processors; with a past charts are full from the start.
     """
     port = _free_port()
     environment = os.environ | {
@@ -113,6 +115,7 @@ def running(home: Path, feeds: str, niceness: int = 0) -> Iterator[Product]:
         "PUBLIC_URL": f"http://localhost:{port}",
         "ENGINE_MODE": "embedded",
         "FEEDS": feeds,
+        "SIMULATED_HISTORY": str(has_past),
         "EMAIL_URL": "",
         # Every journey starts as a guest of its own; some ask for mail more than once.
         "GUEST_LIMITS_PER_IP": "1000/h",
@@ -157,7 +160,8 @@ def running(home: Path, feeds: str, niceness: int = 0) -> Iterator[Product]:
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """The product with the simulator, for all tests together."""
-    with running(tmp_path_factory.mktemp("product"), "simulator:seed=7") as product:
+    home = tmp_path_factory.mktemp("product")
+    with running(home, "simulator:seed=7", has_past=True) as product:
         yield product
 
 

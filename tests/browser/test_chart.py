@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Product
 from tests.browser.journeys import ROWS, order, toast
@@ -54,6 +54,40 @@ def test_older_bars_are_fetched_as_one_scrolls_back(demo, product: Product, tmp_
 
     # All of them now, once each, and the next scroll asks for no more.
     expect(body).to_have_attribute("data-bars", re.compile(rf"^{MINUTES // 100}\d\d$"))
+
+
+def test_a_newcomer_sees_full_charts_and_that_they_are_simulated(demo):
+    page = demo()
+    body = page.locator("#chart-body")
+
+    for interval in ("1m", "15m", "1h", "1d", "1w"):
+        page.locator(".intervals").get_by_text(interval, exact=True).click()
+        expect(body).to_have_attribute("aria-label", f"Candles of BTCUSDT, {interval}")
+        expect(body).to_have_attribute("data-bars", re.compile(r"^[2-9]\d\d$"))
+    expect(page.locator("header .badge", has_text="Simulated")).to_be_visible()
+
+
+def test_an_open_chart_takes_in_a_past_that_comes_later(demo, product: Product, tmp_path: Path):
+    page = demo()
+    answered: list[Route] = []
+
+    def newest_only(route: Route) -> None:
+        # As it was before there was a past: the first answer has one candle.
+        answer = route.fetch()
+        told = answer.json()
+        if not answered:
+            told["data"]["data"] = told["data"]["data"][-1:]
+        answered.append(route)
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/api/v1/candles?*", newest_only)
+    page.goto("/trade/FLOWUSDT")
+    body = page.locator("#chart-body")
+    expect(body).to_have_attribute("data-bars", re.compile(r"^[1-9]\d?$"))
+
+    history(product, tmp_path, "FLOW")
+
+    expect(body).to_have_attribute("data-bars", re.compile(r"^5\d\d$"))
 
 
 def test_the_panel_over_the_chart_trades_at_the_market(demo):

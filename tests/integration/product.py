@@ -50,6 +50,7 @@ class Product:
                 "DATA_DIR": str(self.data_dir),
                 "PORT": str(self.port),
                 "FEEDS": feeds,
+                "SIMULATED_HISTORY": "false",
                 "PYTHONUNBUFFERED": "1",
             }
             | environment

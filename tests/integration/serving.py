@@ -49,6 +49,7 @@ class Serving:
                     "DATA_DIR": str(data_dir),
                     "PORT": str(self.port),
                     "FEEDS": "simulator:seed=7",
+                    "SIMULATED_HISTORY": "false",
                     "PYTHONUNBUFFERED": "1",
                 }
                 | environment,

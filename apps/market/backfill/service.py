@@ -11,6 +11,7 @@ from django.conf import settings
 
 from apps.market.backfill.sources import History
 from apps.market.candles.intervals import MINUTE_MS
+from apps.market.candles.simulated import history_decline
 from apps.market.candles.store import CandleStore
 from apps.market.candles.writer import reopened_tell
 from apps.market.selectors import InstrumentInfo
@@ -41,9 +42,12 @@ def backfill(
 ) -> list[Filled]:
     """Fill the gaps of these instruments from one time to before another; `is_replacing` takes everything anew.
 
+    An invented past goes first: it must not stand among candles from elsewhere.
     Errors: HistoryError; what was written until then stays.
     """
     wanted = list(infos)
+    if invented := [info.symbol for info in wanted if history_decline(store, info.symbol)]:
+        reopened_tell(settings.REDIS_URL, settings.STREAM_PREFIX, invented)
     gaps = {
         info.symbol: [(since_ms, until_ms)]
         if is_replacing

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from apps.market.candles.candle import Candle, joined
+from apps.market.candles.candle import Candle, Sources, joined
 from apps.market.candles.intervals import INTERVALS, MINUTES, Interval
 from apps.market.candles.store import CandleStore
+
+_INVENTED: Final = Sources.SIMULATED | Sources.BACKFILLED
+_FAR_MS: Final = 253_370_764_800_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,15 @@ def _differ(
     begin_ms = interval.bucket(since_ms)
     end_ms = interval.bucket_after(interval.bucket(until_ms))
     lower: dict[int, list[Candle]] = {}
+    first = store.read(symbol, INTERVALS[interval.lower], 0, _FAR_MS, 1)
+    first_ms = first[0].open_ms if first else 0
     for candle in store.read(symbol, INTERVALS[interval.lower], begin_ms, end_ms):
         lower.setdefault(interval.bucket(candle.open_ms), []).append(candle)
     stored = {one.open_ms: one for one in store.read(symbol, interval, begin_ms, end_ms)}
     for open_ms in sorted(stored.keys() | lower.keys()):
         expected = joined(open_ms, lower.get(open_ms, ()))
         found = stored.get(open_ms)
-        if found != expected:
+        # An invented past has longer candles that were never made of shorter ones, before all of those.
+        is_first = found is not None and found.sources == _INVENTED and open_ms < first_ms
+        if found != expected and not (expected is None and is_first):
             yield Difference(symbol, interval.name, open_ms, found, expected)

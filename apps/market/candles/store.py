@@ -17,6 +17,7 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from apps.common.arrays import Integers, Texts, arrays_register
 from apps.market.candles.candle import Candle
+from apps.market.candles.copying import copy_data
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES, Interval
 
 # A row of minutes, to be written: symbol, candle, and where a backfilled one was taken from.
@@ -44,6 +45,7 @@ _EPOCH_MS: Final = 946_684_800_000
 _UPSERT_MAX: Final = 5_000
 
 _UPDATED: Final = ", ".join(f"{name} = EXCLUDED.{name}" for name in (*_COLUMNS, *_TIMES, "origin"))
+
 _VALUES: Final = (
     f"INSERT INTO candles_1m (symbol, open_time, {', '.join((*_COLUMNS, *_TIMES))}, origin)"
     " SELECT symbol, to_timestamp(open_s), "
@@ -213,6 +215,23 @@ class CandleStore:
                 chunk = rows[start : start + _UPSERT_MAX]
                 count += self.connection.execute(statement, _arrays(chunk), prepare=True).rowcount
         return count
+
+    def copy(self, symbol: str, interval: Interval, candles: Sequence[Candle], origin: str) -> None:
+        """Store candles of one length where nobody has any: twice as quick as add(), which looks for those that are there.
+
+        With TimescaleDB longer candles are aggregates of minutes: each is added there as the minute that it begins with.
+        Errors: psycopg.errors.UniqueViolation.
+        """
+        if self.is_timescale:
+            self.add([(symbol, candle, origin) for candle in candles], is_replacing=False)
+            return
+        names = ("symbol", "open_time", *_COLUMNS)
+        if interval is MINUTES:
+            self._prepare([(symbol, candle, origin) for candle in candles])
+            names += (*_TIMES, "origin")
+        statement = f"COPY {interval.relation} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
+        with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(copy_data(symbol, candles, origin if interval is MINUTES else None))
 
     def refresh(self, since_ms: int, until_ms: int) -> None:
         """Let the continuous aggregates take in what was written to these minutes; nothing to do without them.

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from apps.market.choices import Liquidity
 from apps.market.clock import Clock
 from apps.market.feed.base import RawQuote, instruments_for, quote_around
+from apps.market.feed.characters import MARKET_VOLATILITY_PERCENT, Character, character_of
 from apps.market.feed.positions import PositionFile
 from apps.market.selectors import InstrumentInfo
 from engine.values import SourceClass
@@ -21,8 +21,6 @@ STEP_US: Final = 100_000
 _STEP_SECONDS: Final = STEP_US / 1e6
 _YEAR_SECONDS: Final = 365 * 24 * 3600
 _POSITION_STEPS: Final = 10
-# Yearly volatility of the common factor; each coin adds its own share.
-_MARKET_VOLATILITY: Final = 0.45
 # A storm multiplies volatility and activity, and halves in about a minute.
 _STORM_CHANCE: Final = _STEP_SECONDS / 300
 _STORM_DECAY: Final = 0.5 ** (_STEP_SECONDS / 60)
@@ -32,24 +30,12 @@ _JUMP_CHANCE: Final = _STEP_SECONDS / 1800
 _SPREAD_WIDENING_MAX: Final = 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Character:
-    """How one coin moves."""
-
-    # Share of the common factor that it follows.
-    beta: float
-    # Yearly volatility of its own.
-    volatility: float
-    # Chance of a quote in a calm step.
-    activity: float
-
-
 @dataclass(slots=True)
 class _Walk:
     """Where one coin stands."""
 
     instrument: InstrumentInfo
-    character: _Character
+    character: Character
     # Natural logarithm of price over reference price.
     deviation: float
     # Excitement of its own that decays like a storm.
@@ -134,7 +120,7 @@ class SimulatorSource:
         self._generation = generation + 1 if deviations and isinstance(generation, int) else 1
         generator = random.Random(f"{self._seed}:{self._generation}")  # noqa: S311 - not a secret
         self._walks = [
-            _Walk(info, _character(info), _deviation(deviations.get(info.symbol)))
+            _Walk(info, character_of(info), _deviation(deviations.get(info.symbol)))
             for info in instruments_for(symbols, self._instruments)
         ]
         return generator
@@ -142,11 +128,15 @@ class SimulatorSource:
     def _move(self, generator: random.Random, storm: float) -> None:
         """Move every coin by one step."""
         scale = math.sqrt(_STEP_SECONDS / _YEAR_SECONDS) * (1 + storm)
-        market = generator.gauss(0, _MARKET_VOLATILITY * scale)
+        # Percent of a year's standard deviation.
+        scale /= 100
+        market = generator.gauss(0, MARKET_VOLATILITY_PERCENT * scale)
         for walk in self._walks:
             character = walk.character
             walk.burst *= _STORM_DECAY
-            move = character.beta * market + generator.gauss(0, character.volatility * scale)
+            move = character.beta_percent / 100 * market + generator.gauss(
+                0, character.volatility_percent * scale
+            )
             if generator.random() < _JUMP_CHANCE:
                 walk.burst += 1.0
                 move += generator.choice((-1, 1)) * generator.uniform(0.001, 0.006)
@@ -160,18 +150,9 @@ class SimulatorSource:
         for walk in self._walks:
             excitement = 1 + storm + walk.burst
             # Drawn in every case, so that the first batch does not shift the sequence.
-            if generator.random() < walk.character.activity * excitement or is_first:
+            if generator.random() < walk.character.activity_percent / 100 * excitement or is_first:
                 quotes.append(_quote(walk, generator, excitement, now_us))
         return quotes
-
-
-def _character(info: InstrumentInfo) -> _Character:
-    if info.liquidity is Liquidity.MAJOR:
-        return _Character(beta=0.8 + 0.05 * info.rank, volatility=0.2, activity=0.6)
-    # Spread over the list, so that coins differ and the same coin is always the same.
-    return _Character(
-        beta=0.9 + 0.01 * (info.rank % 60), volatility=0.4 + 0.01 * (info.rank % 40), activity=0.15
-    )
 
 
 def _deviation(stored: object) -> float:

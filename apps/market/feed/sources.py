@@ -67,6 +67,18 @@ def sources_from(
     return sources
 
 
+def simulator_seed(feeds: Sequence[str]) -> int | None:
+    """Return the seed of the simulator among these feeds; None when it is not among them.
+
+    Errors: FeedSettingError.
+    """
+    for text in feeds:
+        kind, _, rest = text.strip().partition(":")
+        if kind == "simulator":
+            return _seed(rest, text)
+    return None
+
+
 def _ccxt(exchange_id: str, instruments: Mapping[str, InstrumentInfo], clock: Clock) -> CcxtSource:
     try:
         return CcxtSource(exchange_id=exchange_id, instruments=instruments, clock=clock)

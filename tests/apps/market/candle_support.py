@@ -18,6 +18,7 @@ from engine.messages.streams import IN_GATEWAY, IN_MESSAGE, IN_VERSION, input_st
 from engine.values import SourceClass
 
 MIGRATION = importlib.import_module("apps.market.migrations.0002_candles")
+SIMULATED = importlib.import_module("apps.market.migrations.0009_simulated_history")
 # 2026-05-28 20:26:40 UTC; a Thursday.
 NOON_MS = 1_780_000_000_000 // 60_000 * 60_000
 RELATIONS = ("candles_1m", "candles_5m", "candles_15m", "candles_30m", "candles_1h", "candles_4h")
@@ -75,16 +76,18 @@ class QuoteLog:
 def plain_store() -> CandleStore:
     """Return a store on the tests' PostgreSQL, emptied."""
     store = CandleStore.connect()
-    store.connection.execute(f"TRUNCATE {', '.join(RELATIONS)}, candles_position")
+    store.connection.execute(
+        f"TRUNCATE {', '.join(RELATIONS)}, candles_position, candles_simulated"
+    )
     return store
 
 
 def timescale_store(connection: psycopg.Connection[Any]) -> CandleStore:
     """Return a store on a server with TimescaleDB, with fresh relations: truncating a hypertable leaves its aggregates."""
     if connection.execute("SELECT to_regclass('candles_1m')").fetchone() != (None,):
-        for statement in MIGRATION.drop_statements():
+        for statement in (SIMULATED.DROP, *MIGRATION.drop_statements()):
             connection.execute(statement)
-    for statement in MIGRATION.timescale_statements():
+    for statement in (*MIGRATION.timescale_statements(), SIMULATED.MAKE):
         connection.execute(statement)
     return CandleStore(connection)
 
