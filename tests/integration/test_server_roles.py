@@ -127,6 +127,9 @@ DATABASE_REFUSED = [
 DATABASE_ALLOWED = [
     ("cryptocfd_app", "SELECT count(*) FROM trade_journalentry"),
     ("cryptocfd_app", "DELETE FROM common_outboxeffect"),
+    # An invented past comes and goes.
+    ("cryptocfd_app", "INSERT INTO candles_simulated VALUES ('X', NULL, NULL, true)"),
+    ("cryptocfd_app", "DELETE FROM candles_1h"),
     ("cryptocfd_projector", "INSERT INTO trade_projectoroffset VALUES (9, 9, 0, 0, '')"),
     ("cryptocfd_projector", "UPDATE profile_cashrequest SET code = ''"),
     ("cryptocfd_readonly", "SELECT count(*) FROM trade_account"),

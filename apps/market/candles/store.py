@@ -225,10 +225,10 @@ class CandleStore:
         if self.is_timescale:
             self.add([(symbol, candle, origin) for candle in candles], is_replacing=False)
             return
-        names = ("symbol", "open_time", *_COLUMNS)
+        names = ["symbol", "open_time", *_COLUMNS]
         if interval is MINUTES:
             self._prepare([(symbol, candle, origin) for candle in candles])
-            names += (*_TIMES, "origin")
+            names += [*_TIMES, "origin"]
         statement = f"COPY {interval.relation} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
         with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(copy_data(symbol, candles, origin if interval is MINUTES else None))
