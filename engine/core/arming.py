@@ -5,7 +5,7 @@ whether the state still has that value.
 """
 
 from engine.core.bands import QUEUES
-from engine.core.state import Instrument, PendingOrder, Position, State
+from engine.core.state import NO_BANDS, Instrument, PendingOrder, Position, State
 from engine.core.triggers import (
     ASK_FALLS,
     ASK_RISES,
@@ -70,11 +70,17 @@ def order_trigger(order: PendingOrder) -> tuple[int, int]:
 def compact(state: State, instrument: Instrument, queue: int) -> None:
     """Drop the stale entries of a queue; arming asks for it when they are more than half."""
     queues = instrument.queues
-    standing = [
-        key
-        for key in queues.dump(queue)
-        if stands(state, instrument, queue, trigger_parts(queue, key))
-    ]
+    bands, slot = state.bands, instrument.index * QUEUES + queue
+    standing = []
+    for key in queues.entries(queue):
+        parts = trigger_parts(queue, key)
+        price_ticks, account_id, _, kind = parts
+        # stands(), written out for bands: they are most of what becomes stale.
+        if kind == BAND:
+            if bands.get(account_id, NO_BANDS).get(slot) == price_ticks:
+                standing.append(key)
+        elif stands(state, instrument, queue, parts):
+            standing.append(key)
     queues.load(queue, standing)
 
 

@@ -42,12 +42,12 @@ def worst_ticks(slot: int, bands: Bands) -> int:
     return bands.get(slot, PRICE_MAX + 1) - 1
 
 
-def spread_cushion(exposures: Sequence[Exposure], cushion: int) -> int:
+def spread_cushion(gross: int, cushion: int) -> int:
     """Return the part of a cushion that a fresh split gives away; of an ample one a part is kept (rule B2).
 
-    Units: micro-USD times basis points.
+    Units: the notional of all exposures in micro-USD; the cushion in micro-USD times basis points.
     """
-    total = sum(abs(price * weight) for _, weight, price in exposures) * BPS
+    total = gross * BPS
     if cushion * _FAR_PARTS <= total:
         return cushion
     return min(total, cushion - floor_div(cushion, _FAR_PARTS))
@@ -59,27 +59,25 @@ def newcomer_bands(newcomers: Sequence[Exposure], left: int) -> dict[int, int] |
     Units: micro-USD times basis points.
     Source: docs/ENGINE.md, rule B2.
     """
-    total = -sum(price * weight for _, weight, price in newcomers) * BPS
+    gross = -sum(price * weight for _, weight, price in newcomers)
     given = floor_div(left, 2)
-    if given * _FAR_PARTS <= total:
+    if given * _FAR_PARTS <= gross * BPS:
         return None
-    return band_prices(newcomers, min(total, given), is_recovery=False)
+    return band_prices(newcomers, gross, min(gross * BPS, given), is_recovery=False)
 
 
 def band_prices(
-    exposures: Sequence[Exposure], cushion: int, *, is_recovery: bool
+    exposures: Sequence[Exposure], gross: int, cushion: int, *, is_recovery: bool
 ) -> dict[int, int]:
     """Return the bands {slot: price in ticks} over a cushion; a band that is not positive is left out.
 
-    Units: the cushion in micro-USD times basis points, above zero. ``is_recovery`` watches the way up instead of down.
+    ``is_recovery`` watches the way up instead of down.
+    Units: the notional of all exposures in micro-USD; the cushion in micro-USD times basis points, above zero.
     Rounding: up (see above).
     Source: docs/ENGINE.md, rules B1 and B3.
     """
     # n_i / weight_i is the price itself, so the distance needs no more than C * price / sum(n).
-    total = 0
-    for _, weight, price in exposures:
-        total += price * weight if weight > 0 else -price * weight
-    total *= BPS
+    total = gross * BPS
     bands: dict[int, int] = {}
     for index, weight, price in exposures:
         distance = ceil_div(cushion * price, total)

@@ -19,6 +19,8 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     isolated_margin: int
     # Unrealised P&L of cross positions.
     cross_unrealised: int
+    # Their notional at the closing prices.
+    gross: int
     # Cross exposures, one per symbol and direction, at the closing prices.
     held: list[Exposure]
 
@@ -46,16 +48,18 @@ def unrealised_micros(instrument: Instrument, position: Position) -> int:
 def figures(state: State, account: Account) -> Figures:
     """Return the live figures of an account."""
     holdings = state.holdings_of(account)
-    unrealised = 0
+    unrealised = gross = 0
     held = []
     for instrument, weight, cost in holdings.exposed.values():
         price_ticks = instrument.bid if weight > 0 else instrument.ask
         held.append((instrument.index, weight, price_ticks))
         if price_ticks:
-            unrealised += price_ticks * weight - cost
+            worth = price_ticks * weight
+            unrealised += worth - cost
+            gross += worth if weight > 0 else -worth
     isolated = holdings.isolated_margin
     equity = account.balance_micros - isolated + unrealised
-    return Figures(equity, holdings.used_margin, isolated, unrealised, held)
+    return Figures(equity, holdings.used_margin, isolated, unrealised, gross, held)
 
 
 def gross_notional(holdings: Holdings, instrument: Instrument) -> int:

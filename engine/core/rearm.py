@@ -1,8 +1,9 @@
 """Arming of an account's bands and watch lists from its present figures (rules B1-B4)."""
 
-from engine.core.arming import arm, stands
+from engine.core.arming import compact, stands
 from engine.core.bands import (
     QUEUES,
+    Bands,
     Exposure,
     band_prices,
     newcomer_bands,
@@ -66,14 +67,16 @@ def rearm(state: State, account: Account, sums: Figures | None = None) -> None:
         level = terms.stop_out_level_bps if account.is_margin_call else terms.margin_call_level_bps
         cushion = sums.cross_equity * BPS - level * sums.used_margin
         if cushion > 0:
-            bands = band_prices(held, spread_cushion(held, cushion), is_recovery=False)
+            bands = band_prices(
+                held, sums.gross, spread_cushion(sums.gross, cushion), is_recovery=False
+            )
         else:
             watched = tuple(dict.fromkeys(exposure[0] for exposure in held))
         if account.is_margin_call:
             recovery = (terms.margin_call_level_bps + RECOVERY_BPS) * sums.used_margin
             gap = recovery - sums.cross_equity * BPS
             if gap > 0:
-                bands |= band_prices(held, gap, is_recovery=True)
+                bands |= band_prices(held, sums.gross, gap, is_recovery=True)
     _replace_bands(state, account, bands)
     _replace_watches(state, account.account, watched)
 
@@ -82,32 +85,36 @@ def _add_bands(state: State, account: Account, added: dict[int, int]) -> None:
     bands = state.bands.setdefault(account.account, {})
     bands.update(added)
     state.holdings_of(account).note_bands(bands)
-    _queue_bands(state, account.account, added)
+    _queue_bands(state, account.account, NO_BANDS, added)
 
 
 def _replace_bands(state: State, account: Account, bands: dict[int, int]) -> None:
     account_id = account.account
-    before = state.bands.get(account_id)
+    before = state.bands.get(account_id, NO_BANDS)
     # The new bands stand before any is queued: queueing may compact, and compacting asks the state.
     if bands:
         state.bands[account_id] = bands
-    elif before is not None:
+    elif before:
         del state.bands[account_id]
     state.holdings_of(account).note_bands(bands)
-    fresh = bands
-    if before:
-        fresh = {slot: price for slot, price in bands.items() if before.get(slot) != price}
-        for slot, price in before.items():
-            if bands.get(slot) != price:
-                state.instruments[slot >> _QUEUE_BITS].queues.stale[slot & _QUEUE_MASK] += 1
-    _queue_bands(state, account_id, fresh)
+    for slot in before.keys() - bands.keys():
+        state.instruments[slot >> _QUEUE_BITS].queues.disarm(slot & _QUEUE_MASK)
+    _queue_bands(state, account_id, before, bands)
 
 
-def _queue_bands(state: State, account_id: int, bands: dict[int, int]) -> None:
+def _queue_bands(state: State, account_id: int, before: Bands, bands: Bands) -> None:
+    """Queue the bands that differ from those before, whose entries are stale from now on."""
     owner = owner_of(account_id, 0)
     for slot, price_ticks in bands.items():
+        standing = before.get(slot)
+        if standing == price_ticks:
+            continue
         instrument, queue = state.instruments[slot >> _QUEUE_BITS], slot & _QUEUE_MASK
-        arm(state, instrument, queue, price_ticks, owner, BAND)
+        queues = instrument.queues
+        if standing is not None:
+            queues.stale[queue] += 1
+        if queues.arm(queue, price_ticks, owner, BAND):
+            compact(state, instrument, queue)
 
 
 def _replace_watches(state: State, account_id: int, watched: tuple[int, ...]) -> None:
@@ -122,11 +129,12 @@ def _replace_watches(state: State, account_id: int, watched: tuple[int, ...]) ->
 def spend_band(state: State, instrument: Instrument, queue: int, account_id: int) -> None:
     """Take away a band that was hit, and note the worst case without it."""
     bands = state.bands[account_id]
-    del bands[instrument.index * QUEUES + queue]
-    instrument.queues.disarm(queue)
+    slot = instrument.index * QUEUES + queue
     holdings = state.holdings.get(account_id)
     if holdings is not None:
-        holdings.note_bands(bands)
+        holdings.lose_band(slot, bands)
+    del bands[slot]
+    instrument.queues.disarm(queue)
 
 
 def spent_bands(state: State) -> list[int]:

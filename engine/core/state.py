@@ -11,7 +11,7 @@ import msgspec
 from engine.core.bands import QUEUES, Bands, worst_ticks
 from engine.core.packing import LazyTable
 from engine.core.request_table import RequestTable
-from engine.core.triggers import ASK_RISES, TriggerQueues
+from engine.core.triggers import ASK_RISES, PRICE_MAX, TriggerQueues
 from engine.messages.definitions import GroupSpec, InstrumentSpec, Terms
 from engine.messages.events import ReceiptQuote
 from engine.rounding import floor_div
@@ -218,8 +218,17 @@ class Holdings:
         """Find the floor anew: the bands are others now."""
         floor = 0
         for slot, (_, weight, cost) in self.exposed.items():
-            floor += worst_ticks(slot, bands) * weight - cost
+            # worst_ticks(), written out: this is done for every exposure whenever an account's bands are.
+            worst = bands.get(slot, -1) + 1 if weight > 0 else bands.get(slot, PRICE_MAX + 1) - 1
+            floor += worst * weight - cost
         self.floor_micros = floor
+
+    def lose_band(self, slot: int, bands: Bands) -> None:
+        """Lower the floor to what it is without one of the bands that stand; one on the way up guards nothing."""
+        exposure = self.exposed.get(slot)
+        if exposure is not None:
+            lost = worst_ticks(slot, NO_BANDS) - worst_ticks(slot, bands)
+            self.floor_micros += lost * exposure[1]
 
 
 class State:

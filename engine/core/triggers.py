@@ -10,7 +10,7 @@ What a load brought stays a run of bytes in order beside its heap. The heap hold
 top is the first of all; when that key leaves the heap, the next one follows.
 """
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from engine.core.packing import Run, packed_run
 
@@ -144,8 +144,15 @@ class TriggerQueues:
         heap.sort()
         return heap[:-1]
 
+    def entries(self, queue: int) -> list[int]:
+        """Return the entries of a queue in no order."""
+        found = self.heaps[queue] + self._runs[queue].keys()[1:]
+        found.remove(_SENTINEL)
+        return found
+
     def load(self, queue: int, keys: list[int]) -> None:
-        """Replace the entries of a queue by what dump() returned: in order, they are a heap as they stand."""
+        """Replace the entries of a queue; the list is the queue's from now on."""
+        heapify(keys)
         self._replace(queue, keys, Run())
 
     def dump_packed(self, queue: int) -> bytes:

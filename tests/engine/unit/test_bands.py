@@ -29,42 +29,48 @@ EXPOSURES = st.lists(
 CUSHIONS = st.integers(1, 10**18)
 
 
+def gross_of(rows: list[Exposure]) -> int:
+    return sum(price * abs(weight) for _, weight, price in rows)
+
+
+def split(rows: list[Exposure], cushion: int, *, is_recovery: bool) -> dict[int, int]:
+    return band_prices(rows, gross_of(rows), cushion, is_recovery=is_recovery)
+
+
 def test_a_lone_long_is_watched_where_its_cushion_ends() -> None:
     # 10 000 micro-USD a tick at 600 000 ticks, cushion 2.899e11: 2.899e11 / (10 000 * 1e4) = 2 899 ticks.
     rows = [(0, 10_000, 600_000)]
 
-    assert band_prices(rows, 289_900_000_000, is_recovery=False) == {BID_FALLS: 597_101}
-    assert band_prices(rows, 289_900_000_001, is_recovery=False) == {BID_FALLS: 597_100}
-    assert band_prices(rows, 289_900_000_000, is_recovery=True) == {BID_RISES: 602_899}
+    assert split(rows, 289_900_000_000, is_recovery=False) == {BID_FALLS: 597_101}
+    assert split(rows, 289_900_000_001, is_recovery=False) == {BID_FALLS: 597_100}
+    assert split(rows, 289_900_000_000, is_recovery=True) == {BID_RISES: 602_899}
 
 
 def test_a_lone_short_is_watched_the_other_way() -> None:
     rows = [(2, -10_000, 600_000)]
 
-    assert band_prices(rows, 289_900_000_000, is_recovery=False) == {
-        2 * QUEUES + ASK_RISES: 602_899
-    }
-    assert band_prices(rows, 289_900_000_000, is_recovery=True) == {2 * QUEUES + ASK_FALLS: 597_101}
+    assert split(rows, 289_900_000_000, is_recovery=False) == {2 * QUEUES + ASK_RISES: 602_899}
+    assert split(rows, 289_900_000_000, is_recovery=True) == {2 * QUEUES + ASK_FALLS: 597_101}
 
 
 def test_the_cushion_is_split_by_notional() -> None:
     # 600 of 900 USD and 300 of 900 USD, each of one unit a tick.
     rows = [(0, 1, 600), (1, 1, 300)]
 
-    assert band_prices(rows, 90 * BPS, is_recovery=False) == {
+    assert split(rows, 90 * BPS, is_recovery=False) == {
         BID_FALLS: 540,
         QUEUES + BID_FALLS: 270,
     }
 
 
 def test_a_band_that_no_price_reaches_is_left_out() -> None:
-    assert band_prices([(0, 1, 600)], 600 * BPS, is_recovery=False) == {}
-    assert band_prices([(0, 1, 600)], 599 * BPS, is_recovery=False) == {BID_FALLS: 1}
+    assert split([(0, 1, 600)], 600 * BPS, is_recovery=False) == {}
+    assert split([(0, 1, 600)], 599 * BPS, is_recovery=False) == {BID_FALLS: 1}
 
 
 def test_a_band_above_every_price_stands_where_no_quote_comes() -> None:
-    assert band_prices([(0, -1, 600)], 2**80 * BPS, is_recovery=False) == {ASK_RISES: PRICE_MAX}
-    assert band_prices([(0, -1, 600)], (PRICE_MAX - 601) * BPS, is_recovery=False) == {
+    assert split([(0, -1, 600)], 2**80 * BPS, is_recovery=False) == {ASK_RISES: PRICE_MAX}
+    assert split([(0, -1, 600)], (PRICE_MAX - 601) * BPS, is_recovery=False) == {
         ASK_RISES: PRICE_MAX - 1
     }
 
@@ -89,7 +95,7 @@ def most_lost(rows: list[Exposure], bands: dict[int, int], *, is_recovery: bool)
 def test_strictly_inside_all_bands_the_cushion_is_never_used_up(
     rows: list[Exposure], cushion: int, is_recovery: bool
 ) -> None:
-    bands = band_prices(rows, cushion, is_recovery=is_recovery)
+    bands = split(rows, cushion, is_recovery=is_recovery)
 
     assert most_lost(rows, bands, is_recovery=is_recovery) * BPS < cushion
 
@@ -99,7 +105,7 @@ def test_a_band_never_stands_at_the_present_price(rows: list[Exposure], cushion:
     prices = {(index, weight > 0): price for index, weight, price in rows}
 
     for is_recovery in (False, True):
-        for slot, band in band_prices(rows, cushion, is_recovery=is_recovery).items():
+        for slot, band in split(rows, cushion, is_recovery=is_recovery).items():
             index, queue = divmod(slot, QUEUES)
             price = prices[index, queue <= BID_RISES]
             assert (band < price) if queue in (BID_FALLS, ASK_FALLS) else (band > price)
@@ -109,7 +115,7 @@ def test_a_band_never_stands_at_the_present_price(rows: list[Exposure], cushion:
 def test_the_worst_price_of_each_band_is_the_last_that_leaves_it_alone(
     rows: list[Exposure], cushion: int
 ) -> None:
-    bands = band_prices(rows, cushion, is_recovery=False)
+    bands = split(rows, cushion, is_recovery=False)
 
     for index, weight, price in rows:
         slot = index * QUEUES + (BID_FALLS if weight > 0 else ASK_RISES)
@@ -145,14 +151,14 @@ def test_without_a_band_a_long_may_lose_all_and_a_short_has_hardly_a_limit() -> 
     ],
 )
 def test_of_an_ample_cushion_a_part_is_kept(cushion: int, given_away: int) -> None:
-    assert spread_cushion([(0, 1, 600), (1, -1, 300)], cushion) == given_away
+    assert spread_cushion(900, cushion) == given_away
 
 
 @given(EXPOSURES, CUSHIONS)
 def test_what_is_given_away_is_no_more_than_the_cushion_and_never_nothing(
     rows: list[Exposure], cushion: int
 ) -> None:
-    assert 0 < spread_cushion(rows, cushion) <= cushion
+    assert 0 < spread_cushion(gross_of(rows), cushion) <= cushion
 
 
 def test_a_newcomer_gets_half_of_what_is_left() -> None:

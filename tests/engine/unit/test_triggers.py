@@ -1,5 +1,7 @@
 """Trigger queues: keys keep the order of firing, and stale entries neither fire nor pile up."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +130,30 @@ def test_a_loaded_queue_fires_as_one_that_was_armed(
 
     assert packed.dump_packed(queue) == plain.dump_packed(queue)
     assert packed.dump(queue) == plain.dump(queue)
+
+
+@given(
+    st.sampled_from(QUEUES),
+    st.lists(st.integers(1, 30), max_size=20),
+    st.lists(st.integers(1, 30), max_size=20),
+    st.randoms(use_true_random=False),
+)
+def test_entries_are_all_there_and_may_be_loaded_in_any_order(
+    queue: int, prices: list[int], added: list[int], chooser: random.Random
+) -> None:
+    queues = loaded(queue, *prices)
+    for price in added:
+        queues.arm(queue, price, owner_of(8, 1), triggers.ENTRY)
+
+    entries = queues.entries(queue)
+
+    in_order = queues.dump(queue)
+    assert sorted(entries) == in_order
+    chooser.shuffle(entries)
+    fresh = TriggerQueues()
+    fresh.load(queue, entries)
+    assert fresh.tops == queues.tops
+    assert [fresh.pop_reached(queue, *reaching(queue)) for _ in in_order] == in_order
 
 
 def reaching(queue: int) -> tuple[int, int]:
