@@ -219,30 +219,30 @@ class Chaos:
     def _sender_start(self, number: int, *, is_last: bool = False) -> None:
         first = number * ACCOUNTS_EACH + 1
         options = {
-            "log_url": self.server.url,
-            "redis_url": self._redis_url,
-            "prefix": self._prefix,
             "diary": str(self._diary(number)),
             "accounts": list(range(first, first + ACCOUNTS_EACH)),
             "seed": self._chooser.randrange(1 << 30),
             "is_last": is_last,
         }
-        self._senders[number] = sender.start(options)
+        self._senders[number] = sender.start(options, self._environment())
 
-    def _diary(self, number: int) -> Path:
-        return self._folder / f"diary-{number}"
-
-    def _projector_start(self) -> None:
-        environment = os.environ | {
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
+            "DJANGO_SETTINGS_MODULE": "cryptocfd.settings",
             "DATABASE_URL": self._database_url,
             "LOG_REDIS_URL": self.server.url,
             "REDIS_URL": self._redis_url,
             "STREAM_PREFIX": self._prefix,
         }
+
+    def _diary(self, number: int) -> Path:
+        return self._folder / f"diary-{number}"
+
+    def _projector_start(self) -> None:
         self._projector = subprocess.Popen(
             [sys.executable, "manage.py", "serve", "--only", "projector"],
             cwd=engine_process.REPOSITORY,
-            env=environment,
+            env=self._environment(),
             stdout=subprocess.DEVNULL,
         )
 

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import django
+from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.common.engine_gateway import EngineGateway
@@ -26,10 +28,12 @@ from tests.integration.engine_process import REPOSITORY
 SYMBOL = "BTCUSDT"
 
 
-def start(options: dict[str, Any]) -> "subprocess.Popen[bytes]":
-    """Start such a process."""
+def start(options: dict[str, Any], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start such a process; the environment names the servers, as for every part of the platform."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.chaos.sender", json.dumps(options)], cwd=REPOSITORY
+        [sys.executable, "-m", "tests.chaos.sender", json.dumps(options)],
+        cwd=REPOSITORY,
+        env=environment,
     )
 
 
@@ -142,11 +146,16 @@ async def trade(
 
 
 async def main(options: dict[str, Any]) -> None:
+    # Models can be imported when Django stands only; nobody else who imports this module needs it.
+    from apps.trade.projector import output_from_journal
+
     gateway = EngineGateway(
-        log_url=options["log_url"],
-        redis_url=options["redis_url"],
-        prefix=options["prefix"],
+        log_url=settings.LOG_REDIS_URL,
+        redis_url=settings.REDIS_URL,
+        prefix=settings.STREAM_PREFIX,
         timeout_ms=1_000,
+        # In half an hour the stream is trimmed of what is asked for again.
+        journal=output_from_journal,
     )
     while True:
         try:
@@ -165,4 +174,5 @@ async def main(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    django.setup()
     asyncio.run(main(json.loads(sys.argv[1])))
