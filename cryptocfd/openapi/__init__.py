@@ -1,1 +1,1 @@
-"""The OpenAPI document beyond what views say of themselves: failures that any operation may have, and examples."""
+"""The OpenAPI document beyond what views say of themselves: failures that any operation may have, examples, and links."""

@@ -1,4 +1,4 @@
-"""Completes the OpenAPI document: the failures that any operation may have, and an example of all that goes in and out.
+"""Completes the OpenAPI document: the failures that any operation may have, an example of all that goes in and out, and links.
 
 Examples of requests and answers stand in examples.json; they were taken from a running platform, and a contract test holds that
 they fit the shapes. Whatever lacks one is a warning, and `make openapi` takes no warnings.
@@ -14,6 +14,7 @@ from drf_spectacular.drainage import warn
 
 from apps.common.envelope import failure, success
 from apps.common.error_catalogue import ErrorCode, error_catalogue
+from cryptocfd.openapi.links import links_of
 
 Json = dict[str, Any]
 
@@ -69,7 +70,7 @@ def _codes() -> Mapping[str, ErrorCode]:
 
 
 def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:  # noqa: ARG001, FBT001 - the signature of the library's hooks.
-    """Return the document with all failures and examples; drf-spectacular calls this last."""
+    """Return the document with all failures, examples and links; drf-spectacular calls this last."""
     for operation in _operations(result):
         _failures_add(operation)
         _parameters_complete(operation)
@@ -140,12 +141,14 @@ def _request_complete(operation: Json) -> None:
     content.pop("application/x-www-form-urlencoded", None)
     if not content:
         return
-    example = examples()["operations"].get(operation["operationId"], {}).get("request")
-    if example is None:
+    own = examples()["operations"].get(operation["operationId"], {})
+    # One request, or several by what they are examples of.
+    found = own.get("requests") or ({"request": own["request"]} if "request" in own else {})
+    if not found:
         warn(f"{operation['operationId']}: the request has no example")
         return
     for media in content.values():
-        media["examples"] = {"request": {"value": example}}
+        media["examples"] = {name: {"value": example} for name, example in found.items()}
 
 
 def _answers_complete(operation: Json) -> None:
@@ -157,5 +160,8 @@ def _answers_complete(operation: Json) -> None:
         if example is None:
             warn(f"{operation['operationId']}: the answer has no example")
         else:
+            links = links_of(operation["operationId"])
+            if links:
+                response["links"] = links
             is_plain = "$ref" not in media["schema"]
             media["examples"] = {"answer": {"value": example if is_plain else success(example)}}

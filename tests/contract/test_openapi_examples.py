@@ -1,6 +1,7 @@
 """The document is complete and its examples are true: each request and answer has one, and it fits its shape."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from jsonschema import Draft202012Validator
 
 from apps.common.error_catalogue import error_catalogue
 from cryptocfd.openapi.completion import complete, examples
+from cryptocfd.openapi.links import LINKS
+from tests.contract.links import Json, told
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -77,6 +80,46 @@ def test_every_operation_tells_the_failures_that_it_may_have(document) -> None:
             media = operation["responses"][str(status)]["content"]["application/json"]
             for code in media["examples"]:
                 assert codes[code] == status, (name, code)
+
+
+def shape_of(document: Json, operation: Json, place: str, name: str) -> tuple[Json, bool] | None:
+    """Return what an operation takes at a place under a name, and whether it must be there."""
+    if place == "body":
+        media = operation["requestBody"]["content"]["application/json"]
+        shape = document["components"]["schemas"][media["schema"]["$ref"].rpartition("/")[2]]
+        known = {n: (s, n in shape["required"]) for n, s in shape["properties"].items()}
+    else:
+        asked = [p for p in operation["parameters"] if p["in"] == place]
+        known = {p["name"]: (p["schema"], p.get("required", False)) for p in asked}
+    return known.get(name)
+
+
+def link_faults(document: Json, operation: Json, answer: Json) -> Iterator[tuple[str, object]]:
+    """Tell what of an answer's links its targets do not take, by the values of the examples."""
+    (example,) = answer["content"]["application/json"]["examples"].values()
+    asked = {(p["in"], p["name"]): p["example"] for p in operation.get("parameters", ())}
+    for link in answer.get("links", {}).values():
+        target = operations(document)[link["operationId"]]
+        for place, value in told(link, asked, example["value"]).items():
+            found = shape_of(document, target, *place)
+            # After the last page null leads nowhere.
+            is_end = found is not None and value is None and not found[1]
+            if found is None or (not is_end and faults(document, found[0], value)):
+                yield link["operationId"], (place, value)
+
+
+def test_every_link_leads_to_an_operation_that_takes_what_it_tells(document) -> None:
+    known = operations(document)
+    answers = {
+        name: (operation, answer)
+        for name, operation in known.items()
+        for answer in operation["responses"].values()
+        if "links" in answer
+    }
+    wrong = {name: list(link_faults(document, *found)) for name, found in answers.items()}
+
+    assert {name: found for name, found in wrong.items() if found} == {}
+    assert set(answers) == set(LINKS)
 
 
 def test_an_operation_without_an_example_is_a_warning() -> None:

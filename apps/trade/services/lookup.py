@@ -1,5 +1,6 @@
 """Finds what an order id means: its account, and the instrument and state of the order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from channels.db import database_sync_to_async
@@ -36,12 +37,12 @@ class OrderPlace:
 class OrderUnknownError(ServiceError):
     """An order that does not exist or is somebody else's: nobody learns which."""
 
-    def __init__(self, order_id: str) -> None:
+    def __init__(self, order_id: str, *, more: Mapping[str, object] | None = None) -> None:
         super().__init__(
             RejectCode.POSITION_UNKNOWN.value,
             f"there is no open order {order_id} of yours",
             http_status=404,
-            data={"orderId": order_id},
+            data={"orderId": order_id, **(more or {})},
         )
 
 

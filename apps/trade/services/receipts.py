@@ -32,25 +32,25 @@ from engine.messages.events import Receipt, ReceiptQuote
 from engine.values import Direction
 
 
-async def order_detail(*, user_id: int, order_id: str) -> Shape:
-    """Return an order of the user's with its position, fills, closings and receipts.
+async def order_detail(*, user_id: int, account_id: int | None = None, order_id: str) -> Shape:
+    """Return an order of the user's with its position, fills, closings and receipts, and whether that is all until now.
 
-    Errors: ServiceError 404 for an order that does not exist or is somebody else's.
+    Errors: ServiceError 404 for an order that does not exist or is somebody else's, or another account's than the one named;
+    its data tells whether all until now was looked through.
     """
-    account = await account_of_order(user_id, None, order_id)
-    is_current = await is_projected(account)
-    read = database_sync_to_async(order_detail_read, thread_sensitive=False)
-    return await read(account=account, order_id=order_id) | {"isCurrent": is_current}
+    account = await account_of_order(user_id, account_id, order_id)
+    current = {"isCurrent": await is_projected(account)}
+    read = database_sync_to_async(_order_detail_read, thread_sensitive=False)
+    detail = await read(account=account, order_id=order_id)
+    if detail is None:
+        raise OrderUnknownError(order_id, more=current)
+    return detail | current
 
 
-def order_detail_read(*, account: AccountInfo, order_id: str) -> Shape:
-    """Return the same from the read models as they are; blocking.
-
-    Errors: as order_detail.
-    """
+def _order_detail_read(*, account: AccountInfo, order_id: str) -> Shape | None:
     order = selectors.order_by_id(order_id=order_id)
     if order is None or order.account != account.id:
-        raise OrderUnknownError(order_id)
+        return None
     position, fills, closings = selectors.order_parts(order_id=order_id)
     events = selectors.history_of_order(account_id=account.id, order_id=order_id)
     journal = selectors.journal_entries_of(events=events)

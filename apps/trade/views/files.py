@@ -25,8 +25,7 @@ from apps.trade.serializers.statements import (
     StatementStateSerializer,
 )
 from apps.trade.services.history import is_projected
-from apps.trade.services.lookup import account_of_order
-from apps.trade.services.receipts import order_detail_read
+from apps.trade.services.receipts import order_detail
 from apps.trade.services.statements import requests
 from apps.trade.services.statements.collect import statement_collect
 from apps.trade.services.statements.files import CONTENT_TYPES, receipt_pdf, statement_file
@@ -161,6 +160,7 @@ class ReceiptView(APIView):
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
         bound = account_require(request, None)
-        account = engine_gateway().run(account_of_order(user_id_of(request), bound, order_id))
-        detail = order_detail_read(account=account, order_id=order_id)
+        detail = engine_gateway().run(
+            order_detail(user_id=user_id_of(request), account_id=bound, order_id=order_id)
+        )
         return _file(receipt_pdf(detail), f"order-{order_id}", "pdf")

@@ -226,6 +226,18 @@ def test_an_unknown_request_says_whether_the_record_is_complete(live, alice):
     assert get(alice, "trade/requests/r3")["data"]["isCurrent"] is True
 
 
+def test_an_order_that_is_not_on_record_yet_says_so_as_json_and_as_a_receipt(live, alice):
+    order_id = ok(post(alice, "create", **BUY))["orderId"]
+    paths = (f"trade/orders/{order_id}", f"trade/orders/{order_id}/receipt.pdf")
+    behind = [get(alice, path) for path in paths]
+    live.project()
+    found = [alice.get(f"/api/v1/{path}").status_code for path in paths]
+
+    assert [answer["statusCode"] for answer in behind] == [404, 404]
+    assert [answer["data"] for answer in behind] == [{"orderId": order_id, "isCurrent": False}] * 2
+    assert found == [200, 200]
+
+
 def test_the_ledger_explains_every_cent_page_by_page(live, alice):
     order_id = ok(post(alice, "create", **BUY))["orderId"]
     live.price(100_500, 100_510)
