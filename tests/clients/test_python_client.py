@@ -5,7 +5,9 @@ import base64
 import json
 import subprocess
 import sys
+from calendar import monthrange
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.utils import timezone
 
 from cryptocfd.embedded.processes import wait_until
 from tests.integration.product import Client as Visitor
@@ -106,6 +109,40 @@ def test_the_async_client_has_the_same_calls(product: Product, visitor: Visitor)
     order, closed = asyncio.run(trade())
 
     assert [row["orderId"] for row in closed["orders"]] == [order["orderId"]]
+
+
+def test_statements_are_of_a_day_a_month_or_a_range_sync_and_async(
+    product: Product, visitor: Visitor, client: Client
+) -> None:
+    account = client.balance()["accountId"]
+    # One period for all, also where midnight is near.
+    today = timezone.now().date()
+    yesterday = today - timedelta(days=1)
+    month = f"{today:%Y-%m}"
+    periods: list[tuple[date, int, dict[str, Any]]] = [
+        (today, 1, {"day": today}),
+        (today.replace(day=1), monthrange(today.year, today.month)[1], {"month": month}),
+        (yesterday, 2, {"first_day": yesterday, "last_day": today.isoformat()}),
+    ]
+
+    async def ask_async() -> list[Any]:
+        async with AsyncClient(product.url, Token(visitor.token)) as other:
+            return [await other.statement(account, **period) for *_, period in periods]
+
+    told = [client.statement(account, **period) for *_, period in periods]
+
+    for statements in (told, asyncio.run(ask_async())):
+        for statement, (first, days, _) in zip(statements, periods, strict=True):
+            start, end = (datetime.fromisoformat(statement[name]) for name in ("from", "to"))
+            assert (statement["accountId"], start.date(), end - start) == (
+                account,
+                first,
+                timedelta(days=days),
+            )
+    for refused in ({}, {"day": today, "month": month}, {"first_day": today}):
+        with pytest.raises(ApiError) as error:
+            client.statement(account, **refused)
+        assert (error.value.status, error.value.code) == (400, "INVALID")
 
 
 class Flaky(httpx.BaseTransport):

@@ -192,7 +192,7 @@ def read(asker: Asker, account: int) -> None:
 def ask_again(asker: Asker, account: int) -> None:
     """Ask for lists with the tag of the answer before: what has not changed is not sent again."""
     of_account = f"/accounts/{account}"
-    for path in ("/supportedAssets", "/accounts", "/trade/close", f"{of_account}/ledger"):
+    for path in ("/supportedAssets", "/accounts", "/keys", "/trade/close", f"{of_account}/ledger"):
         tag = asker.request("GET", path).headers.get("ETag", "")
         again = asker.request("GET", path, **{"If-None-Match": tag})
         if (again.status_code, again.content) != (304, b""):

@@ -8,14 +8,14 @@ from rest_framework.views import APIView
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.serializers import KeyMadeSerializer, KeySerializer, KeyWishSerializer
 from apps.auth.services.api_keys import KeyWish, key_make, key_revoke, keys_of_user
-from apps.auth.views.edge import no_trace
+from apps.auth.views.edge import no_trace_of_posts
 from apps.common.envelope import success
 from apps.common.openapi import enveloped
 from apps.common.requests import user_id_of
 from apps.common.step_up import step_up_require
 
 
-@no_trace
+@no_trace_of_posts
 class KeysView(APIView):
     """The user's API keys, newest first."""
 

@@ -5,6 +5,7 @@ Writes get an id if the caller gives none, so that they can be sent again withou
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +14,8 @@ from uuid import uuid4
 BASE = "/api/v1"
 # A number as the caller has it; floats are refused, since their digits are not what they look like.
 Number = Decimal | int | str
+# A date, or its text such as 2026-11-26.
+Day = date | str
 
 
 @dataclass(frozen=True, slots=True)

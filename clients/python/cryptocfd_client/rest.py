@@ -14,7 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 import httpx
 
 from cryptocfd_client.errors import ApiError, OutcomeUnknownError
-from cryptocfd_client.requests import Number, Remove, Request, ask, decoded, read, write
+from cryptocfd_client.requests import Day, Number, Remove, Request, ask, decoded, read, write
 from cryptocfd_client.signing import Proof
 
 Answer = dict[str, Any]
@@ -210,9 +210,18 @@ class _Calls(Generic[R]):
         """Return what moved the money of an account, newest first."""
         return self._send(read(f"/accounts/{account_id}/ledger", limit=limit, cursor=cursor))
 
-    def statement(self, account_id: int, *, month: str) -> R:
-        """Return the statement of a month, such as 2026-11."""
-        return self._send(read(f"/accounts/{account_id}/statement", month=month))
+    def statement(
+        self,
+        account_id: int,
+        *,
+        day: Day | None = None,
+        month: str | None = None,
+        first_day: Day | None = None,
+        last_day: Day | None = None,
+    ) -> R:
+        """Return the statement of a day, of a month such as 2026-11, or of a range of days, both included, all in UTC."""
+        period = {"day": day, "month": month, "from": first_day, "to": last_day}
+        return self._send(read(f"/accounts/{account_id}/statement", **period))
 
     def prices(self, *symbols: str) -> R:
         """Return the newest prices."""

@@ -121,6 +121,25 @@ def test_s22_the_secret_is_shown_once_and_kept_encrypted(alice):
     assert told.key.startswith("message:key-made:")
 
 
+def test_the_list_of_keys_is_sent_once_until_it_changes(alice):
+    Signer(alice)
+    asker = Client()
+    asker.force_login(alice)
+
+    def ask(tag: str = ""):
+        headers = {"accept": "application/json"} | ({"if-none-match": tag} if tag else {})
+        return asker.get("/api/v1/keys", headers=headers)
+
+    first = ask()
+    again = ask(first["ETag"])
+    Signer(alice)
+    other = ask(first["ETag"])
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert (other.status_code, len(other.json()["data"])) == (200, 2)
+    assert other["ETag"] != first["ETag"]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

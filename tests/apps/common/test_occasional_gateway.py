@@ -6,36 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from apps.common.cancellation import cancel_all
 from apps.common.engine_gateway import EngineGateway
 from apps.common.errors import EngineBusyError, EngineTimeoutError
 from apps.common.occasional_gateway import OccasionalGateway
-from engine.messages.commands import PlaceOrder
-from engine.values import Side
-from tests.apps.trade.echo_engine import EchoEngine
+from tests.apps.common.echo_engine import order
 from tests.integration.engine_log import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
-
-
-def order(request_id: str) -> PlaceOrder:
-    return PlaceOrder(
-        request_id=request_id,
-        account=1001,
-        user_id=1,
-        symbol="BTCUSDT",
-        side=Side.BUY,
-        quantity_units=10,
-        leverage=10,
-    )
-
-
-@pytest_asyncio.fixture
-async def engine(log_redis_url, stream_prefix) -> AsyncIterator[EchoEngine]:
-    engine = EchoEngine(log_redis_url, stream_prefix)
-    task = asyncio.create_task(engine.run())
-    yield engine
-    await cancel_all([task])
 
 
 @pytest_asyncio.fixture
@@ -76,13 +53,13 @@ async def test_it_reads_while_it_waits_and_nothing_of_what_comes_in_between(
     often, occasional = gateways[EngineGateway], gateways[OccasionalGateway]
     seen = outputs_seen(occasional, monkeypatch)
 
-    first = await occasional.send(order("mine-1"))
+    first = await occasional.send(order(1001, "mine-1"))
     # The question under way at the first answer is the last.
-    await often.send(order("last-read"))
+    await often.send(order(1001, "last-read"))
     await until(lambda: not occasional._reader.is_owed, "a rest")
     for number in range(50):
-        await often.send(order(f"other-{number}"))
-    second = await occasional.send(order("mine-2"))
+        await often.send(order(1001, f"other-{number}"))
+    second = await occasional.send(order(1001, "mine-2"))
 
     assert [o.reply.created for o in (first, second)] == [("1001-mine-1",), ("1001-mine-2",)]
     assert [name for name in seen if name.startswith("other")] == []
@@ -92,7 +69,7 @@ async def test_it_reads_while_it_waits_and_nothing_of_what_comes_in_between(
 
 async def test_many_askers_at_once_get_their_own_answers(gateways, engine):
     outputs = await asyncio.gather(
-        *(gateways[OccasionalGateway].send(order(f"r{number}")) for number in range(500))
+        *(gateways[OccasionalGateway].send(order(1001, f"r{number}")) for number in range(500))
     )
 
     assert [o.reply.created for o in outputs] == [(f"1001-r{number}",) for number in range(500)]
@@ -103,12 +80,12 @@ async def test_a_repeat_and_a_late_answer_are_resolved_as_everywhere(gateways, e
     occasional._timeout_ms = 300
     engine.running.clear()
     with pytest.raises(EngineTimeoutError):
-        await occasional.send(order("late"))
+        await occasional.send(order(1001, "late"))
     engine.running.set()
     occasional._timeout_ms = 3_000
 
-    first = await occasional.send(order("late"))
-    again = await occasional.send(order("late"))
+    first = await occasional.send(order(1001, "late"))
+    again = await occasional.send(order(1001, "late"))
 
     assert first.reply.created == ("1001-late",)
     assert again.output_id == first.output_id
@@ -118,9 +95,9 @@ async def test_an_answer_comes_through_a_connection_that_was_lost_while_it_was_a
     gateways, engine, log_redis_url, stream_prefix
 ):
     occasional = gateways[OccasionalGateway]
-    await occasional.send(order("warm"))
+    await occasional.send(order(1001, "warm"))
     engine.running.clear()
-    asked = asyncio.create_task(occasional.send(order("through")))
+    asked = asyncio.create_task(occasional.send(order(1001, "through")))
     await until(lambda: occasional.pending_count == 1, "the command to leave")
     occasional._reader._connection._writer.close()
     await until(lambda: not occasional._reader.up.is_set(), "the end of the connection")
@@ -134,12 +111,12 @@ async def test_without_a_connection_nothing_is_sent(gateways, engine):
     await occasional._reader.stop()
 
     with pytest.raises(EngineBusyError):
-        await occasional.send(order("never"))
+        await occasional.send(order(1001, "never"))
     occasional._reader.start()
     await until(occasional._reader.up.is_set, "the connection")
 
     assert engine.entries == 0
-    assert (await occasional.send(order("now"))).reply.created == ("1001-now",)
+    assert (await occasional.send(order(1001, "now"))).reply.created == ("1001-now",)
 
 
 async def test_it_follows_no_account(gateways):

@@ -17,30 +17,17 @@ from apps.common.engine_gateway import EngineGateway
 from apps.common.errors import EngineBusyError, EngineTimeoutError
 from apps.common.gateway_wire import CommandWriter
 from apps.common.outputs import Output
-from engine.messages.commands import ClosePosition, DefineGroup, PlaceOrder
+from engine.messages.commands import ClosePosition, DefineGroup
 from engine.messages.definitions import GroupSpec
 from engine.messages.health import EngineHealth, EngineState
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.messages.streams import health_key, output_stream
-from engine.values import Side
-from tests.apps.trade.echo_engine import EchoEngine
+from tests.apps.common.echo_engine import EchoEngine, order
 from tests.integration.engine_log import wait_for
 from tests.integration.lossy_proxy import LossyProxy
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]
-
-
-def order(account: int, request_id: str, *, units: int = 10) -> PlaceOrder:
-    return PlaceOrder(
-        request_id=request_id,
-        account=account,
-        user_id=1,
-        symbol="BTCUSDT",
-        side=Side.BUY,
-        quantity_units=units,
-        leverage=10,
-    )
 
 
 @pytest_asyncio.fixture
@@ -55,14 +42,6 @@ async def gateway(request, log_redis_url, redis_url, stream_prefix) -> AsyncIter
     await gateway.start()
     yield gateway
     await gateway.stop()
-
-
-@pytest_asyncio.fixture
-async def engine(log_redis_url, stream_prefix) -> AsyncIterator[EchoEngine]:
-    engine = EchoEngine(log_redis_url, stream_prefix)
-    task = asyncio.create_task(engine.run())
-    yield engine
-    await cancel_all([task])
 
 
 @pytest.mark.parametrize("gateway", [60_000], indirect=True)

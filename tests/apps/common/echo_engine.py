@@ -5,11 +5,24 @@ import asyncio
 from apps.common.gateway_wire import connection_make
 from engine.messages import codec
 from engine.messages.chain import CHAIN_GENESIS, chain_hash
-from engine.messages.commands import AnyCommand
+from engine.messages.commands import AnyCommand, PlaceOrder
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, AnyReply, Duplicate, Rejected
 from engine.messages.streams import input_stream, output_stream
-from engine.values import entry_id_from_text
+from engine.values import Side, entry_id_from_text
+
+
+def order(account: int, request_id: str, *, units: int = 10) -> PlaceOrder:
+    """Return a command for it."""
+    return PlaceOrder(
+        request_id=request_id,
+        account=account,
+        user_id=1,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        quantity_units=units,
+        leverage=10,
+    )
 
 
 class EchoEngine:
