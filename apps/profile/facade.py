@@ -1,19 +1,20 @@
 """Trading accounts as other apps and the composition root see them; what comes out are frozen dataclasses."""
 
+from collections.abc import Sequence
+
 from apps.profile import selectors
 from apps.profile.groups import group_commands
 from apps.profile.selectors import AccountInfo
 from apps.profile.services import accounts, cash
 from apps.profile.services.accounts import AccountUnknownError
-from apps.profile.services.cash import SYSTEM_ID_SIGN
-from engine.messages.rejects import RejectCode
+from apps.profile.services.cash import SYSTEM_ID_SIGN, CashDecision
 from engine.messages.views import AccountView
-from engine.values import CashKind
 
 __all__ = [
     "SYSTEM_ID_SIGN",
     "AccountInfo",
     "AccountUnknownError",
+    "CashDecision",
     "account_for",
     "account_for_async",
     "account_view",
@@ -67,19 +68,6 @@ async def account_view(account: AccountInfo) -> AccountView:
     return await accounts.account_view(account=account)
 
 
-def cash_decided(
-    *,
-    account_id: int,
-    cash_seq: int,
-    kind: CashKind,
-    code: RejectCode | None,
-    decided_at_us: int,
-) -> None:
-    """Move the state of a cash request, in the transaction of the output that decided it."""
-    cash.cash_decided(
-        account_id=account_id,
-        cash_seq=cash_seq,
-        kind=kind,
-        code=code,
-        decided_at_us=decided_at_us,
-    )
+def cash_decided(decisions: Sequence[CashDecision]) -> None:
+    """Move the states of cash requests, in the transaction of the outputs that decided them."""
+    cash.cash_decided(decisions=decisions)

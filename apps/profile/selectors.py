@@ -1,11 +1,19 @@
 """Reads of trading accounts and cash on its way; nothing is changed here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
+
+from django.db.models.expressions import RawSQL
 
 from apps.common.believed import Believed
 from apps.profile.models import CashOutbox, TradingAccount
 from engine.values import AccountKind
+
+_OUTBOX_IDS: Final = """
+SELECT found.id FROM profile_cashoutbox AS found
+JOIN unnest(%s::bigint[], %s::bigint[]) AS asked (account_id, cash_seq) USING (account_id, cash_seq)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +103,12 @@ def outbox_next(*, account_id: int) -> CashOutbox | None:
     """Return the account's oldest row without an answer: the only one that may be in flight."""
     waiting = CashOutbox.objects.filter(account_id=account_id, answered_at__isnull=True)
     return waiting.select_related("request").order_by("cash_seq").first()
+
+
+def outbox_rows(*, places: Collection[tuple[int, int]]) -> list[CashOutbox]:
+    """Return the rows at some places, account and cash_seq, with their requests and accounts; an account's rows in order."""
+    asked = RawSQL(  # noqa: S611 - constant text; what is asked for travels as parameters.
+        _OUTBOX_IDS, [[account for account, _ in places], [number for _, number in places]]
+    )
+    rows = CashOutbox.objects.filter(pk__in=asked).select_related("request__account")
+    return list(rows.order_by("account_id", "cash_seq"))

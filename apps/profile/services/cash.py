@@ -5,16 +5,18 @@ each cash_seq once.
 """
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.common.clock import datetime_from_us
 from apps.common.engine_gateway import engine_gateway
 from apps.profile import selectors
-from apps.profile.choices import DEMO_METHOD, CashKind, CashState
+from apps.profile.choices import CashKind, CashState
 from apps.profile.models import CashOutbox, CashRequest, TradingAccount
 from apps.profile.services.notices import cash_tell
 from engine.messages.commands import PostCash
@@ -23,6 +25,13 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.values import Actor
 from engine.values import CashKind as EngineCashKind
+
+_DECIDE: Final = """
+UPDATE profile_cashrequest AS request
+SET state = decided.state, code = decided.code, decided_at = decided.decided_at
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS decided (id, state, code, decided_at)
+WHERE request.id = decided.id
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -143,24 +152,43 @@ def cash_send_all(*, account_id: int) -> None:
         pass
 
 
-def cash_decided(
-    *,
-    account_id: int,
-    cash_seq: int,
-    kind: EngineCashKind,
-    code: RejectCode | None,
-    decided_at_us: int,
-) -> None:
-    """Move the state of the request behind an outbox row and tell its owner, in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class CashDecision:
+    """What the engine has decided about one cash command."""
 
-    Nothing happens for cash that did not start here.
+    account_id: int
+    cash_seq: int
+    kind: EngineCashKind
+    # Why it was refused; None: it was not.
+    code: RejectCode | None
+    # Microseconds UTC.
+    decided_at_us: int
+
+    @property
+    def state(self) -> CashState:
+        """Return where the request behind it stands now."""
+        return CashState.REFUSED if self.code else _STATE_BY_KIND[self.kind]
+
+
+def cash_decided(*, decisions: Sequence[CashDecision]) -> None:
+    """Move the states of the requests behind outbox rows and tell their owners, in the caller's transaction.
+
+    However many there are, a few statements do it. Nothing happens for cash that did not start here.
     """
-    state = CashState.REFUSED if code else _STATE_BY_KIND[kind]
-    behind = CashOutbox.objects.filter(account_id=account_id, cash_seq=cash_seq)
-    requests = CashRequest.objects.filter(pk__in=behind.values("request_id"))
-    requests.update(
-        state=state,
-        code=code.value if code else "",
-        decided_at=datetime_from_us(decided_at_us),
-    )
-    cash_tell(requests.exclude(method=DEMO_METHOD).select_related("account"))
+    by_place = {(decision.account_id, decision.cash_seq): decision for decision in decisions}
+    # Each row has a request of its own here, and an account's rows come in order: a request that was decided twice is told twice.
+    requests = []
+    for row in selectors.outbox_rows(places=by_place.keys()):
+        decision = by_place[row.account_id, row.cash_seq]
+        request = row.request
+        request.state = decision.state
+        request.code = decision.code.value if decision.code else ""
+        request.decided_at = datetime_from_us(decision.decided_at_us)
+        requests.append(request)
+    if not requests:
+        return
+    latest = {request.pk: request for request in requests}.values()
+    columns = zip(*((r.pk, r.state, r.code, r.decided_at) for r in latest), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(_DECIDE, [list(column) for column in columns])
+    cash_tell(requests)
