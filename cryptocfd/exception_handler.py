@@ -10,16 +10,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import OperationalError, connections
+from django.db import connections
 from django.http import Http404
-from psycopg_pool import PoolTimeout
-from redis.exceptions import ConnectionError as ValkeyConnectionError
-from redis.exceptions import TimeoutError as ValkeyTimeoutError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from apps.common.envelope import failure, service_failure
-from apps.common.errors import ServiceError
+from apps.common.errors import STORE_AWAY, ServiceError, StoreAwayError
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +38,9 @@ _CODES = {
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """Return the envelope for an exception; DRF calls this for whatever a view raises."""
     _roll_back()
+    if isinstance(error, STORE_AWAY):
+        logger.warning("a store cannot be reached", extra={"error": repr(error)})
+        error = StoreAwayError()
     if isinstance(error, ServiceError):
         retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
         return Response(service_failure(error), status=error.http_status, headers=retry)
@@ -60,13 +60,6 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
         return _from_validation(error)
     if isinstance(error, exceptions.APIException):
         return _from_api(error)
-    if isinstance(
-        error, OperationalError | PoolTimeout | ValkeyConnectionError | ValkeyTimeoutError
-    ):
-        logger.warning("a store cannot be reached", extra={"error": repr(error)})
-        message = "a part of the platform cannot be reached: try again in a few seconds"
-        body = failure(status=503, message=message, code="UNAVAILABLE")
-        return Response(body, status=503, headers={"Retry-After": "2"})
     view = context.get("view")
     logger.error("a view failed", exc_info=error, extra={"view": type(view).__name__})
     message = "something failed on our side; nothing is known about the outcome of this request"

@@ -4,6 +4,15 @@ A refusal of the engine becomes one in refusals.py. Nothing here knows requests 
 """
 
 from collections.abc import Mapping
+from typing import Final
+
+from django.db import OperationalError
+from psycopg_pool import PoolTimeout
+from redis.exceptions import ConnectionError as ValkeyConnectionError
+from redis.exceptions import TimeoutError as ValkeyTimeoutError
+
+# What is raised where a server that things are stored on cannot be reached.
+STORE_AWAY: Final = (OperationalError, PoolTimeout, ValkeyConnectionError, ValkeyTimeoutError)
 
 
 class ServiceError(Exception):
@@ -68,4 +77,16 @@ class EngineBusyError(ServiceError):
             http_status=503,
             request_id=request_id,
             retry_after_s=1,
+        )
+
+
+class StoreAwayError(ServiceError):
+    """A server that things are stored on cannot be reached."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "UNAVAILABLE",
+            "a part of the platform cannot be reached: try again in a few seconds",
+            http_status=503,
+            retry_after_s=2,
         )

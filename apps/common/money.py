@@ -32,7 +32,8 @@ def plain_text(value: object) -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, Decimal):
-        text = str(value)
+        # str() writes small ones, and zeros with many decimals, with an exponent that nobody has sent.
+        text = f"{value:f}"
     elif isinstance(value, int) and not isinstance(value, bool):
         # Longer integers are refused before they are turned into text, which would take quadratic time.
         text = str(value) if abs(value) < 10**NUMBER_CHARACTERS_MAX else "9" * 99

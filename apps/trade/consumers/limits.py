@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Final
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024
+# Channels of one message, and candle channels of one socket.
 SUBSCRIPTIONS_MAX: Final = 50
 # Operations of one socket that wait for their answers.
 IN_FLIGHT_MAX: Final = 64
@@ -23,6 +24,8 @@ CLOSE_UNAUTHORISED: Final = 4401
 CLOSE_TOO_SLOW: Final = 4408
 CLOSE_TOO_MANY: Final = 4429
 CLOSE_TOO_LARGE: Final = 1009
+# The protocol's own for "try again later".
+CLOSE_LATER: Final = 1013
 
 
 class MessageRate:

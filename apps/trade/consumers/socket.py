@@ -15,7 +15,7 @@ from rest_framework.exceptions import ValidationError
 from apps.auth.facade import AuthenticatedUser, session_user, token_identity
 from apps.common.direct_socket import direct_socket_of
 from apps.common.envelope import service_failure, success
-from apps.common.errors import ServiceError
+from apps.common.errors import STORE_AWAY, ServiceError, StoreAwayError
 from apps.common.exact_json import json_decode, json_encode
 from apps.common.quick_validation import validated
 from apps.common.requests import request_id_make
@@ -24,6 +24,7 @@ from apps.market.facade import Subscription, candle_key, instrument_get, prices_
 from apps.profile.facade import account_for_async
 from apps.trade.consumers import limits
 from apps.trade.consumers.account_feed import AccountFeed
+from apps.trade.consumers.channels import account_of, after_of, channels_of
 from apps.trade.consumers.origins import headers_of, session_key_of
 from apps.trade.operations import OPERATIONS, Asked, Operation
 
@@ -67,7 +68,7 @@ class TradingSocket:
         await self._asgi_send({"type": "websocket.accept"})
         try:
             if key := session_key_of(self._headers):
-                await self._signed_in(lambda: session_user(key))
+                await self._signed_in_by_cookie(key)
             self._background(self._watch())
             while (message := await self._receive())["type"] == "websocket.receive":
                 await self._message(message)
@@ -139,6 +140,9 @@ class TradingSocket:
             await self._error(request, error)
         except ValidationError as error:
             await self._error(request, _invalid(error))
+        except STORE_AWAY as error:
+            _store_is_away(error)
+            await self._error(request, StoreAwayError())
         except Exception:
             # The outermost loop of one request: our bug must not end the client's other business.
             logger.exception("an operation failed", extra={"op": request.get("op")})
@@ -178,6 +182,17 @@ class TradingSocket:
             limits.sockets_by_user[user.session_owner_id] += 1
         self._user, self._identify = user, identify
         return user
+
+    async def _signed_in_by_cookie(self, key: str) -> None:
+        try:
+            await self._signed_in(lambda: session_user(key))
+        except ServiceError as error:
+            await self._error(None, error)
+            await self._close(limits.CLOSE_TOO_MANY)
+        except STORE_AWAY as error:
+            _store_is_away(error)
+            await self._error(None, StoreAwayError())
+            await self._close(limits.CLOSE_LATER)
 
     async def _watch(self) -> None:
         """Close the socket of a visitor who does not sign in, and of a user whose session has ended."""
@@ -233,29 +248,27 @@ class TradingSocket:
         return None
 
     async def _subscribe(self, request: Message) -> object:
-        channels = _channels(request)
-        after = _after(request)
+        channels = channels_of(request)
+        after = after_of(request)
         for channel in channels:
             kind, _, rest = channel.partition(":")
             if kind == "prices":
                 self._prices_add(rest)
             elif kind == "candles":
-                await self._stream().candles_add(candle_key(rest))
+                await self._candles_add(rest)
             else:
-                await self._account_add(rest, after=after.get(rest))
+                await self._account_add(account_of(rest), after=after.get(rest))
         return {"channels": channels}
 
     async def _unsubscribe(self, request: Message) -> object:
-        channels = _channels(request)
+        channels = channels_of(request)
         for channel in channels:
             kind, _, rest = channel.partition(":")
             if kind == "prices":
                 self._prices_remove(rest)
             elif kind == "candles":
                 self._stream().candles_remove(candle_key(rest))
-            elif (
-                rest.isascii() and rest.isdigit() and (feed := self._accounts.pop(int(rest), None))
-            ):
+            elif feed := self._accounts.pop(account_of(rest), None):
                 feed.close()
         return {"channels": channels}
 
@@ -275,21 +288,31 @@ class TradingSocket:
         return self._prices
 
     def _prices_remove(self, symbols: str) -> None:
-        if symbols == "*" or self._symbols is None:
+        if symbols == "*":
             self._symbols = set()
         else:
-            self._symbols -= {instrument_get(text).symbol for text in symbols.split(",")}
+            named = {instrument_get(text).symbol for text in symbols.split(",")}
+            # Who hears all hears these as a part of it, and goes on.
+            self._symbols = None if self._symbols is None else self._symbols - named
         if self._prices is not None:
             self._prices.update(self._symbols)
 
     async def _stalled(self) -> None:
         await self._close(limits.CLOSE_TOO_SLOW)
 
-    async def _account_add(self, text: str, *, after: int | None) -> None:
+    async def _candles_add(self, text: str) -> None:
+        key, stream = candle_key(text), self._stream()
+        if key not in stream.candles and len(stream.candles) >= limits.SUBSCRIPTIONS_MAX:
+            raise ServiceError(
+                "RATE_LIMITED",
+                f"a socket has at most {limits.SUBSCRIPTIONS_MAX} candle channels: unsubscribe from one first",
+                http_status=429,
+            )
+        await stream.candles_add(key)
+
+    async def _account_add(self, account_id: int, *, after: int | None) -> None:
         user = await self._user_now()
-        if not (text.isascii() and text.isdigit() and len(text) <= 13):
-            raise ServiceError("INVALID", "expected a channel such as account:1001")
-        account = await account_for_async(user.id, int(text))
+        account = await account_for_async(user.id, account_id)
         if account.id in self._accounts:
             return
         feed = AccountFeed(
@@ -345,6 +368,10 @@ _HANDLERS: dict[str, Handler] = {
 }
 
 
+def _store_is_away(error: Exception) -> None:
+    logger.warning("a store cannot be reached", extra={"error": repr(error)})
+
+
 def _reply(request: Message | None) -> dict[str, object]:
     frame: dict[str, object] = {"ch": "reply"}
     for name in ("id", "op"):
@@ -353,36 +380,6 @@ def _reply(request: Message | None) -> dict[str, object]:
         if isinstance(value, str | int) and len(str(value)) <= 64:
             frame[name] = value
     return frame
-
-
-def _channels(request: Message) -> list[str]:
-    channels: Any = request.get("channels")
-    is_list = isinstance(channels, list) and all(isinstance(c, str) for c in channels)
-    if not is_list or not 1 <= len(channels) <= limits.SUBSCRIPTIONS_MAX:
-        raise ServiceError(
-            "INVALID", f"channels: expected a list of 1 to {limits.SUBSCRIPTIONS_MAX} names"
-        )
-    for channel in channels:
-        if not channel.startswith(("prices:", "candles:", "account:")):
-            raise ServiceError(
-                "CHANNEL_UNKNOWN",
-                f"expected a channel such as prices:BTCUSDT, prices:*, candles:BTCUSDT:1m or account:1001, was {channel[:40]!r}",
-            )
-    return list(channels)
-
-
-def _after(request: Message) -> dict[str, int]:
-    after: Any = request.get("after")
-    if after is None:
-        return {}
-    is_good = isinstance(after, dict) and all(
-        isinstance(seq, int) and not isinstance(seq, bool) and seq >= 0 for seq in after.values()
-    )
-    if not is_good:
-        raise ServiceError(
-            "INVALID", 'after: expected the last seq by account, such as {"1001": 17}'
-        )
-    return dict(after)
 
 
 def _validated(shape: type[StrictSerializer], request: Message) -> dict[str, Any]:

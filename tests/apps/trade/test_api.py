@@ -173,6 +173,28 @@ def test_text_and_numbers_mean_the_same(alice):
     assert again.content == first.content
 
 
+def test_small_json_numbers_mean_the_same_as_their_text(alice):
+    order = '{"symbol":"BTC","type":"buy","quantity":%s,"leverage":10,"slippage":%s}'
+    pairs = [("0.10000000", "0.0000000"), ("0.0000001", "0")]
+
+    answers = [
+        [
+            exact(
+                alice.post(
+                    "/api/v1/trade/preview", order % numbers, content_type="application/json"
+                )
+            )
+            for numbers in (pair, tuple(f'"{number}"' for number in pair))
+        ]
+        for pair in pairs
+    ]
+
+    assert [[answer.get("code") for answer in both] for both in answers] == [
+        [None, None],
+        ["QUANTITY_INVALID", "QUANTITY_INVALID"],
+    ]
+
+
 BAD_INPUT = [
     ({"leverage": 1000}, "LEVERAGE_INVALID", "leverage must be from 1 to 100, was 1000"),
     ({"leverage": "1.5"}, "LEVERAGE_INVALID", "leverage must be a whole number, was 1.5"),

@@ -34,6 +34,11 @@ def test_what_is_no_plain_number_is_refused(value):
         scaled_from_number(value, 6)
 
 
+@given(st.from_regex(r"\A-?(0|[1-9][0-9]{0,11})\.[0-9]{1,18}\Z"))
+def test_a_json_number_is_the_text_of_its_digits(text):
+    assert plain_text(json_decode(text)) == text
+
+
 def test_a_number_beyond_all_sense_is_refused_without_work():
     with pytest.raises(ValueError, match="at most 40 characters"):
         plain_text(10**100_000)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from django.test import Client
 from redis.asyncio import Redis
 from rest_framework.test import APIClient
@@ -14,6 +15,8 @@ from rest_framework.test import APIClient
 from apps.auth.facade import login_link_create, revocations_reader
 from apps.auth.services.identities import session_cache
 from apps.common.engine_gateway import engine_gateway
+from apps.market.broadcaster import broadcaster
+from apps.profile.selectors import accounts_cache
 from apps.trade.consumers import limits
 from engine.messages.commands import PlaceOrder
 from engine.values import Side
@@ -201,6 +204,8 @@ BAD_MESSAGES = [
     ({"op": "subscribe", "channels": ["candles:BTC"]}, "INVALID"),
     ({"op": "unsubscribe", "channels": ["candles:BTC:2h"]}, "INVALID"),
     ({"op": "subscribe", "channels": ["account:x"]}, "INVALID"),
+    ({"op": "unsubscribe", "channels": ["account:x"]}, "INVALID"),
+    ({"op": "unsubscribe", "channels": ["account:" + "9" * 5000]}, "INVALID"),
     ({"op": "subscribe", "channels": ["prices:*"], "after": [1]}, "INVALID"),
     ({"op": "subscribe", "channels": ["prices:*"], "after": {"1": "2"}}, "INVALID"),
     (SELL | {"leverage": 1000}, "LEVERAGE_INVALID"),
@@ -268,6 +273,13 @@ def test_s32_a_socket_cannot_change_its_user(live, on_wire, alice):
     assert on_wire(talk)["code"] == "NOT_AUTHENTICATED"
 
 
+def _cookie_of(user) -> bytes:
+    browser = Client()
+    browser.force_login(user, backend=django_settings.AUTHENTICATION_BACKENDS[0])
+    name = django_settings.SESSION_COOKIE_NAME
+    return f"{name}={browser.cookies[name].value}".encode()
+
+
 @pytest.mark.parametrize(
     ("origin", "is_known"),
     [
@@ -280,11 +292,7 @@ def test_s32_a_socket_cannot_change_its_user(live, on_wire, alice):
     ],
 )
 def test_s31_a_cookie_counts_from_our_own_pages_only(on_wire, alice, origin, is_known):
-    browser = Client()
-    browser.force_login(alice[0], backend=django_settings.AUTHENTICATION_BACKENDS[0])
-    name = django_settings.SESSION_COOKIE_NAME
-    cookie = f"{name}={browser.cookies[name].value}".encode()
-    headers = ((b"host", b"localhost:8000"), (b"origin", origin), (b"cookie", cookie))
+    headers = ((b"host", b"localhost:8000"), (b"origin", origin), (b"cookie", _cookie_of(alice[0])))
 
     async def talk(wire: Wire) -> dict[str, Any]:
         return await wire.ask({"op": "order.close", "orderId": "9-1"})
@@ -370,6 +378,81 @@ def test_s33_too_many_too_large_and_too_often(on_wire, alice, settings):
     assert last["code"] == "RATE_LIMITED"
     assert large == {"type": "websocket.close", "code": limits.CLOSE_TOO_LARGE}
     assert limits.sockets_by_user[alice[0].pk] == 0
+
+
+def test_s33_a_browser_with_too_many_sockets_is_told_so(on_wire, alice, settings):
+    settings.SOCKETS_PER_USER = 0
+    headers = (*OWN_PAGE, (b"cookie", _cookie_of(alice[0])))
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        return [await wire.hear(), await wire.hear()]
+
+    refused, closed = on_wire(talk, headers)
+
+    assert (refused["code"], refused["statusCode"]) == ("RATE_LIMITED", 429)
+    assert closed == {"type": "websocket.close", "code": limits.CLOSE_TOO_MANY}
+
+
+def test_s33_a_socket_has_fifty_candle_channels_at_most(on_wire, alice, monkeypatch):
+    monkeypatch.setattr(limits, "SUBSCRIPTIONS_MAX", 2)
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, alice[2])
+        intervals = ("1m", "5m", "1m", "15m")
+        wishes = [
+            {"op": "subscribe", "channels": [f"candles:BTC:{interval}"]} for interval in intervals
+        ]
+        return [await _reply_to(wire, wish) for wish in wishes]
+
+    answers = on_wire(talk)
+
+    assert [answer["success"] for answer in answers] == [True, True, True, False]
+    assert answers[-1]["code"] == "RATE_LIMITED"
+
+
+async def _reply_to(wire: Wire, message: dict[str, Any]) -> dict[str, Any]:
+    frame = await wire.ask(message)
+    while frame.get("ch") != "reply":
+        frame = await wire.hear()
+    return frame
+
+
+def test_while_a_store_is_away_a_socket_says_so_and_what_it_asked_was_not_sent(
+    on_wire, alice, monkeypatch, caplog
+):
+    headers = (*OWN_PAGE, (b"cookie", _cookie_of(alice[0])))
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, alice[2])
+        accounts_cache.clear()
+        session_cache.clear()
+        with monkeypatch.context() as away:
+            away.setitem(connection.settings_dict, "HOST", "/nowhere")
+            order = await wire.ask(SELL | {"clientOrderId": "away"})
+            browser = Wire(headers)
+            greeting = [await browser.hear(), await browser.hear()]
+            await browser.hang_up()
+        again = await wire.ask({"op": "request.get", "requestId": "away"})
+        return [order, *greeting, again]
+
+    order, refused, closed, again = on_wire(talk)
+
+    assert [(f["code"], f["statusCode"]) for f in (order, refused)] == [("UNAVAILABLE", 503)] * 2
+    assert closed == {"type": "websocket.close", "code": limits.CLOSE_LATER}
+    assert again["code"] == "REQUEST_UNKNOWN"
+    assert "Traceback" not in caplog.text
+
+
+def test_who_hears_all_prices_ends_none_of_them_by_a_name(on_wire, alice):
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, alice[2])
+        await _reply_to(wire, {"op": "subscribe", "channels": ["prices:*"]})
+        await _reply_to(wire, {"op": "unsubscribe", "channels": ["prices:ETH"]})
+        subscriptions = [s for s in broadcaster()._subscriptions if s.symbols is None]
+        await _reply_to(wire, {"op": "unsubscribe", "channels": ["prices:*"]})
+        return {"before": len(subscriptions), "after": subscriptions[0].symbols}
+
+    assert on_wire(talk) == {"before": 1, "after": frozenset()}
 
 
 def test_s33_a_client_that_takes_no_events_is_closed_and_not_fed_with_holes(on_wire, alice, live):

@@ -18,6 +18,8 @@ from engine.values import check
 
 _BATCH: Final = 1_000
 _DAYS_MAX: Final = 3_660
+_YEAR_MIN: Final = 1970
+_YEAR_MAX: Final = 2255
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,16 @@ def period_of_month(month: str) -> Period:
 
 def _day(text: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
+        day = None
+    # Those of every other time that may be asked for; the last day of the calendar has none after it.
+    if day is None or not _YEAR_MIN <= day.year <= _YEAR_MAX:
         raise ServiceError(
-            "INVALID", f"expected a day such as 2026-11-26, was {text[:20]!r}"
-        ) from None
+            "INVALID",
+            f"expected a day such as 2026-11-26, from {_YEAR_MIN} to {_YEAR_MAX}, was {text[:20]!r}",
+        )
+    return day
 
 
 @dataclass(frozen=True, slots=True)
