@@ -50,7 +50,12 @@ class CashRelay:
         answered = 0
         failure: ServiceError | None = None
         for waiting in selectors.accounts_to_open():
-            account_open(account=waiting)
+            try:
+                account_open(account=waiting)
+            except EngineBusyError:
+                raise
+            except ServiceError as error:
+                failure = failure or error
             selectors.accounts_forget(user_id=waiting.user_id)
         for account_id in selectors.accounts_with_cash_to_send():
             account = selectors.account_row_by_id(account_id=account_id)

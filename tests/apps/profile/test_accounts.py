@@ -11,6 +11,7 @@ from apps.auth.models import User
 from apps.common.engine_gateway import gateway_install
 from apps.common.errors import EngineBusyError
 from apps.common.exact_json import json_decode
+from apps.profile.choices import AccountKind as ProfileKind
 from apps.profile.choices import CashKind, CashState
 from apps.profile.facade import account_for, account_for_async, demo_account_seed
 from apps.profile.models import CashOutbox, CashRequest, TradingAccount
@@ -143,6 +144,17 @@ def test_one_account_that_is_refused_does_not_hold_up_the_others(live):
     bad, good = (User.objects.create(email=f"{name}@example.com") for name in ("bad", "good"))
     refused = account_ensure_row(user_id=bad.pk)
     TradingAccount.objects.filter(pk=refused.pk).update(group="absent")
+    account_ensure_row(user_id=good.pk)
+
+    assert CashRelay().relay_once() == 1
+    assert balance(live.client(good)) == Decimal(10_000)
+
+
+def test_a_live_account_that_is_refused_holds_up_nobodys_cash(live):
+    bad, good = (User.objects.create(email=f"{name}@example.com") for name in ("bad", "good"))
+    TradingAccount.objects.create(
+        user=bad, kind=ProfileKind.LIVE, group="absent", is_approved=True, is_default=True
+    )
     account_ensure_row(user_id=good.pk)
 
     assert CashRelay().relay_once() == 1

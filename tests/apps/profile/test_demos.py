@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
+from apps.common.errors import EngineTimeoutError
 from apps.common.exact_json import json_decode
 from apps.profile.models import CashRequest, TradingAccount
 
@@ -106,6 +107,30 @@ def test_a_reset_sets_the_balance_back_in_both_directions(live):
 
     assert balance(client, account.id) == 10_000
     assert CashRequest.objects.filter(reference="reset").count() == 1
+
+
+def test_a_reset_whose_answer_was_lost_is_one_and_takes_nothing_from_what_follows(
+    live, monkeypatch
+):
+    user, account = live.user()
+    client = live.client(user)
+    client.post(f"{ACCOUNTS}/{account.id}/topUp", {"amount": 77})
+    send = live.gateway.send_sync
+
+    def send_and_hear_nothing(command):
+        send(command)
+        raise EngineTimeoutError(request_id=command.request_id, timeout_ms=1)
+
+    with monkeypatch.context() as deaf:
+        deaf.setattr(live.gateway, "send_sync", send_and_hear_nothing)
+        lost = code(client.post(f"{ACCOUNTS}/{account.id}/reset"))
+    topped_up = client.post(f"{ACCOUNTS}/{account.id}/topUp", {"amount": 500})
+    live.project()
+
+    assert lost == (408, "OUTCOME_UNKNOWN")
+    assert topped_up.status_code == 200
+    assert balance(client, account.id) == 10_500
+    assert set(CashRequest.objects.values_list("state", flat=True)) == {"settled"}
 
 
 def test_a_reset_waits_until_nothing_is_open(live):
