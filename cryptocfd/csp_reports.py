@@ -1,6 +1,5 @@
 """Takes what browsers tell about violations of the content policy, so that an injected script is seen in the log."""
 
-import json
 import logging
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from apps.common.exact_json import json_decode
 from apps.common.rate_limits import rate_limit_wait_us, rate_limits_parse
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _CHARACTERS_MAX: Final = 120
 def csp_report(request: HttpRequest) -> HttpResponse:
     """Log a report; a browser gets the same empty answer for everything that it sends."""
     try:
-        report = json.loads(request.body).get("csp-report", {})
+        report = json_decode(request.body).get("csp-report", {})
         wait_us = rate_limit_wait_us(key=f"csp:{request.META.get('REMOTE_ADDR')}", limits=_LIMITS)
     except (ValueError, AttributeError, redis.RedisError):
         return HttpResponse(status=204)

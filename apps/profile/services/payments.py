@@ -88,6 +88,12 @@ def offered_methods() -> list[str]:
     return [provider.name for provider in _PROVIDERS if provider.name in settings.PAYMENT_PROVIDERS]
 
 
+def instructions_of(*, method: str, reference: str) -> Mapping[str, str]:
+    """Return what the person has to do for a deposit that stands, also by a way that is no longer offered."""
+    provider = next(provider for provider in _PROVIDERS if provider.name == method)
+    return provider.deposit_instructions(reference=reference)
+
+
 def provider_for(method: str) -> PaymentProvider:
     """Return the provider of a method that this installation offers.
 

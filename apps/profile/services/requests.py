@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -67,7 +67,7 @@ def deposit_request(*, wish: CashWish) -> CashRequest:
     provider_for(wish.method)
     _amount_require(wish)
     with transaction.atomic():
-        TradingAccount.objects.select_for_update().get(pk=account.pk)
+        _owner_lock(wish.user_id)
         known = _known(wish, CashKind.DEPOSIT)
         if known is not None:
             return known
@@ -121,7 +121,7 @@ def withdrawal_request(*, wish: CashWish, approve: Callable[[str], None]) -> Cas
 
 def _withdrawal_write(account: TradingAccount, wish: CashWish, destination: str) -> CashRequest:
     with transaction.atomic():
-        TradingAccount.objects.select_for_update().get(pk=account.pk)
+        _owner_lock(wish.user_id)
         _limit_require(wish, CashKind.WITHDRAWAL)
         request = cash_request_create(
             account_id=account.pk,
@@ -286,6 +286,14 @@ def _known(wish: CashWish, kind: CashKind, *, destination: str = "") -> CashRequ
             http_status=409,
         )
     return known
+
+
+def _owner_lock(user_id: int) -> None:
+    """Line up what one person asks for on any account, until the end of the transaction: the limit is the person's."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"cash-limit:{user_id}"]
+        )
 
 
 def _limit_require(wish: CashWish, kind: CashKind) -> None:

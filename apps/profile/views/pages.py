@@ -20,7 +20,7 @@ from apps.profile import selectors
 from apps.profile.choices import CashKind, CashState
 from apps.profile.services.kyc import KycWish, kyc_file, kyc_state, kyc_submit, live_apply
 from apps.profile.services.kyc_documents import document_add, documents_of
-from apps.profile.services.payments import offered_methods, provider_for
+from apps.profile.services.payments import instructions_of, offered_methods
 from apps.profile.services.requests import (
     CashWish,
     deposit_request,
@@ -222,7 +222,7 @@ def _rows(request: HttpRequest) -> list[dict[str, object]]:
             )
             for row in requests:
                 how = (
-                    provider_for(row.method).deposit_instructions(reference=row.reference)
+                    instructions_of(method=row.method, reference=row.reference)
                     if row.state == CashState.REQUESTED
                     else None
                 )

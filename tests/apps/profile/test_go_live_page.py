@@ -88,6 +88,9 @@ def test_the_forms_lead_from_nobody_known_to_a_deposit(live, dora, settings):
     listed = client.get(PAGE).content.decode()
     assert f"Pay to DE00 EXAMPLE, reference {request.reference}" in listed
     assert "Cancel: Deposit of 250.50 USD" in listed
+    # A way that is taken away while somebody waits for money that came by it.
+    settings.PAYMENT_PROVIDERS = ["test"]
+    assert f"reference {request.reference}" in client.get(PAGE).content.decode()
 
     cancel = {
         "step": "cancel",

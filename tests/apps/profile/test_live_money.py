@@ -334,6 +334,36 @@ def test_s21_of_fifty_parallel_withdrawals_of_everything_one_succeeds(desk):
     assert desk.balance() == 0
 
 
+def test_parallel_deposits_to_several_accounts_keep_to_one_limit_together(desk):
+    desk.open()
+    more = [data(desk.client.post(f"{API}/accounts/live", {}))["accountId"] for _ in range(3)]
+    accounts = [desk.account, *more]
+    CashRelay().relay_once()
+    barrier = threading.Barrier(len(accounts))
+    answers: list[tuple[int, str]] = []
+
+    def pay_in(account: int) -> None:
+        try:
+            client = signed_in(desk.user)
+            barrier.wait(60)
+            answer = client.post(
+                f"{API}/accounts/{account}/deposits",
+                {"amount": 50_000, "method": "test"},
+                headers={"idempotency-key": "all"},
+            )
+            answers.append((answer.status_code, json_decode(answer.content).get("code", "")))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=pay_in, args=(account,)) for account in accounts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+
+    assert sorted(answers) == [(201, ""), *[(403, "KYC_LIMIT")] * 3]
+
+
 def test_s12_a_withdrawal_needs_a_fresh_proof(desk):
     desk.open().pay_in(100)
     session = desk.client.session
