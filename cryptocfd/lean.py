@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from rest_framework.exceptions import NotAuthenticated, ParseError, Throttled
 
 from apps.auth.facade import AuthenticatedUser, session_user, token_user
+from apps.common.answer_headers import answer_headers
 from apps.common.envelope import success
 from apps.common.exact_json import BODY_BYTES_MAX, json_decode, json_encode
 from apps.common.quick_validation import validated
@@ -31,15 +32,7 @@ from cryptocfd.island import Receive, Scope, Send
 _BASE: Final = "/api/v1/"
 _JSON: Final = (b"application/json", b"application/json; charset=utf-8")
 _ACCEPTED: Final = frozenset({b"", b"*/*", b"application/json"})
-# What the island's middleware adds to every answer of the API, in its words.
-_HEADERS: Final = (
-    (b"content-type", b"application/json"),
-    (b"vary", b"Accept"),
-    (b"x-frame-options", settings.X_FRAME_OPTIONS.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", settings.SECURE_REFERRER_POLICY.encode()),
-    (b"cross-origin-opener-policy", settings.SECURE_CROSS_ORIGIN_OPENER_POLICY.encode()),
-)
+_HEADERS: Final = ((b"content-type", b"application/json"), (b"vary", b"Accept"))
 # A request of these headers is in need of what only the island can do.
 _ISLAND_HEADERS: Final = frozenset({b"cookie", b"if-none-match", b"if-modified-since", b"range"})
 
@@ -97,6 +90,9 @@ _PRICES: Final = f"{_BASE}prices/latest"
 def _is_plain(scope: Scope, headers: _Headers) -> bool:
     """Return whether the middleware would have nothing to say about a request."""
     if not _ISLAND_HEADERS.isdisjoint(headers) or headers.get(b"accept", b"") not in _ACCEPTED:
+        return False
+    if len(headers) != len(scope["headers"]):
+        # One that is there twice means something else to the island, which joins them.
         return False
     if settings.SECURE_SSL_REDIRECT and scope.get("scheme") != "https":
         return False
@@ -199,7 +195,7 @@ def _failure(error: Exception) -> Answer:
 
 def _answer(status: int, data: Mapping[str, object]) -> Answer:
     body = json_encode(data)
-    headers = [*_HEADERS, (b"content-length", str(len(body)).encode())]
+    headers = [*_HEADERS, *answer_headers(), (b"content-length", str(len(body)).encode())]
     return status, headers, body
 
 

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from apps.auth.facade import login_link_create
 from apps.auth.services.identities import session_cache
 from apps.common import rate_limits
+from apps.common.answer_headers import answer_headers
 from apps.common.exact_json import json_decode
 from apps.common.rate_limits import rate_limits_close
 from cryptocfd.island import Island
@@ -29,6 +30,7 @@ COMPARED = (
     "cross-origin-opener-policy",
     "www-authenticate",
     "retry-after",
+    "strict-transport-security",
 )
 
 
@@ -47,6 +49,9 @@ class Ways:
         self.run = live.gateway.run
         self.island = Island()
         self.taken: list[str] = []
+        self.scheme = "http"
+        # Sent after the others.
+        self.more_headers: list[tuple[bytes, bytes]] = []
 
         async def island(scope: Any, receive: Any, send: Any) -> None:
             self.taken.append("island")
@@ -66,14 +71,14 @@ class Ways:
             "type": "http",
             "http_version": "1.1",
             "method": "POST",
-            "scheme": "http",
+            "scheme": self.scheme,
             "path": f"/api/v1/{path}",
             "raw_path": f"/api/v1/{path}".encode(),
             "query_string": b"",
             "root_path": "",
             "client": ("127.0.0.1", 1),
             "server": ("localhost", 80),
-            "headers": [(n.encode(), v.encode()) for n, v in sent.items()],
+            "headers": [(n.encode(), v.encode()) for n, v in sent.items()] + self.more_headers,
         }
 
     def ask(
@@ -153,6 +158,32 @@ def test_both_ways_answer_alike(ways, case):
     assert {n: lean[1].get(n) for n in COMPARED} == {n: island[1].get(n) for n in COMPARED}
 
 
+def test_a_header_that_is_there_twice_means_the_same_on_both_ways(ways):
+    ways.more_headers = [(b"idempotency-key", b"one"), (b"idempotency-key", b"other")]
+
+    answers = [ways.ask(way, "trade/create", BUY) for way in ("lean", "island")]
+
+    assert [(status, answer["code"]) for status, _, answer in answers] == [(400, "INVALID")] * 2
+
+
+def test_s35_behind_https_every_way_tells_browsers_to_stay_there(ways, settings):
+    settings.SECURE_HSTS_SECONDS = 31_536_000
+    settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = settings.SECURE_HSTS_PRELOAD = True
+    answer_headers.cache_clear()
+    ways.island.close()
+    ways.island, ways.scheme = Island(), "https"
+
+    found = [ways.ask(way, "trade/create", BUY)[1] for way in ("lean", "island")]
+    candles = dict(candles_sent(ways)[0]["headers"])
+
+    answer_headers.cache_clear()
+    assert {name: found[0].get(name) for name in COMPARED} == {
+        name: found[1].get(name) for name in COMPARED
+    }
+    assert found[0]["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
+    assert candles[b"strict-transport-security"].decode() == found[0]["strict-transport-security"]
+
+
 def test_an_order_takes_the_lean_way_and_a_browser_the_island(ways):
     status, _, answer = ways.ask("lean", "trade/create", BUY)
     taken_lean = list(ways.taken)
@@ -177,6 +208,13 @@ def test_the_limit_holds_over_both_ways_together(ways, settings):
 
 def candles_asked(ways: Ways, **headers: str) -> tuple[int, str]:
     """Ask for candles on their own way; return the status and the code."""
+    messages = candles_sent(ways, **headers)
+    answer = json_decode(messages[1]["body"])
+    return messages[0]["status"], answer.get("code", "")
+
+
+def candles_sent(ways: Ways, **headers: str) -> list[dict[str, Any]]:
+    """Ask for candles on their own way; return what was sent."""
     query = b"symbol=BTCUSDT&interval=1m&limit=1"
     scope = ways.scope("candles", **headers) | {"method": "GET", "query_string": query}
     messages: list[dict[str, Any]] = []
@@ -185,8 +223,7 @@ def candles_asked(ways: Ways, **headers: str) -> tuple[int, str]:
         messages.append(message)
 
     ways.run(Lean(ways.island).candles(scope, send))
-    answer = json_decode(messages[1]["body"])
-    return messages[0]["status"], answer.get("code", "")
+    return messages
 
 
 def test_candles_are_counted_by_user_or_by_address(ways, settings):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 
+from apps.common.answer_headers import answer_headers
 from apps.common.envelope import service_failure
 from apps.common.errors import ServiceError
 from apps.market.candles.answers import answer, failure_body, is_known, question_from
@@ -19,11 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH: Final = "/api/v1/candles"
 _QUERY_BYTES_MAX: Final = 1_000
-_FIXED: Final = [
-    (b"content-type", b"application/json"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"vary", b"accept"),
-]
+_FIXED: Final = ((b"content-type", b"application/json"), (b"vary", b"accept"))
 
 
 def candles_are_asked(scope: Scope) -> bool:
@@ -38,7 +35,7 @@ def candles_are_asked(scope: Scope) -> bool:
 
 async def candles_app(scope: Scope, send: Send) -> None:
     """Answer one request for candles."""
-    status, headers, body = 200, list(_FIXED), b""
+    status, headers, body = 200, [*_FIXED, *answer_headers()], b""
     try:
         found = await answer(candle_reader(), question_from(_parameters(scope)))
     except ServiceError as error:
