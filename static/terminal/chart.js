@@ -32,6 +32,8 @@ const PAGE = 500;
 const DRAW_MS = 150;
 // Bars that would fit right of the newest one: labels of lines stand there, where a screen is wide enough to spare the room.
 const [ROOM, ROOM_NARROW, NARROW_PIXELS] = [14, 8, 600];
+// Distance of two bars: the usual one, and how wide it may become where a history is shorter than the screen.
+const [SPACING, SPACING_MAX] = [8, 16];
 // Fewer bars than this left of the screen: older ones are fetched.
 const AHEAD = 60;
 const note = signal("");
@@ -105,7 +107,7 @@ class Chart {
       // The logo with its link stands in the page: the library's own needs an inline style, which our policy refuses.
       layout: { attributionLogo: false, fontFamily: getComputedStyle(element).fontFamily, fontSize: 11 },
       crosshair: { mode: CrosshairMode.Normal },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: element.clientWidth < NARROW_PIXELS ? ROOM_NARROW : ROOM, barSpacing: 8, minBarSpacing: 1 },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: element.clientWidth < NARROW_PIXELS ? ROOM_NARROW : ROOM, barSpacing: SPACING, minBarSpacing: 1 },
       rightPriceScale: { scaleMargins: { top: 0.1, bottom: 0.22 } },
     });
     this.chart.applyOptions(themeOptions());
@@ -122,6 +124,8 @@ class Chart {
     this.isOldest = false;
     this.channel = "";
     this.isServed = false;
+    // Whether bars are further apart than usual, to fill the screen.
+    this.isWidened = false;
     // Bars that wait to be drawn, by time.
     this.changed = new Map();
     this.timer = 0;
@@ -181,7 +185,22 @@ class Chart {
     this.channel = `candles:${name}:${id}`;
     this.line.subscribe([this.channel]);
     this.element.setAttribute("aria-label", `Candles of ${name}, ${id}`);
-    this.load().then(() => this.chart.timeScale().scrollToRealTime());
+    this.load().then(() => {
+      this.fill();
+      this.chart.timeScale().scrollToRealTime();
+    });
+  }
+
+  /** Draw a history that is shorter than the screen wider, as far as candles still look like candles. */
+  fill() {
+    const scale = this.chart.timeScale();
+    const count = this.bars.bars.length;
+    if (!count) return;
+    const fitting = scale.width() / (count + scale.options().rightOffset);
+    const isShort = fitting > SPACING;
+    // Whoever has zoomed keeps that, but for what is done here.
+    if (isShort || this.isWidened) scale.applyOptions({ barSpacing: Math.max(SPACING, Math.min(fitting, SPACING_MAX)) });
+    this.isWidened = isShort;
   }
 
   /** Fetch the newest page, or the one before what is there. */
@@ -273,7 +292,7 @@ class Chart {
     // There was nothing before the first bar, and now there is: a past has come in since this page was opened.
     this.loading?.abort();
     this.loading = null;
-    this.load();
+    this.load().then(() => this.fill());
   }
 
   /** Move the newest candle by a quote, as long as the server does not. */
