@@ -197,6 +197,22 @@ def test_every_interval_is_full_and_made_of_the_shorter_ones(store, redis_url, s
 
 
 @pytest.mark.integration
+def test_what_is_stored_is_what_was_invented_and_says_where_it_is_from(store):
+    first = beginnings(store, ["BTCUSDT"])["BTCUSDT"]
+    stretches = history_invent(selectors.instrument_resolve("BTC"), 7, first)
+
+    assert SimulatedHistory().step()
+
+    for stretch in stretches:
+        found = stored(store, stretch.interval)
+        assert found[: len(stretch.candles)] == stretch.candles
+    rows = store.connection.execute(
+        "SELECT origin, count(*) FROM candles_1m WHERE symbol = 'BTCUSDT' GROUP BY origin ORDER BY origin"
+    )
+    assert rows.fetchall() == [("simulator", len(stretches[0].candles)), (None, 3)]
+
+
+@pytest.mark.integration
 def test_it_is_made_once_and_a_restart_changes_nothing(store):
     part = SimulatedHistory()
     assert part.step()
