@@ -162,6 +162,10 @@ class MemoryLog:
             raise LogUnavailableError("the reply to raise_epoch was lost")
         return self._world.epoch
 
+    def epoch(self) -> int:
+        """Return where the fence stands."""
+        return self._world.epoch
+
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint."""
         self._meet("checkpoint")

@@ -103,6 +103,10 @@ class RedisLog:
         """Raise the fence and return the new epoch; every engine with an older one can publish no more."""
         return cast("int", self._call("INCR", self._epoch))
 
+    def epoch(self) -> int:
+        """Return where the fence stands now; 0 before the first engine."""
+        return int(cast("bytes | None", self._call("GET", self._epoch)) or 0)
+
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint, None before the first."""
         fields = _named(self._call("HGETALL", self._checkpoint))

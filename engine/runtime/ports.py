@@ -127,6 +127,10 @@ class Log(Protocol):
         """Raise the fence and return the new epoch; every engine with an older one can publish no more."""
         ...
 
+    def epoch(self) -> int:
+        """Return where the fence stands now; 0 before the first engine."""
+        ...
+
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint, None before the first."""
         ...

@@ -56,8 +56,29 @@ def recover(
     ``followed`` is the shard of a standby that becomes the active engine; without it the newest snapshot is the start.
     ``committed`` is what this process has seen committed; a log that stands before it was wiped or rewound.
 
-    Errors: HaltError for everything that cannot be proved, LogUnavailableError.
+    Errors: HaltError for everything that cannot be proved, FENCED when another engine has taken over meanwhile;
+    LogUnavailableError.
     """
+    try:
+        return _recovered(config, epoch, log, snapshots, machines, committed, probe, followed)
+    except HaltError as error:
+        # Who slept between two readings while another engine led has seen two states of a log that is in order.
+        if log.epoch() == epoch:
+            raise
+        message = f"another engine raised the epoch above {epoch} while this one recovered"
+        raise HaltError(HaltCode.FENCED, message) from error
+
+
+def _recovered(
+    config: EngineConfig,
+    epoch: int,
+    log: Log,
+    snapshots: SnapshotStore,
+    machines: MachineFactory,
+    committed: Position,
+    probe: Probe,
+    followed: Shard | None,
+) -> Recovered:
     checkpoint = log.checkpoint()
     goal = Position() if checkpoint is None else checkpoint.position
     if goal.entry_id < committed.entry_id:

@@ -11,7 +11,7 @@ from engine.adapters.compose import CoreMachines
 from engine.adapters.memory import Fault, Process, SimulatedCrashError, World, no_faults
 from engine.messages.health import EngineState
 from engine.runtime.errors import HaltCode, HaltError
-from engine.runtime.ports import MachineFactory, StateMachine
+from engine.runtime.ports import MachineFactory, StateMachine, StreamState
 from tests.engine.simulation.histories import Entry, real_history, seeded, tiny_history
 from tests.engine.simulation.test_crashes import (
     CONFIG,
@@ -30,6 +30,31 @@ OTHER_BUILD = type(CONFIG)(**(FIELDS | {"is_standby": True, "build": "other"}))
 HOSTS = ("left", "right")
 # A standby that was away while the log was trimmed asks for a copy of a snapshot.
 NEEDS_A_COPY = {HaltCode.SNAPSHOTS_UNUSABLE, HaltCode.INPUT_GAP}
+
+
+@pytest.mark.parametrize("is_fenced", [True, False])
+def test_who_slept_in_its_recovery_while_another_led_is_fenced_and_blames_no_log(
+    monkeypatch: pytest.MonkeyPatch, is_fenced: bool
+) -> None:
+    history = tiny_history(seeded(5), 40)
+    world, _ = undisturbed(history, TinyMachines())
+    world.lease_owner = ""
+    sleeper = process_in(world, TinyMachines(), no_faults, history, "sleeper")
+    output_state = sleeper.log.output_state
+
+    def wakes() -> StreamState:
+        # Its checkpoint is read. Another engine, or a foreign hand, writes on before it reads on.
+        world.epoch += is_fenced
+        last = world.outputs[-1]
+        world.outputs.append(last._replace(entry_id=last.entry_id + 1))
+        return output_state()
+
+    monkeypatch.setattr(sleeper.log, "output_state", wakes)
+
+    with pytest.raises(HaltError) as halted:
+        sleeper.runner.start()
+
+    assert halted.value.code is (HaltCode.FENCED if is_fenced else HaltCode.OUTPUT_AHEAD)
 
 
 class Pair:
