@@ -33,6 +33,8 @@ class SnapshotKeeper:
         self._status = status
         self._probe = probe
         self._schedule = SnapshotSchedule(every_us=0, every_entries=0, count=0, monotonic_us=0)
+        # The newest snapshot of the store that was shown already.
+        self._noted: SnapshotHeader | None = None
         # Monotonic time at which the save in work began, microseconds; 0: none is.
         self._saving_since_us = 0
         # The check under way for the next snapshot (None: it has not begun), when its last slice ended, what its slices
@@ -51,8 +53,8 @@ class SnapshotKeeper:
             count=snapshot.count if snapshot else 0,
             monotonic_us=self._clock.monotonic_us(),
         )
-        if snapshot is not None:
-            self._status.note_verified(snapshot)
+        self._noted = self._store.status().newest
+        self._status.begin_from(snapshot)
 
     def is_due(self, shard: Shard) -> bool:
         """Return whether it is time for a snapshot, the one before is written, and the state was checked for it.
@@ -135,7 +137,8 @@ class SnapshotKeeper:
             self._saving_since_us = 0
         saved = self._store.status()
         self._status.snapshot_failure = saved.failure
-        if saved.newest is not None:
+        if saved.newest is not None and saved.newest is not self._noted:
+            self._noted = saved.newest
             self._status.note_verified(saved.newest)
         if saved.contradiction:
             raise InvariantError(saved.contradiction)

@@ -50,11 +50,15 @@ class Status:
         self.disk_percent = 0
         self.held_back_by = ""
 
+    def begin_from(self, header: SnapshotHeader | None) -> None:
+        """Count on the one snapshot that a recovery could use; what it refused or left aside is worth nothing."""
+        self.snapshot = header
+        self.verified = (header,) if header else ()
+
     def note_verified(self, header: SnapshotHeader) -> None:
-        """Note the newest snapshot that is safely on the disk."""
-        if self.snapshot is not header:
-            self.snapshot = header
-            self.verified = (header, *self.verified)[:_VERIFIED_KEPT]
+        """Note a further snapshot, newer than the others, that is safely on the disk."""
+        self.snapshot = header
+        self.verified = (header, *self.verified)[:_VERIFIED_KEPT]
 
     def _alarms(self, lag_entries: int, lag_ms: int) -> tuple[str, ...]:
         alarms: list[str] = []

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from engine.adapters.memory import Fault, MemoryClock, MemorySnapshots, World
 from engine.config import EngineConfig
 from engine.runtime.keeper import SnapshotKeeper
-from engine.runtime.ports import Position, probe_nothing
+from engine.runtime.ports import Position, Snapshot, probe_nothing
 from engine.runtime.shard import Shard
 from engine.runtime.status import Status
 from tests.engine.simulation.test_crashes import CONFIG
@@ -57,8 +58,10 @@ def status() -> Status:
     return Status(shard=0, shards=1, build="test")
 
 
-def keeper_of(config: EngineConfig, clock: MemoryClock, status: Status) -> SnapshotKeeper:
-    store = MemorySnapshots(World(), lambda _: Fault.NONE, "host")
+def keeper_of(
+    config: EngineConfig, clock: MemoryClock, status: Status, store: MemorySnapshots | None = None
+) -> SnapshotKeeper:
+    store = store or MemorySnapshots(World(), lambda _: Fault.NONE, "host")
     keeper = SnapshotKeeper(
         config=replace(config, snapshot_every_entries=10),
         store=store,
@@ -105,3 +108,41 @@ def test_a_forked_copy_checks_itself(clock, machine, shard, status) -> None:
 
     assert is_due == (True, 0)
     assert machine.checked == PARTS
+
+
+def read_anew(store: MemorySnapshots, nth: int) -> Snapshot:
+    """Return the nth newest snapshot as a file gives it: equal to what was saved, and another object."""
+    found = list(store.newest_first())[nth]
+    assert isinstance(found, Snapshot)
+    return found._replace(header=msgspec.structs.replace(found.header))
+
+
+def test_a_recovery_in_the_same_process_counts_no_snapshot_twice(
+    clock, machine, shard, status
+) -> None:
+    store = MemorySnapshots(World(), lambda _: Fault.NONE, "host")
+    keeper = keeper_of(CONFIG, clock, status, store)
+    keeper.take(shard)
+    keeper.note()
+
+    keeper.begin_from(read_anew(store, 0).header)
+    keeper.note()
+
+    # The log is kept for the second newest: with one there is none.
+    assert [header.count for header in status.verified] == [10]
+
+
+def test_a_snapshot_that_a_recovery_refused_holds_the_log_no_more(
+    clock, machine, shard, status
+) -> None:
+    store = MemorySnapshots(World(), lambda _: Fault.NONE, "host")
+    keeper = keeper_of(CONFIG, clock, status, store)
+    for entry_id in (20, 30):
+        keeper.take(shard)
+        keeper.note()
+        shard.position = Position(entry_id=entry_id, applied=entry_id)
+
+    keeper.begin_from(read_anew(store, 1).header)
+    keeper.note()
+
+    assert [header.count for header in status.verified] == [10]
