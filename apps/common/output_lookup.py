@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.common.gateway_wire import connection_make
 from apps.common.outputs import Output, output_from_entry
@@ -31,11 +34,7 @@ class OutputLookup:
 
         Errors: redis errors, and those of the journal's database.
         """
-        async with self._lock:
-            await self._connection.send_command(
-                "XRANGE", self._streams[shard], output_id, output_id
-            )
-            entries = await self._connection.read_response(disable_decoding=True)
+        entries = await self._read("XRANGE", self._streams[shard], output_id, output_id)
         if entries:
             output = output_from_entry(shard, *entries[0])
             # After a reshard another shard's output may have had that id.
@@ -50,12 +49,20 @@ class OutputLookup:
 
         Errors: redis errors.
         """
-        async with self._lock:
-            await self._connection.send_command(
-                "XREVRANGE", self._streams[shard], "+", "-", "COUNT", "1"
-            )
-            entries = await self._connection.read_response(disable_decoding=True)
+        entries = await self._read("XREVRANGE", self._streams[shard], "+", "-", "COUNT", "1")
         return entries[0][0].decode() if entries else "0-0"
+
+    async def _read(self, *command: Any) -> Any:
+        async with self._lock:
+            try:
+                return await self._read_once(*command)
+            except RedisConnectionError:
+                # A server that was started anew meanwhile shows only now. Reading may be repeated, unlike writing.
+                return await self._read_once(*command)
+
+    async def _read_once(self, *command: Any) -> Any:
+        await self._connection.send_command(*command)
+        return await self._connection.read_response(disable_decoding=True)
 
     async def close(self) -> None:
         """Close the connection."""

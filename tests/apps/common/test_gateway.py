@@ -122,6 +122,28 @@ async def test_a_batch_half_delivered_is_unknown_and_resolved_once(
     assert told.items() <= {o.request_id: o.output_id for o in second}.items()
 
 
+async def test_a_first_answer_is_looked_up_again_when_the_connection_breaks(
+    engine, log_redis_url, redis_url, stream_prefix
+):
+    with tempfile.TemporaryDirectory() as folder:
+        proxy = LossyProxy(Path(folder) / "log.sock", log_redis_url)
+        gateway = EngineGateway(
+            log_url=proxy.url, redis_url=redis_url, prefix=stream_prefix, timeout_ms=1_500
+        )
+        await gateway.start()
+        first = await gateway.send(order(1001, "again"))
+        proxy.lose_reply_to(b"XRANGE")
+        second = await gateway.send(order(1001, "again"))
+        proxy.lose_reply_to(b"XREVRANGE")
+        _, last = await gateway.output_last(1001)
+        await gateway.stop()
+        proxy.close()
+
+    assert proxy.lost == 2
+    assert second.output_id == first.output_id
+    assert last > first.output_id
+
+
 async def test_silence_is_unknown_and_the_same_id_resolves_it(gateway, engine):
     engine.running.clear()
 
