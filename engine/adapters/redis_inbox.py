@@ -167,7 +167,8 @@ class RedisInbox:
         has_queries = queries_fd is not None and self._queries.has_reply()
         poller = select.poll()
         wake_fd = self._wake_read.fileno()
-        for descriptor in (*log.filenos(), wake_fd):
+        log_fds = log.filenos()
+        for descriptor in (*log_fds, wake_fd):
             poller.register(descriptor, select.POLLIN)
         if queries_fd is not None:
             poller.register(queries_fd, select.POLLIN)
@@ -179,9 +180,11 @@ class RedisInbox:
             self._queries.take() if has_queries or queries_fd in ready else ()
         )
         log.look()
-        if is_waiting and not ready:
+        entries = log.take()
+        # Whatever else has come: neither a question nor half a reply from before is a sign of life of the log.
+        if not entries and ready.isdisjoint(log_fds):
             log.require_life()
-        return Arrivals(log.take(), queries)
+        return Arrivals(entries, queries)
 
     def look_ahead(self) -> None:
         """Take in entries that have arrived meanwhile, so that the server can look for the next ones."""

@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from redis.exceptions import RedisError
 
+from engine.adapters import redis_streams
 from engine.adapters.redis_inbox import RedisInbox
 from engine.adapters.redis_streams import RedisLog
 from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
 from engine.messages import codec
 from engine.messages.replies import Accepted
+from engine.messages.streams import query_channel
 from engine.runtime.errors import LogUnavailableError
 from engine.values import text_from_entry_id
 from tests.chaos.log_server import LogServer
@@ -158,3 +161,32 @@ def test_a_log_that_goes_away_between_an_answer_and_the_next_question_is_a_lost_
     inbox.close()
 
     assert [text_from_entry_id(entry.entry_id) for entry in arrivals] == [entry_id]
+
+
+class RushingClock(SystemClock):
+    """A clock that a test sets forward."""
+
+    ahead_us = 0
+
+    def monotonic_us(self) -> int:
+        return super().monotonic_us() + self.ahead_us
+
+
+def test_a_log_that_says_nothing_any_more_is_noticed_while_questions_go_on(
+    config, hand, redis_url, monkeypatch
+):
+    # So the server says nothing of its own accord in the time of this test, like one at the other end of a cut line.
+    monkeypatch.setattr(redis_streams, "_BLOCK_MS", 60_000)
+    clock = RushingClock()
+    log = RedisLog(config, clock)
+    log.reconnect()
+    inbox = RedisInbox(config, log, clock)
+    assert inbox.wait(0, 10, 0) == ([], ())
+
+    clock.ahead_us = 70_000_000
+    with Redis.from_url(redis_url) as redis:
+        assert redis.publish(query_channel(config.prefix), b"{") == 1
+    with pytest.raises(LogUnavailableError):
+        inbox.wait(0, 10, 10_000_000)
+    log.close()
+    inbox.close()
