@@ -6,6 +6,7 @@ and ends. Nothing of it touches the connections that it inherits. An invariant t
 soon as the pipe has told, and no snapshot of that state exists.
 """
 
+import logging
 import os
 import select
 import signal
@@ -24,6 +25,8 @@ from engine.runtime.ports import (
     StateCopy,
 )
 from engine.values import InvariantError
+
+_logger = logging.getLogger(__name__)
 
 # The copy leaves the processor to the trading.
 _NICENESS: Final = 10
@@ -54,15 +57,32 @@ class ForkedSnapshots:
 
     def save(self, copy: StateCopy) -> None:
         """Begin to write a snapshot in a forked process; how it went shows in status()."""
-        reading, writing = os.pipe()
-        with warnings.catch_warnings():
-            # Newer Pythons warn of forks beside threads: the copy takes no lock that one of ours could hold.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            self._failed(error)
+            return
+        try:
+            with warnings.catch_warnings():
+                # Newer Pythons warn of forks beside threads: the copy takes no lock that one of ours could hold.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+        except OSError as error:
+            os.close(reading)
+            os.close(writing)
+            self._failed(error)
+            return
         if child == 0:
             self._be_the_copy(writing, copy)
         os.close(writing)
         self._child, self._pipe = child, reading
+
+    def _failed(self, error: OSError) -> None:
+        # A machine without room for one more process must not stop the trading: the log has everything.
+        self._status = self._status._replace(failure=f"no process to write it in: {error}")
+        _logger.error(
+            "A snapshot could not be begun; the one before stays.", extra={"reason": str(error)}
+        )
 
     def _be_the_copy(self, writing: int, copy: StateCopy) -> NoReturn:
         # The parent's handlers would wake the parent through a socket that both have.

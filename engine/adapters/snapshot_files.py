@@ -6,6 +6,7 @@ it is whole and on the disk: temporary file, fsync, read back, rename, fsync of 
 """
 
 import logging
+import math
 import os
 import re
 import struct
@@ -41,6 +42,8 @@ _PREAMBLE_AT: Final = len(_MAGIC) + _LENGTH.size
 _PREAMBLE_MAX: Final = 65_536
 _NONCE_BYTES: Final = 12
 _SUFFIX: Final = ".snapshot"
+# A temporary file that was written to this much earlier than the newest snapshot has lost its writer.
+_LEFT_BEHIND_S: Final = 600
 _NAME: Final = re.compile(r"shard-(\d+)-of-(\d+)-(\d{19})\.snapshot", re.ASCII)
 
 
@@ -88,10 +91,23 @@ class SnapshotFiles:
         Errors: InvariantError when the state contradicts itself.
         """
         header, body = copy()
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self.write, args=(header, body), name=f"engine-{self._shard}-snapshot"
         )
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._failed(header.entry_id, error)
+        else:
+            self._thread = thread
+
+    def _failed(self, snapshot: str, error: Exception) -> None:
+        # A full or broken machine must not stop the trading: the log has everything. Health shows it.
+        self._status = self._status._replace(failure=str(error))
+        _logger.error(
+            "A snapshot could not be written; the one before stays.",
+            extra={"snapshot": snapshot, "reason": str(error)},
+        )
 
     def flush(self, timeout_us: int) -> None:
         """Wait until a save in work has ended."""
@@ -120,12 +136,7 @@ class SnapshotFiles:
             self._status = SnapshotStatus(header, "")
             self._remove_old()
         except (OSError, _Unusable) as error:
-            # A full or broken disk must not stop the trading: the log has everything. Health shows it.
-            self._status = self._status._replace(failure=str(error))
-            _logger.error(  # noqa: TRY400 - a full disk needs a sentence, not a traceback.
-                "A snapshot could not be written; the one before stays.",
-                extra={"snapshot": name, "reason": str(error)},
-            )
+            self._failed(name, error)
             with suppress(OSError):
                 temporary.unlink()
 
@@ -161,10 +172,11 @@ class SnapshotFiles:
         for entry_id, path in own.items():
             if entry_id not in stay:
                 path.unlink(missing_ok=True)
+        oldest_s = own[max(stay)].stat().st_mtime - _LEFT_BEHIND_S
         for stale in self._folder.glob(".shard-*.tmp"):
-            # A process that was killed left it. A living one's is for a state as new as the file just finished.
+            # A process that was killed left it. A living one of this folder, active or standby, has just written to its own.
             match = _NAME.match(stale.name[1:])
-            if match and self._is_own(match) and int(match[3]) < max(stay):
+            if match and self._is_own(match) and _modified_s(stale) < oldest_s:
                 stale.unlink(missing_ok=True)
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -231,6 +243,14 @@ class SnapshotFiles:
                 f"and this is shard {self._shard} of {self._shards} on {self._stream!r}"
             )
         return header, body
+
+
+def _modified_s(path: Path) -> float:
+    """Return when a file was written to last; infinity when its writer has just put it away."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _sync_folder(folder: Path) -> None:

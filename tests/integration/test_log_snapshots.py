@@ -194,11 +194,27 @@ def test_old_files_and_leftovers_go_and_the_newest_stay(config) -> None:
         if entry_id == 6:
             name = f".shard-0-of-1-{4:019d}.snapshot.99999.tmp"
             (config.snapshot_dir / name).write_bytes(b"torn")
+            os.utime(config.snapshot_dir / name, (1, 1))
         store = saved(config, entry_id)
 
     names = [found.header.entry_id for found in store.newest_first()]
     assert names == [text_from_entry_id(entry_id) for entry_id in (7, 6, 5)]
     assert len(list(config.snapshot_dir.iterdir())) == 3
+
+
+def test_what_another_engine_of_the_folder_is_writing_stays(config) -> None:
+    saved(config, 4)
+    name = f".shard-0-of-1-{4:019d}.snapshot.99999.tmp"
+    left_behind, in_work = config.snapshot_dir / name, config.snapshot_dir / f"{name[:-9]}8.tmp"
+    for path in (left_behind, in_work):
+        path.write_bytes(b"half")
+    an_hour_ago = left_behind.stat().st_mtime - 3_600
+    os.utime(left_behind, (an_hour_ago, an_hour_ago))
+
+    saved(config, 6)
+
+    assert not left_behind.exists()
+    assert in_work.exists()
 
 
 def test_three_newest_hourly_and_daily_snapshots_are_kept() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import msgspec
@@ -17,7 +18,7 @@ from engine.adapters.snapshot_files import SnapshotFiles
 from engine.config import EngineConfig
 from engine.messages import codec, streams
 from engine.messages.replies import Accepted
-from engine.runtime.ports import Snapshot
+from engine.runtime.ports import Snapshot, SnapshotStatus
 from engine.values import InvariantError
 from tests.integration import engine_process
 from tests.integration.engine_log import (
@@ -155,6 +156,44 @@ def test_a_killed_copy_is_an_alarm_and_no_more(config) -> None:
     assert "-9" in failure
     assert store.status().failure == ""
     assert len(list(store.newest_first())) == 1
+
+
+def test_a_machine_without_room_for_a_process_is_an_alarm_and_no_more(config, monkeypatch) -> None:
+    def refuse() -> int:
+        # As a kernel does at its limit of processes or memory, which it does not hold root to.
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    store = ForkedSnapshots(SnapshotFiles(config))
+    opened = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fork", refuse)
+        store.save(lambda: (header(config, 5), BODY))
+    failure, is_busy = store.status().failure, store.is_busy()
+    left_open = len(os.listdir("/proc/self/fd")) - opened
+    store.save(lambda: (header(config, 6), BODY))
+    store.flush(10_000_000)
+
+    assert "temporarily unavailable" in failure
+    assert (is_busy, left_open) == (False, 0)
+    assert store.status() == SnapshotStatus(header(config, 6), "")
+
+
+def test_a_machine_without_room_for_a_thread_is_an_alarm_and_no_more(config, monkeypatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = SnapshotFiles(config)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        store.save(lambda: (header(config, 5), BODY))
+    store.flush(10_000_000)
+    failure, is_busy = store.status().failure, store.is_busy()
+    store.save(lambda: (header(config, 6), BODY))
+    store.flush(10_000_000)
+
+    assert "thread" in failure
+    assert not is_busy
+    assert store.status() == SnapshotStatus(header(config, 6), "")
 
 
 def test_a_dedicated_engine_recovers_from_its_forked_snapshots(config, hand, tmp_path) -> None:
