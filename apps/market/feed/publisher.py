@@ -91,6 +91,8 @@ class Publisher:
         self._lease_until = 0.0
         if not await self._log.set(self._lease_key, self._token, nx=True, px=LEASE_MS):
             return False
+        # Another feed may have written since ours: without an answer about the next epoch this lease must lapse, not be renewed.
+        self.epoch = 0
         self.epoch = int(await self._log.incr(self._epoch_key))
         self.sequence = 0
         self._lease_until = asked + LEASE_MS / 1000

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import pairwise
 
 import msgspec
@@ -10,6 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
 from redis import Redis
+from redis.exceptions import RedisError
 
 from apps.market import services
 from apps.market.clock import WallClock
@@ -21,7 +22,13 @@ from apps.market.models import Instrument
 from apps.market.prices import FeedStatus
 from apps.market.selectors import instruments_read
 from engine.messages.codec import decode_message
-from engine.messages.streams import feed_status_key, input_stream, prices_channel
+from engine.messages.streams import (
+    feed_epoch_key,
+    feed_lease_key,
+    feed_status_key,
+    input_stream,
+    prices_channel,
+)
 from engine.values import SourceClass
 from tests.apps.market.support import until
 
@@ -93,6 +100,18 @@ class Log:
     def prices(self, symbol):
         return [(quote.bid_ticks, quote.ask_ticks) for quote in self.quotes(symbol)]
 
+    def let_lease_lapse(self):
+        self._log.delete(feed_lease_key(self.prefix))
+
+    @contextmanager
+    def without_epoch(self):
+        """Let the counter answer with an error within."""
+        key = feed_epoch_key(self.prefix)
+        epoch = self._log.get(key)
+        self._log.set(key, "no number")
+        yield
+        self._log.set(key, epoch)
+
     def status(self):
         raw = self._rest.get(feed_status_key(self.prefix))
         return msgspec.json.decode(raw, type=FeedStatus) if raw else None
@@ -162,6 +181,36 @@ def pins():
     finally:
         # The helper thread outlives the test, and its connection would hold the test database.
         connections.close_all()
+
+
+async def test_a_lease_without_its_epoch_lapses_and_is_taken_anew(
+    log_redis_url, redis_url, stream_prefix, log
+):
+    first, second = (
+        Publisher(
+            log_redis_url=log_redis_url,
+            redis_url=redis_url,
+            prefix=stream_prefix,
+            shards=1,
+            monotonic=time.monotonic,
+        )
+        for _ in range(2)
+    )
+    await first.keep_lease()
+    log.let_lease_lapse()
+    await second.keep_lease()
+    log.let_lease_lapse()
+    with log.without_epoch(), pytest.raises(RedisError):
+        await first.keep_lease()
+
+    kept = await first.keep_lease()
+    log.let_lease_lapse()
+    taken = await first.keep_lease()
+    await first.close()
+    await second.close()
+
+    assert (kept, taken) == (False, True)
+    assert first.epoch > second.epoch
 
 
 async def test_first_start_pins_each_instrument_to_the_first_source_that_serves_it(feed_of, log):
