@@ -1,6 +1,6 @@
 """The gateway's three connections: one batching writer, one reader of output streams, one listener for answers.
 
-Each is a task that lives as long as its process and comes back by itself after a lost connection. Nothing is ever sent a
+Each is a task that lives as long as its process and comes back by itself after a lost connection or a fault of ours. Nothing is ever sent a
 second time from here: redis-py's own retries are switched off, since one XADD with retries can become eleven entries.
 """
 
@@ -88,6 +88,13 @@ class ConnectedTask:
                         "a connection of the gateway was lost",
                         extra={"task": self._name, "error": repr(error)},
                     )
+                self._failed(error)
+            except Exception as error:
+                # A fault of ours, such as an output of a build that we cannot read. A task that ended by it would leave everybody
+                # without an answer for ever; what stood in the same batch is unknown to its askers, and missing to its followers.
+                logger.exception(
+                    "a connection of the gateway met a fault", extra={"task": self._name}
+                )
                 self._failed(error)
             finally:
                 self.up.clear()

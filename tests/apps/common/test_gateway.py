@@ -275,6 +275,22 @@ async def test_a_follower_hears_its_account_only(gateway, engine):
     assert [output.request_id for output in heard] == ["mine"]
 
 
+async def test_an_output_that_nobody_can_read_does_not_end_the_hearing(
+    gateway, engine, log_redis_url, stream_prefix, caplog
+):
+    heard: list[Output | None] = []
+    gateway.subscribe_account(1001, heard.append)
+    first = await gateway.send(order(1001, "first"))
+    async with Redis.from_url(log_redis_url) as redis:
+        await redis.xadd(output_stream(stream_prefix), {"not": "an output"})
+    await asyncio.to_thread(wait_for, lambda: caplog.messages, "the complaint")
+
+    second = await gateway.send(order(1001, "second"))
+
+    assert heard == [first, second]
+    assert any("fault" in message for message in caplog.messages)
+
+
 async def test_commands_are_refused_while_the_log_cannot_be_reached(tmp_path):
     writer = CommandWriter(f"unix://{tmp_path}/absent.sock", "writer")
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
