@@ -84,10 +84,7 @@ class Heartbeat:
                     self._renew(now_us)
                 renew_us = now_us + self._config.heartbeat_us
             if now_us >= report_us:
-                self._count_input()
-                if not self._is_lease_lost:
-                    self._trimmer.beat()
-                self._report()
+                self._maintain()
                 report_us = now_us + _REPORT_EVERY_US
             tick_us = self._tick(now_us)
             pause_us = min(renew_us, report_us, tick_us) - self._clock.monotonic_us()
@@ -123,6 +120,12 @@ class Heartbeat:
         except LogUnavailableError as error:
             _logger.debug("A tick of time was lost.", extra={"reason": str(error)})
         return now_us + every_us
+
+    def _maintain(self) -> None:
+        self._count_input()
+        if not self._is_lease_lost:
+            self._trimmer.beat()
+        self._report()
 
     def _count_input(self) -> None:
         try:

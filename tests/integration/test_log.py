@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -181,15 +182,30 @@ def test_an_engine_without_the_other_server_still_trades(config, hand, tmp_path)
         assert hand.reply_to(open_demo(7)[0]) == Accepted()
 
 
-def test_removed_entries_halt_the_engine_before_it_goes_on(config, hand) -> None:
-    with running(config) as engine:
+@pytest.mark.parametrize(
+    ("remove", "left"),
+    [
+        # One that nobody has read yet: nothing but the count at the end of the stream tells.
+        (lambda redis, stream, waiting: redis.xdel(stream, waiting), 1),
+        # Everything, while more came than one batch takes: nothing of that batch may leave.
+        (lambda redis, stream, _: redis.xtrim(stream, maxlen=0), 3),
+        (lambda redis, stream, _: redis.delete(stream), 3),
+    ],
+)
+def test_removed_entries_halt_the_engine_before_it_goes_on(config, hand, remove, left) -> None:
+    # No tick comes between.
+    with running(replace(config, batch_entries_max=2, heartbeat_us=60_000_000)) as engine:
         for message in open_demo(7):
             hand.reply_to(message)
-        hand.redis.xtrim(hand.input, maxlen=0)
+        waiting = f"{int(hand.outputs()[-1][0].partition('-')[0]) + 60_000}-0"
         with hand.redis.pipeline(transaction=True) as pipeline:
-            pipeline.xadd(hand.input, {b"v": 1, b"m": codec.encode(deposit(7, 2)), b"g": b""})
-            pipeline.xtrim(hand.input, maxlen=0)
-            pipeline.xadd(hand.input, {b"v": 1, b"m": codec.encode(deposit(7, 3)), b"g": b""})
+            for cash_seq in range(2, 3 + left):
+                raw = {b"v": 1, b"m": codec.encode(deposit(7, cash_seq)), b"g": b""}
+                if cash_seq == 2:
+                    pipeline.xadd(hand.input, raw, id=waiting)
+                    remove(pipeline, hand.input, waiting)
+                else:
+                    pipeline.xadd(hand.input, raw)
             pipeline.execute()
         error = engine.ended()
 

@@ -80,14 +80,15 @@ def test_no_time_passes_while_the_engine_is_not_live(heartbeat, status, state) -
     assert heartbeat._lease.ticks == 0
 
 
-def test_an_engine_without_its_lease_appends_and_reports_nothing(heartbeat, world) -> None:
+def test_an_engine_without_its_lease_appends_trims_and_reports_nothing(heartbeat, world) -> None:
     world.lease_owner = "another"
     heartbeat._renew(SECOND)
 
     heartbeat._tick(10 * SECOND)
-    heartbeat._report()
+    heartbeat._maintain()
 
     assert heartbeat._lease.ticks == 0
+    assert world.registrations == {}
     assert heartbeat._monitor.reports == []
 
 
