@@ -36,6 +36,8 @@ _BLOCK_MS: Final = 100
 _PACE_SECONDS: Final = 0.05
 _TELL_SECONDS: Final = 0.25
 _STORE_SECONDS: Final = 1.0
+# A log without quotes moves the stored position too: whoever reads on from before what was trimmed has missed something.
+_POSITION_SECONDS: Final = 60.0
 # A catch-up stores earlier, so that its memory is bounded.
 _UNSTORED_MAX: Final = 5_000
 _PAUSE_SECONDS: Final = 0.5
@@ -70,7 +72,8 @@ class CandleWriter:
         self._stopped = threading.Event()
         self._store: CandleStore | None = None
         self._builder = CandleBuilder()
-        self._position = _BEGINNING
+        # Up to where the log was read, and up to where that is stored.
+        self._position = self._stored = _BEGINNING
         self._lost_spans = 0
         self._stored_at = self._told_at = 0.0
 
@@ -118,7 +121,8 @@ class CandleWriter:
             return False
         self._builder = CandleBuilder()
         self._builder.newest = store.newest([info.symbol for info in instruments_read()])
-        self._position = self._position_checked(store.position() or _BEGINNING)
+        self._stored = store.position() or _BEGINNING
+        self._position = self._position_checked(self._stored)
         return True
 
     def end(self) -> None:
@@ -136,8 +140,9 @@ class CandleWriter:
             logger.warning("the log begins anew, and so does the candle writer")
             self._lost_spans += 1
             return _BEGINNING
-        trimmed = entry_id_from_text(info.get("max-deleted-entry-id", b"0-0").decode())
-        if position < trimmed:
+        # Trimming leaves no trace but the first entry that is left ("max-deleted-entry-id" tells of XDEL only).
+        first = info["first-entry"][0] if info["first-entry"] else info["last-generated-id"]
+        if info["entries-added"] > info["length"] and position < entry_id_from_text(first.decode()):
             # Backfill fills what is missing; diagnostics show it until then.
             logger.warning("entries were trimmed before the candle writer had read them")
             self._lost_spans += 1
@@ -155,8 +160,9 @@ class CandleWriter:
         if now - self._told_at >= _TELL_SECONDS and self._builder.untold:
             self._told_at = now
             self._tell()
-        is_time = now - self._stored_at >= _STORE_SECONDS and self._builder.unstored
-        if is_time or len(self._builder.unstored) >= _UNSTORED_MAX:
+        waited = now - self._stored_at
+        is_time = waited >= _STORE_SECONDS and self._builder.unstored
+        if is_time or waited >= _POSITION_SECONDS or len(self._builder.unstored) >= _UNSTORED_MAX:
             self._stored_at = now
             self._store_now()
         return len(entries)
@@ -177,7 +183,9 @@ class CandleWriter:
 
     def _store_now(self) -> None:
         builder, store = self._builder, self._store
-        if store is None or not (builder.unstored or self._lost_spans):
+        if store is None or not (
+            builder.unstored or self._lost_spans or self._position != self._stored
+        ):
             return
         keys = sorted(builder.unstored)
         store.write(
@@ -186,6 +194,7 @@ class CandleWriter:
             lost_spans=self._lost_spans,
             ahead_quotes=builder.ahead,
         )
+        self._stored = self._position
         builder.unstored.clear()
         builder.ahead = self._lost_spans = 0
         if reopened := [key for key in keys if not builder.is_hot(key)]:

@@ -124,6 +124,38 @@ def test_wiped_log_is_read_from_its_beginning_and_counted(store, log, writer):
     assert row == ("5-1", 1)
 
 
+def test_what_was_trimmed_unread_is_counted_and_what_was_read_is_not(store, log, writer):
+    def lost_after(keep):
+        log.redis.xtrim(log.stream, maxlen=keep, approximate=False)
+        one = writer()
+        one.write_available()
+        one.end()
+        return store.connection.execute("SELECT lost_spans FROM candles_position").fetchone()[0]
+
+    for second in range(4):
+        log.say(("BTCUSDT", 100, 104, NOON_MS + second * 1_000))
+    whole = lost_after(4)
+    all_was_read = lost_after(1)
+    for second in range(4, 8):
+        log.say(("BTCUSDT", 100, 104, NOON_MS + second * 1_000))
+    rest_is_whole = lost_after(5)
+    for second in range(8, 12):
+        log.say(("BTCUSDT", 100, 104, NOON_MS + second * 1_000))
+    half_is_gone = lost_after(2)
+
+    assert (whole, all_was_read, rest_is_whole, half_is_gone) == (0, 0, 0, 1)
+
+
+def test_a_log_without_quotes_moves_the_stored_position(store, log, writer):
+    log.say(("BTCUSDT", 100, 104, NOON_MS))
+    one = writer()
+    one.write_available()
+    last = log.redis.xadd(log.stream, {b"m": b'{"type":"Tick"}', b"v": b"1", b"g": b""})
+    one.write_available()
+
+    assert store.position() == last.decode()
+
+
 def test_commands_and_garbage_in_the_log_are_passed_over(store, log, writer):
     log.redis.xadd(log.stream, {b"m": b'{"type":"PlaceOrder"}', b"v": b"1", b"g": b""}, id="7-0")
     log.redis.xadd(log.stream, {b"m": b'{"type":"UpdateQuotes","x":', b"v": b"1"}, id="8-0")
