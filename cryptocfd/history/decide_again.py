@@ -5,6 +5,8 @@ from typing import Final, NamedTuple
 
 from cryptocfd.history.errors import HistoryError
 from cryptocfd.history.journal import Advance, advance_nothing
+from cryptocfd.history.recorded import JournalOutputs
+from engine.adapters.journalled_log import JournalledLog
 from engine.adapters.redis_streams import RedisLog
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.adapters.system_clock import SystemClock
@@ -58,7 +60,8 @@ def decide_again(config: EngineConfig, advance: Advance = advance_nothing) -> De
 
 
 def _log(config: EngineConfig) -> RedisLog:
-    log = RedisLog(config, SystemClock())
+    # As in a recovery: streams are trimmed by whole nodes, so outputs may be gone whose inputs are still there.
+    log = JournalledLog(config, SystemClock(), JournalOutputs(config.shard))
     log.reconnect()
     return log
 

@@ -289,6 +289,7 @@ def test_outputs_that_the_stream_has_lost_are_read_from_the_journal(settings):
     redis.xdel(stream, outputs[1].output_id)
     redis.xtrim(stream, minid=outputs[0].output_id, approximate=False)
 
+    assert "decide as they did" in command("replay", "--verify", "--from-snapshot")
     with sharded_platform() as platform:
         assert platform.views() == before
         trade(platform, "b")
