@@ -4,6 +4,7 @@ An ASGI application of its own instead of a Channels consumer: no task or layer 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -48,6 +49,8 @@ class TradingSocket:
         self._user: AuthenticatedUser | None = None
         # Asks again who is there; None before anybody has proved it.
         self._identify: Callable[[], Awaitable[AuthenticatedUser | None]] | None = None
+        # Set once somebody has; from then on the session is looked at, however early that was.
+        self._known = asyncio.Event()
         self._rate = limits.MessageRate(settings.SOCKET_MESSAGES_PER_SECOND, self._loop.time())
         self._prices: Subscription | None = None
         # None: all symbols.
@@ -181,6 +184,7 @@ class TradingSocket:
                 )
             limits.sockets_by_user[user.session_owner_id] += 1
         self._user, self._identify = user, identify
+        self._known.set()
         return user
 
     async def _signed_in_by_cookie(self, key: str) -> None:
@@ -196,7 +200,9 @@ class TradingSocket:
 
     async def _watch(self) -> None:
         """Close the socket of a visitor who does not sign in, and of a user whose session has ended."""
-        await asyncio.sleep(limits.AUTH_SECONDS if self._user is None else 0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limits.AUTH_SECONDS):
+                await self._known.wait()
         while await self._is_signed_in():  # noqa: ASYNC110 - nothing tells of a session that ends elsewhere.
             await asyncio.sleep(limits.RECHECK_SECONDS)
         await self._close(limits.CLOSE_UNAUTHORISED)

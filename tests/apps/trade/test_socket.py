@@ -13,7 +13,9 @@ from redis.asyncio import Redis
 from rest_framework.test import APIClient
 
 from apps.auth.facade import login_link_create, revocations_reader
+from apps.auth.services import identities
 from apps.auth.services.identities import session_cache
+from apps.auth.services.tokens import access_token_decode
 from apps.common.engine_gateway import engine_gateway
 from apps.market.broadcaster import broadcaster
 from apps.profile.selectors import accounts_cache
@@ -345,6 +347,21 @@ def test_s06_a_sign_out_closes_the_sockets_of_that_session(on_wire, alice, monke
         return await wire.hear()
 
     assert on_wire(talk, headers)["code"] == limits.CLOSE_UNAUTHORISED
+
+
+def test_s32_a_token_that_ends_right_after_the_sign_in_closes_its_socket(
+    on_wire, alice, monkeypatch
+):
+    monkeypatch.setattr(limits, "RECHECK_SECONDS", 0.02)
+    claims = access_token_decode(alice[2])
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, alice[2])
+        monkeypatch.setattr(identities, "now_us", lambda: claims.expires_us)
+        # Long before the time that a visitor has to sign in is over.
+        return await wire.hear()
+
+    assert on_wire(talk) == {"type": "websocket.close", "code": limits.CLOSE_UNAUTHORISED}
 
 
 def test_s31_who_does_not_sign_in_is_sent_away(on_wire, monkeypatch):
