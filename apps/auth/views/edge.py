@@ -97,6 +97,8 @@ def next_path_of(value: Any) -> str:
     path = value if isinstance(value, str) else ""
     is_ours = (
         path.startswith("/")
+        # No row can hold a NUL, and no address a control character.
+        and path.isprintable()
         and len(path) <= _NEXT_CHARACTERS_MAX
         and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
     )

@@ -69,8 +69,10 @@ class KeysPage(LoginRequiredMixin, View):
         return render(request, "settings/keys.html", context)
 
     def post(self, request: HttpRequest) -> HttpResponse:
+        # No row can hold a NUL.
+        public_id = request.POST.get("key", "").replace("\0", "")[:40]
         try:
-            key_revoke(user_id=request.user.pk or 0, public_id=request.POST.get("key", "")[:40])
+            key_revoke(user_id=request.user.pk or 0, public_id=public_id)
         except ServiceError:
             # Revoked before, on another page.
             return redirect("settings-keys")

@@ -116,6 +116,8 @@ def test_s16_keys_of_others_cannot_be_revoked(owner):
     client.force_login(other)
 
     client.post(LIST, {"key": key.public_id})
+    junk = client.post(LIST, {"key": "\0"})
 
     key.refresh_from_db()
     assert key.revoked_at is None
+    assert junk.status_code == 302

@@ -193,6 +193,13 @@ def test_s03_the_asking_browser_needs_only_the_button(visitor, mails, post_form)
     assert is_signed_in(visitor)
 
 
+def test_a_path_with_signs_that_no_address_has_is_forgotten(visitor, mails, post_form):
+    answer = ask_as_browser(visitor, post_form, next="/trade/ETHUSDT\0")
+
+    assert answer.status_code == 302
+    assert len(mails()) == 1
+
+
 def test_s03_another_browser_must_show_the_code(visitor, other_visitor, mails, post_form):
     ask_as_browser(visitor, post_form)
     [mail] = mails()
