@@ -16,6 +16,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
+from websockets.asyncio.server import ServerConnection, serve
 
 from cryptocfd.embedded.processes import wait_until
 from tests.integration.product import Client as Visitor
@@ -231,6 +232,33 @@ def test_the_stream_resumes_without_a_gap(
     assert [event.data["type"] for event in events] == ["PositionOpened", "PositionClosed"]
     assert [event.seq for event in events] == [snapshots[0].seq + 1, snapshots[0].seq + 2]
     assert resumed.last_seq == {account: snapshots[0].seq + 2}
+
+
+def test_the_stream_comes_back_after_a_refusal_that_passes() -> None:
+    refusal = {"ch": "reply", "success": False, "statusCode": 503, "code": "ENGINE_BUSY"}
+    price = {"ch": "prices", "n": 1, "d": [["BTCUSDT", "1.0", "2.0", 3]]}
+    answers = [refusal, price, refusal | {"statusCode": 401, "code": "NOT_AUTHENTICATED"}]
+
+    async def serve_one(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(json.dumps(answers.pop(0)))
+        await socket.wait_closed()
+
+    async def first_of(url: str) -> Any:
+        return await anext(aiter(Stream(url, prices=["BTCUSDT"])))
+
+    async def talk() -> tuple[Any, str]:
+        async with serve(serve_one, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            update = await first_of(f"ws://127.0.0.1:{port}/")
+            with pytest.raises(ApiError) as refused:
+                await first_of(f"ws://127.0.0.1:{port}/")
+            return update, refused.value.code
+
+    update, code = asyncio.run(talk())
+
+    assert (update.symbol, update.bid) == ("BTCUSDT", Decimal("1.0"))
+    assert code == "NOT_AUTHENTICATED"
 
 
 def test_the_bot_runs(product: Product, visitor: Visitor) -> None:

@@ -22,6 +22,12 @@ _PAUSE_S_MAX = 30.0
 _OPEN_S = 10.0
 # After this close code the session has ended: coming back would change nothing.
 _UNAUTHORISED = 4401
+# Statuses of a refusal that passes: the engine changes over, a part of the platform is away, too many lines are open.
+_PASSING = frozenset({408, 429, 503})
+
+
+class _PassingError(Exception):
+    """The platform cannot serve this line now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +78,24 @@ class Stream:
     last_seq: dict[int, int] = field(default_factory=dict)
 
     async def __aiter__(self) -> AsyncIterator[Update]:
-        """Connect, and come back after every loss; errors: ApiError when the platform refuses to speak with this token."""
+        """Connect, and come back after every loss and every refusal that passes; errors: ApiError after any other refusal."""
         pause_s = 0.5
         while True:
             try:
                 async with connect(self.url, open_timeout=_OPEN_S) as socket:
                     await self._begin(socket)
                     async for text in socket:
-                        pause_s = 0.5
                         async for update in self._updates(
                             socket, decoded(text.encode() if isinstance(text, str) else text)
                         ):
+                            pause_s = 0.5
                             yield update
             except ConnectionClosed as closed:
                 if closed.rcvd is not None and closed.rcvd.code == _UNAUTHORISED:
                     raise ApiError(
                         401, {"code": "NOT_AUTHENTICATED", "message": "the session has ended"}
                     ) from closed
-            except (OSError, TimeoutError, InvalidHandshake):
+            except (OSError, TimeoutError, InvalidHandshake, _PassingError):
                 pass
             # Spread, so that all who were cut off together do not come back together.
             await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311 - no secret.
@@ -122,4 +128,5 @@ class Stream:
                 self.last_seq[account] = seq
                 yield AccountEvent(account, seq, frame["d"])
         elif channel == "reply" and frame.get("success") is False:
-            raise ApiError(int(frame.get("statusCode", 400)), frame)
+            status = int(frame.get("statusCode", 400))
+            raise _PassingError if status in _PASSING else ApiError(status, frame)
