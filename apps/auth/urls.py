@@ -5,6 +5,7 @@ from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from apps.auth.views.api import LoginView, VerifyUserView, VerifyView
 from apps.auth.views.key_pages import KeysPage, NewKeyPage
@@ -88,6 +89,7 @@ _second_factor: list[URLPattern | URLResolver] = [
 ]
 
 page_urlpatterns: list[URLPattern | URLResolver] = [
+    path("settings/", RedirectView.as_view(pattern_name="settings-profile"), name="settings"),
     path("settings/second-factor/", include(_second_factor)),
     path("settings/profile", ProfilePage.as_view(), name="settings-profile"),
     path("settings/devices", DevicesPage.as_view(), name="settings-devices"),

@@ -13,7 +13,7 @@ const put = (name, text) => {
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
 
 const EXAMPLE = {
-  instrument: { symbol: "BTCUSDT", base: "BTC", priceDecimals: 1, quantityDecimals: 5, swapLong: "-10.95" },
+  instrument: { symbol: "BTCUSDT", base: "BTC", priceDecimals: 1, quantityDecimals: 5, swapLong: "-10" },
   position: { symbol: "BTCUSDT", direction: "long", quantity: "0.1", entry: "60000.0", leverage: 10, margin: "600" },
   figures: { balance: 10_000_000_000n, pnl: -120_000_000n, used: 600_000_000n, free: 9_280_000_000n, levels: { call: 10_000n, stopOut: 5_000n } },
 };
@@ -51,7 +51,7 @@ function positionShow(instrument, position) {
   const rate = position.direction === "long" ? instrument.swapLong : instrument.swapShort;
   // Per cent a year: ten thousandths of a per cent are whole millionths.
   const night = (value * (toUnits(rate, 4) ?? 0n)) / 360_000_000n;
-  put("swap-example", `${quantity} ${position.direction}: ${money(value)} × ${rate}% ÷ 360 = ${signedMoney(night)} USD a night.`);
+  put("swap-example", `${quantity} ${position.direction}: ${money(value)} × ${trimZeros(rate).replace("-", "\u2212")}% ÷ 360 = ${signedMoney(night)} USD a night.`);
 }
 
 async function show(instruments) {
@@ -66,8 +66,12 @@ async function show(instruments) {
 async function start() {
   positionShow(EXAMPLE.instrument, EXAMPLE.position);
   // Never an example where the page promises the reader's own numbers: dashes stand there until these are known.
-  if (page.dataset.signedIn !== "true") return figuresShow(EXAMPLE.figures);
+  const isSignedIn = page.dataset.signedIn === "true";
+  if (!isSignedIn) figuresShow(EXAMPLE.figures);
   const instruments = new Map((await instrumentsGet()).map((row) => [row.symbol, row]));
+  // The example's terms are those of this installation too.
+  positionShow(instruments.get(EXAMPLE.position.symbol) ?? EXAMPLE.instrument, EXAMPLE.position);
+  if (!isSignedIn) return;
   const tick = () => show(instruments).catch(() => {});
   tick();
   setInterval(tick, EVERY_MS);

@@ -8,6 +8,9 @@ import { CLOSE_REASONS } from "./words.js";
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
 const ORDER_KINDS = { limit: "Limit", stop: "Stop", stopLimit: "Stop limit" };
 
+// Closings that the trader asked for: told where they were asked.
+const ASKED_FOR = new Set(["client", "reverse"]);
+
 const WORDS = {
   MarginCallRaised: (event) => [
     "bad",
@@ -29,7 +32,7 @@ const WORDS = {
   OrderRejected: (event) => ["bad", "Order not filled", `It reached its price and was refused: ${event.code}.`],
   OrderExpired: (event) => ["info", "Order expired", `${event.symbol ?? "An order"} was not filled before its end.`],
   PositionClosed: (event) => {
-    if (event.closeReason === "client") return null;
+    if (ASKED_FOR.has(event.closeReason)) return null;
     const pnl = micros(event.pnl);
     const title = `${event.symbol} closed by ${CLOSE_REASONS[event.closeReason] ?? event.closeReason}`;
     const text = `${trimZeros(event.quantity)} at ${grouped(event.price)}, result ${signedMoney(pnl)} USD`;

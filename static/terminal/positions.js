@@ -17,9 +17,9 @@ const COLUMNS = [
   { id: "quantity", label: "Quantity" },
   { id: "entry", label: "Entry" },
   { id: "now", label: "Now", title: "The price that would close it: bid for longs, ask for shorts" },
-  { id: "margin", label: "Margin", sort: (row) => row.marginMicros },
-  { id: "stopLoss", label: "Stop loss" },
-  { id: "takeProfit", label: "Take profit" },
+  { id: "margin", label: "Margin", sort: (row) => row.marginMicros, className: "spare" },
+  { id: "stopLoss", label: "Stop loss", className: "spare later" },
+  { id: "takeProfit", label: "Take profit", className: "spare later" },
   { id: "pnl", label: "P&L, USD", sort: (row) => row.pnl.peek(), title: "(now − entry) × quantity, before commission and swap; beside it the share of the margin" },
   { id: "act", label: "" },
 ];
@@ -53,9 +53,9 @@ function PositionRow({ position, does }) {
     <td class="number" data-label="Quantity">${trimZeros(position.quantity)}</td>
     <td class="number" data-label="Entry">${price(position.entry)}</td>
     <td class="number" data-label="Now">${current}</td>
-    <td class="number" data-label="Margin">${money(marginMicros)}</td>
-    <td class="number" data-label="Stop loss">${price(position.stopLoss)}${trailing ? html`<small title="Trails at ${price(trailing)}"> T</small>` : ""}</td>
-    <td class="number" data-label="Take profit">${price(position.takeProfit)}</td>
+    <td class="number spare" data-label="Margin">${money(marginMicros)}</td>
+    <td class="number spare later" data-label="Stop loss">${price(position.stopLoss)}${trailing ? html`<small title="Trails at ${price(trailing)}"> T</small>` : ""}</td>
+    <td class="number spare later" data-label="Take profit">${price(position.takeProfit)}</td>
     <td class="result" data-label="P&L" title=${position.swap && `Swap so far ${trimZeros(position.swap)} USD`}><span class=${className} data-pnl>${text}</span><small class="number muted">${share}</small></td>
     <td class="act">
       <${Act} icon="edit" label="Edit stops of ${name}" name="Edit stops" isOff=${isBusy} onClick=${() => does.edit(position)} />

@@ -21,10 +21,10 @@ const ORDER_COLUMNS = [
   { id: "quantity", label: "Quantity" },
   { id: "stop", label: "Stop price" },
   { id: "limit", label: "Limit price" },
-  { id: "stopLoss", label: "Stop loss" },
-  { id: "takeProfit", label: "Take profit" },
+  { id: "stopLoss", label: "Stop loss", className: "spare later" },
+  { id: "takeProfit", label: "Take profit", className: "spare later" },
   { id: "valid", label: "Valid" },
-  { id: "placed", label: "Placed", sort: (row) => row.placedAt },
+  { id: "placed", label: "Placed", sort: (row) => row.placedAt, className: "spare" },
   { id: "act", label: "" },
 ];
 
@@ -40,10 +40,10 @@ function OrderRow({ row, does }) {
     <td class="number" data-label="Quantity">${trimZeros(row.quantity)}</td>
     <td class="number" data-label="Stop price">${price(row.stopPrice)}</td>
     <td class="number" data-label="Limit price">${price(row.price)}</td>
-    <td class="number" data-label="Stop loss">${price(row.stopLoss)}</td>
-    <td class="number" data-label="Take profit">${price(row.takeProfit)}</td>
+    <td class="number spare later" data-label="Stop loss">${price(row.stopLoss)}</td>
+    <td class="number spare later" data-label="Take profit">${price(row.takeProfit)}</td>
     <td data-label="Valid">${validity(row)}</td>
-    <td class="number muted" data-label="Placed">${clock(row.placedAt)}</td>
+    <td class="number muted spare" data-label="Placed">${clock(row.placedAt)}</td>
     <td class="act">
       <${Act} icon="edit" label="Edit ${name}" name="Edit the order" onClick=${() => does.editOrder(row)} />
       <button class="button small" type="button" aria-label="Cancel ${name}" onClick=${() => does.cancel(row)}>Cancel</button>

@@ -33,16 +33,16 @@ function next({ id, isDown }, column) {
   return isDown ? { id: column, isDown: false } : { id: "", isDown: true };
 }
 
-/** The head of a table; columns are {id, label, sort?, title?}. */
+/** The head of a table; columns are {id, label, sort?, title?, className?}; "spare" ones go where room is short, "spare later" ones where it is shorter still. */
 export function Head({ columns, order }) {
   const now = order.value;
   return html`<thead><tr>
     ${columns.map((column) => {
       if (!column.label) return html`<td key=${column.id}></td>`;
-      if (!column.sort) return html`<th key=${column.id} scope="col" title=${column.title}>${column.label}</th>`;
+      if (!column.sort) return html`<th key=${column.id} scope="col" title=${column.title} class=${column.className}>${column.label}</th>`;
       const isThis = now.id === column.id;
       return html`<th
-        key=${column.id} scope="col" title=${column.title}
+        key=${column.id} scope="col" title=${column.title} class=${column.className}
         aria-sort=${isThis ? (now.isDown ? "descending" : "ascending") : "none"}
       ><button type="button" class="sort" onClick=${() => (order.value = next(now, column.id))}
         >${column.label}<i aria-hidden="true">${isThis ? (now.isDown ? "↓" : "↑") : ""}</i></button></th>`;

@@ -125,8 +125,11 @@ export const stopAims = Object.fromEntries(
   ]),
 );
 
+/** "a whole number", "a price with at most 1 decimal". */
+const decimalsOf = (what, count) => (count === 0 ? `a whole ${what}` : `a ${what} with at most ${count} decimal${count === 1 ? "" : "s"}`);
+
 function unitsWords(known, count) {
-  if (count === null) return `Quantity is a number with at most ${known.quantityDecimals} decimals`;
+  if (count === null) return `Quantity is ${decimalsOf("number", known.quantityDecimals)}`;
   const lowest = toUnits(known.quantityMin, known.quantityDecimals) ?? 1n;
   return count < lowest ? `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}` : "";
 }
@@ -135,8 +138,8 @@ function unitsWords(known, count) {
 export const quantityWords = (known, text) => unitsWords(known, toUnits(text, known.quantityDecimals));
 
 function quantityFault(known) {
-  const modes = { usd: "amount in USD", percent: "share of the free margin" };
-  if (!quantity.value.trim()) return quantityMode.value === "units" ? "Enter a quantity" : `Enter an ${modes.usd}`;
+  const missing = { units: "a quantity", usd: "an amount in USD", percent: "a share of the free margin" };
+  if (!quantity.value.trim()) return `Enter ${missing[quantityMode.value]}`;
   if (units.value === null) {
     if (quantityMode.value === "percent") return "The share is a whole number from 1 to 100";
     if (quantityMode.value === "usd") return "The amount is a number in USD";
@@ -150,7 +153,7 @@ function stopFault(known, kind, name) {
   const { ticks } = stopAims[kind].value;
   if (ticks === null) {
     if (mode.value === "money") return `${name}: an amount in USD, above 0`;
-    return `${name}: a ${mode.value} with at most ${known.priceDecimals} decimals`;
+    return `${name}: ${decimalsOf(mode.value, known.priceDecimals)}`;
   }
   if (ticks <= 0n) return `${name} would lie below zero`;
   const isAbove = (kind === "takeProfit") === (side.value === "buy");
@@ -160,9 +163,10 @@ function stopFault(known, kind, name) {
 }
 
 function priceFault(known) {
-  const decimals = `a price with at most ${known.priceDecimals} decimals`;
-  if (hasStop.value && !ticksOf(stopPrice.value)) return `Stop price: ${decimals}`;
-  if (hasLimit.value && !ticksOf(limitPrice.value)) return `Limit price: ${decimals}`;
+  for (const [isAsked, name, text] of [[hasStop.value, "stop", stopPrice.value], [hasLimit.value, "limit", limitPrice.value]]) {
+    if (isAsked && !text.trim()) return `Enter a ${name} price`;
+    if (isAsked && !ticksOf(text)) return `The ${name} price is ${decimalsOf("price", known.priceDecimals)}, above 0`;
+  }
   if (timeInForce.value === "gtd" && isPending.value && !(Date.parse(expiresAt.value) > Date.now())) {
     return "Choose when the order ends";
   }

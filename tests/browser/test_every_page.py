@@ -25,6 +25,7 @@ NO_PAGES: Final = {
     "redoc-bundle",
     "guest-demo",
     "auth-sign-out",
+    "settings",
     "viewing-end",
     "settings-export",
     "mfa_download_recovery_codes",

@@ -79,6 +79,12 @@ def look(visit: Visit, path: str, size: str, theme: str, **options: object) -> P
     )
 
 
+# Paths of the interface that are wider than their card.
+STICKING_OUT = """() => [...document.querySelectorAll(".card code")]
+  .filter((code) => code.getBoundingClientRect().right > code.closest(".card").getBoundingClientRect().right)
+  .map((code) => code.textContent)"""
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", VISITOR_PAGES)
 def test_a_visitors_page_is_sound(visit: Visit, name: str, size: str):
@@ -86,6 +92,16 @@ def test_a_visitors_page_is_sound(visit: Visit, name: str, size: str):
 
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     examine_themes(page, name, size)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(STICKING_OUT) == []
+
+
+def test_the_example_of_the_help_page_has_the_terms_of_this_installation(visit: Visit):
+    page = look(visit, "/help", "wide", THEMES[0], is_signed_in=False)
+
+    expect(page.locator("[data-live=swap-example]").first).to_have_text(
+        "0.1 BTC long: 6,000.00 \u00d7 \u221210% \u00f7 360 = \u22121.67 USD a night."
+    )
 
 
 def trading(page: Page) -> None:
@@ -148,6 +164,7 @@ def test_the_terminal_and_the_portfolio_are_sound(demo, size: str):
     page.goto("/portfolio")
     expect(page.locator(".curve")).to_have_attribute("data-points", re.compile(r"^[1-9]"))
     examine_themes(page, "portfolio", size)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     theme = THEMES[-1]
     page.goto("/help")
     used = exact_get(page, "/balance")["usedMargin"]

@@ -122,6 +122,44 @@ def test_the_ticket_names_what_is_missing(demo):
     expect(obstacle).to_have_text("Stop loss must lie below the market")
     field(page, "Stop loss").fill("")
     expect(obstacle).to_have_text("")
+    field(page, "Quantity").fill("")
+    page.get_by_label("Sized in").select_option("percent")
+    expect(obstacle).to_have_text("Enter a share of the free margin")
+    page.get_by_role("button", name="Stop limit", exact=True).click()
+    expect(obstacle).to_have_text("Enter a stop price")
+    field(page, "Stop price").fill("70000.05")
+    expect(obstacle).to_have_text("The stop price is a price with at most 1 decimal, above 0")
+    field(page, "Stop price").fill("70000")
+    expect(obstacle).to_have_text("Enter a limit price")
+
+
+# Right edges stand left of what follows: nothing lies over or under something else.
+OVERLAPS = """() => {
+  const edge = (selector, side) => document.querySelector(selector).getBoundingClientRect()[side];
+  const pairs = {
+    name: [edge(".instrument-name b", "right"), edge(".headline", "left")],
+    figures: [edge("#instrument", "right"), edge("#connection", "left")],
+    tabs: [edge(".tab-row", "right"), edge(".table-tools", "left")],
+    menu: [edge(".many summary", "right"), edge("#tables", "right")],
+    result: [edge("#tables td.result span", "right"), edge("#tables td.act", "left") + 14],
+    rows: [document.querySelector("#tables .table-scroll").scrollWidth, edge("#tables", "right") - edge("#tables", "left")],
+  };
+  return Object.keys(pairs).filter((name) => pairs[name][0] > pairs[name][1] + 1);
+}"""
+
+
+def test_a_laptop_shows_names_prices_and_results_side_by_side(demo):
+    page = demo("DOGEUSDT")
+    page.get_by_text("More conditions").click()
+    field(page, "Trailing stop, distance").fill("0.01")
+    page.locator(".ticket").get_by_role("button", name="Isolated").click()
+
+    order(page, quantity="10000", leverage="25", side="sell")
+
+    expect(page.locator(PNL)).to_have_text(re.compile(r"\d\.\d\d"))
+    for width in (1024, 1280, 1366, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(OVERLAPS) == [], width
 
 
 def test_the_server_previews_what_the_order_costs(demo):
@@ -199,6 +237,9 @@ def test_a_part_is_closed_and_the_rest_is_reversed(demo):
     page.locator("dialog").get_by_role("button", name="Reverse", exact=True).click()
     expect(page.locator(ROWS)).to_contain_text("Short")
     expect(page.locator(f"{ROWS} [data-label=Quantity]")).to_have_text("0.075")
+    expect(toast(page, "Reversed BTCUSDT: short at")).to_be_visible()
+    # What was asked for here is told once, not as an event too.
+    expect(toast(page, "closed by reversal")).to_have_count(0)
 
 
 def test_all_losers_are_closed_at_once_and_a_receipt_tells_why(demo):

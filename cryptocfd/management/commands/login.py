@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 from typing_extensions import override
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             link = login_link_create(options["email"])
         except OperationalError as error:
             raise CommandError(
-                "The platform is not running: start it by `make run` and ask again."
+                f"The platform is not running: start it by `make run` and ask again. Its folder would be {settings.DATA_DIR}; "
+                "another one is named by DATA_DIR, as in `make login DATA_DIR=~/cryptocfd`."
             ) from error
         self.stdout.write(link.url)

@@ -7,6 +7,7 @@ hinders the start is one sentence that says what to do.
 import faulthandler
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -44,6 +45,8 @@ _BOOTSTRAP_SECONDS = 15.0
 _FEED_SECONDS = 3.0
 # Of the five seconds that a stop may take, the servers need the rest.
 _STOP_SECONDS = 4.0
+# What `make login` must be told as `make run` was.
+_LOGIN_NAMES = ("DATA_DIR", "PORT")
 # Nobody waits for these while orders are answered, so on a busy machine they give way.
 _PATIENT_PARTS = frozenset({"projector", "worker"})
 
@@ -234,9 +237,18 @@ class Command(BaseCommand):
         facts |= {
             "Prices": _feed_name() or "waiting for a source",
             "Data": str(settings.DATA_DIR),
-            "Stop": "Ctrl-C (another link: make login)",
+            "Stop": f"Ctrl-C (another link: {_login_command()})",
         }
         banner(facts)
+
+
+def _login_command() -> str:
+    """Return what prints another link for this very installation."""
+    # Without them it would look in the default folder, and its link would lead to the default port.
+    given = (
+        f"{name}={shlex.quote(os.environ[name])}" for name in _LOGIN_NAMES if os.environ.get(name)
+    )
+    return " ".join(("make login", *given))
 
 
 def _engine_options(options: dict[str, Any]) -> EngineOptions:
