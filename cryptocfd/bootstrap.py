@@ -14,11 +14,14 @@ from redis.exceptions import RedisError
 
 from apps.auth.facade import users_seed
 from apps.common.engine_gateway import EngineGateway
+from apps.common.engine_layout import layout_read
 from apps.common.errors import ServiceError
 from apps.market.facade import catalogue_install, definition_commands
 from apps.profile.facade import demo_account_seed, group_commands
+from cryptocfd.history.tools import log_client
 from engine.messages.commands import AnyCommand
 from engine.messages.replies import Rejected
+from engine.messages.streams import FIRST_LAYOUT
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +83,13 @@ class Bootstrap:
 
         Returns whether there is any instrument to trade.
         """
-        instruments = list(definition_commands(shards=settings.ENGINE_SHARDS))
+        with log_client() as client:
+            layout = layout_read(client, settings.STREAM_PREFIX)
+        instruments = list(
+            definition_commands(
+                shards=settings.ENGINE_SHARDS, layout=layout.number if layout else FIRST_LAYOUT
+            )
+        )
         everything: list[AnyCommand] = [*group_commands(), *instruments]
         commands = [one for one in everything if one.request_id not in self._answered]
         for start in range(0, len(commands), _AT_ONCE):

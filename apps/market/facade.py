@@ -29,6 +29,7 @@ from apps.market.prices import (
 )
 from apps.market.selectors import InstrumentInfo, SymbolUnknownError
 from engine.messages.commands import DefineInstrument, SetPriceSource
+from engine.messages.streams import FIRST_LAYOUT
 from engine.values import SourceClass, TradingMode
 
 __all__ = [
@@ -170,12 +171,15 @@ def catalogue_install() -> int:
     return services.catalogue_install()
 
 
-def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:
+def definition_commands(
+    *, shards: int = 1, layout: int = FIRST_LAYOUT
+) -> Iterator[DefineInstrument]:
     """Yield the commands that tell the engine every instrument; sending them again does nothing.
 
+    `layout` is the number of the log's division into shards: the next one is told everything anew.
     Call source_classes_decide() first: an instrument without a source class is left out.
     """
-    return services.definition_commands(shards=shards)
+    return services.definition_commands(shards=shards, layout=layout)
 
 
 def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> None:

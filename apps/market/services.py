@@ -21,6 +21,7 @@ from apps.market.selectors import instruments_forget, instruments_read
 from engine.messages.commands import DefineInstrument, SetPriceSource
 from engine.messages.definitions import InstrumentSpec
 from engine.messages.replies import Rejected
+from engine.messages.streams import FIRST_LAYOUT
 from engine.values import (
     DECIMALS_MAX,
     MICROS_PER_USD,
@@ -153,7 +154,9 @@ def price_source_change(
         raise refusal_error(output.reply, request_id=command.request_id)
 
 
-def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:
+def definition_commands(
+    *, shards: int = 1, layout: int = FIRST_LAYOUT
+) -> Iterator[DefineInstrument]:
     """Yield one DefineInstrument per instrument, as the database states it now.
 
     The request id follows from symbol, version and shards, so the same definition is answered once however often it is sent. An
@@ -163,14 +166,17 @@ def definition_commands(*, shards: int = 1) -> Iterator[DefineInstrument]:
     for info in instruments_read():
         if info.source_class is None:
             continue
+        # A reshard changes the share of the house cap, and an engine takes a change under a higher version only. Neither number
+        # ever falls, so their sum names each pair of them once.
+        version = info.spec_version + layout - FIRST_LAYOUT
         yield DefineInstrument(
-            request_id=f"{info.symbol}:{info.spec_version}:{shards}",
+            request_id=f"{info.symbol}:{version}:{shards}",
             actor=Actor.SYSTEM,
             source=DEFINITION_SOURCE,
             spec=InstrumentSpec(
                 symbol=info.symbol,
                 base=info.base,
-                version=info.spec_version,
+                version=version,
                 price_decimals=info.price_decimals,
                 quantity_decimals=info.quantity_decimals,
                 quantity_min_units=info.quantity_min_units,

@@ -8,15 +8,18 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from redis import Redis
 
+from apps.market.facade import catalogue_install
+from apps.market.feed.pins import source_classes_pin
 from apps.trade.models import JournalEntry, LedgerEntry, ProjectorOffset
 from apps.trade.selectors import ledger_faults, ledger_totals
 from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
+from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import layout_check
 from cryptocfd.history.bootstrap import bootstrap_check
 from engine.messages import streams
 from engine.messages.streams import shard_of
-from engine.values import CashKind
+from engine.values import CashKind, SourceClass
 from tests.integration.sharded import ACCOUNTS, Sharded, cash, place, sharded_platform, trade
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -97,6 +100,32 @@ def test_one_four_two_one_changes_nothing(settings):
     read_models_rebuild()
     assert read_models_digest() == digest
     assert "Layout 4 with 1 shards" in command("replay", "--verify", "--from-journal")
+
+
+def house_caps(platform: Sharded) -> list[int]:
+    """Tell the engines what the database defines, as every start does, and return each shard's cap of the house in BTCUSDT."""
+    Bootstrap(platform.gateway)._define()
+    return [
+        engine.runner._shard.machine.state.instrument_by_symbol[
+            "BTCUSDT"
+        ].spec.exposure_house_micros_max
+        for engine in platform.engines
+    ]
+
+
+def test_a_reshard_divides_the_cap_of_the_house_anew(settings):
+    catalogue_install()
+    source_classes_pin({"BTCUSDT": SourceClass.SIMULATED})
+    with sharded_platform() as platform:
+        (whole,) = house_caps(platform)
+
+    caps = []
+    for shards in (4, 1):
+        divide(settings, shards)
+        with sharded_platform() as platform:
+            caps.append(house_caps(platform))
+
+    assert caps == [[whole // 4] * 4, [whole]]
 
 
 def test_trading_goes_on_in_every_layout(settings):

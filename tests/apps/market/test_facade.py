@@ -92,6 +92,18 @@ def test_house_cap_is_shared_by_the_shards():
     assert isinstance(four, DefineInstrument)
 
 
+def test_each_reshard_tells_everything_under_a_version_of_its_own():
+    source_classes_pin({"BTCUSDT": SourceClass.REPLAY})
+
+    told = [
+        next(iter(facade.definition_commands(shards=shards, layout=layout)))
+        for layout, shards in enumerate((1, 4, 1), 1)
+    ]
+
+    assert [one.spec.version for one in told] == [1, 2, 3]
+    assert [one.request_id for one in told] == ["BTCUSDT:1:1", "BTCUSDT:2:4", "BTCUSDT:3:1"]
+
+
 def test_pin_is_never_moved_by_a_feed():
     source_classes_pin({"BTCUSDT": SourceClass.REPLAY})
     source_classes_pin({"BTCUSDT": SourceClass.LIVE, "ETHUSDT": SourceClass.LIVE})
