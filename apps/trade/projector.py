@@ -19,11 +19,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from apps.common.engine_layout import layout_require
+from apps.common.engine_layout import LayoutError, layout_require
 from apps.common.outputs import Output, output_from_entry
 from apps.market import facade as market
 from apps.notifications.facade import notify_all
 from apps.profile import facade as profile
+from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
 from apps.trade.services.projection.journal import journal_append, output_from_journal
 from apps.trade.services.projection.ledger import ledger_append
@@ -193,6 +194,12 @@ class Projector:
 
     def _load_offsets(self) -> None:
         layout = layout_require(self._redis, self._prefix, self._shards).number
+        known = selectors.layout_newest()
+        if layout < known:
+            # A lost log begins at the first layout again; a chain begun there would be no part of the journal.
+            raise LayoutError(
+                f"The journal is of layout {known}, the log of layout {layout}: the log is empty, old, or another one."
+            )
         for shard in self._streams.values():
             self._offsets[shard], _ = ProjectorOffset.objects.get_or_create(
                 layout=layout,

@@ -8,9 +8,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from redis import Redis
 
+from apps.common.engine_layout import LayoutError
 from apps.market.facade import catalogue_install
 from apps.market.feed.pins import source_classes_pin
 from apps.trade.models import JournalEntry, LedgerEntry, ProjectorOffset
+from apps.trade.projector import Projector
 from apps.trade.selectors import ledger_faults, ledger_totals
 from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
 from cryptocfd.bootstrap import Bootstrap
@@ -199,6 +201,24 @@ def lose(settings) -> None:
     redis = Redis.from_url(settings.LOG_REDIS_URL)
     keys = list(redis.scan_iter(f"{settings.STREAM_PREFIX}*"))
     redis.delete(*keys)
+
+
+def test_a_projector_begins_no_chain_in_a_log_older_than_the_journal(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+        platform.settled()
+    divide(settings, 2)
+    with sharded_platform() as platform:
+        trade(platform, "a")
+        platform.settled()
+    lose(settings)
+    layout_check(may_mark=True)
+
+    with pytest.raises(LayoutError, match="The journal is of layout 2, the log of layout 1"):
+        Projector().project_available()
+    bootstrap_check(is_asked=True)
+
+    assert "Layout 2 with 2 shards" in command("replay", "--verify", "--from-journal")
 
 
 @pytest.mark.parametrize("shards", [1, 2])
