@@ -2,7 +2,7 @@
 
 from engine.core.decide.work import Work, rejected
 from engine.core.state import Account, Instrument, PendingOrder, Position, State, entity_k
-from engine.messages.commands import AccountCommand, Command
+from engine.messages.commands import AccountCommand, Command, PostCash
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.rounding import floor_div
@@ -27,9 +27,13 @@ _HALTED = TradingMode.HALTED
 
 
 def check_deadline(work: Work, command: Command) -> Rejected | None:
-    """Refuse a client's command past its deadline at the recorded wall clock (rule R3)."""
+    """Refuse a client's command past its deadline at the recorded wall clock; cash has none (rules R3, A5)."""
     deadline = command.deadline_us
-    if 0 < deadline < work.decided_at_us and command.actor is _CLIENT:
+    if (
+        0 < deadline < work.decided_at_us
+        and command.actor is _CLIENT
+        and type(command) is not PostCash
+    ):
         return rejected(RejectCode.EXPIRED, deadline_us=deadline, decided_at_us=work.decided_at_us)
     return None
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.core.decide.checks import check_positions_limit
+from engine.core.decide.checks import check_leverage, check_positions_limit, check_quantity
 from engine.core.decide.work import Work, rejected
 from engine.core.figures import figures, floor_margin, gross_notional
 from engine.core.ledger import fill_postings
@@ -216,9 +216,12 @@ def _check_liquidation(opening: Opening, cost: Cost) -> Rejected | None:
 def check_fill(
     work: Work, account: Account, instrument: Instrument, opening: Opening
 ) -> Cost | Rejected:
-    """Return what a fill costs; refuse it for the number of positions or what check_opening refuses."""
-    return check_positions_limit(account) or check_opening(
-        work.state, account, instrument, opening, is_settled=not work.is_quotes
+    """Return what the fill of a pending order costs; refuse it as a new order with these terms would be now (rule P3)."""
+    return (
+        check_quantity(instrument, opening.quantity_units)
+        or check_leverage(account, opening.leverage)
+        or check_positions_limit(account)
+        or check_opening(work.state, account, instrument, opening, is_settled=not work.is_quotes)
     )
 
 

@@ -10,6 +10,7 @@ from engine.core.decide.checks import (
     check_mode_open,
     check_not_halted,
     check_part,
+    check_quantity,
     check_quote,
     check_slippage,
     check_stops,
@@ -127,6 +128,9 @@ def close_by(work: Work, account: Account, command: cmd.CloseBy) -> Accepted | R
             position_id=command.position_id,
             other_position_id=command.other_position_id,
         )
+    refusal = check_not_halted(work.state.instruments[one.instrument])
+    if refusal:
+        return refusal
     units = min(one.quantity_units, other.quantity_units)
     older, newer = sorted((one, other), key=lambda position: (position.opened_at_us, position.k))
     price_ticks = older.price_ticks
@@ -164,6 +168,7 @@ def reverse_position(
     )
     cost = (
         check_mode_open(instrument)
+        or check_quantity(instrument, position.quantity_units)
         or check_leverage(account, position.leverage)
         or check_quote(work, instrument)
         or check_opening(

@@ -159,6 +159,7 @@ class Storyteller:
         # 0 mild; 1 storms: gaps and few stops; 2 dark: quotes go missing, markets halt; 3 crowded: many small orders;
         # 4 a herd: everyone is long on borrowed money.
         self.weather = chooser.integer(0, 4)
+        self.feed_epoch = 1
         self.feed_sequence = 0
         self.requests = 0
         self.sent: list[c.AnyCommand] = []
@@ -206,6 +207,8 @@ class Storyteller:
                 frame["user_id"] = 999
             if self.chance(5):
                 frame["deadline_us"] = (self.ms + self.integer(-1_000, 3_000)) * 1000
+            if self.chance(6):
+                frame |= {"actor": Actor.OPERATOR, "user_id": 0, "staff_id": 7, "reason": "desk"}
         else:
             frame |= {"source": "ops", "actor": Actor.OPERATOR}
         return frame
@@ -252,11 +255,14 @@ class Storyteller:
 
     def entry_of_quotes(self, prices: list[tuple[str, int, int]], **changes: Any) -> c.UpdateQuotes:
         self.feed_sequence += 1
+        if self.chance(1):
+            # The feed starts anew.
+            self.feed_epoch, self.feed_sequence = self.feed_epoch + 1, 1
         classes = [i.source_class for i in self.oracle.instruments.values()] or ["simulated"]
         fields: dict[str, Any] = {
-            "source": "simulator",
+            "source": self.pick(("simulator",) * 9 + ("other",)),
             "source_class": SourceClass(self.pick(classes)),
-            "feed_epoch": 1,
+            "feed_epoch": self.feed_epoch,
             "sequence": self.feed_sequence,
             "quotes": tuple(c.Quote(s, bid, ask, self.ms * 1000) for s, bid, ask in prices),
         }
@@ -507,10 +513,7 @@ class Storyteller:
         if p is not None and self.chance(15):
             fields["expected_price_ticks"] = max(1, self.oracle.closing(p) + self.integer(-20, 20))
             fields["slippage_ppm"] = self.pick((0, 100))
-        frame = self.frame(a)
-        if self.chance(10):
-            frame |= {"actor": Actor.OPERATOR, "staff_id": 7, "reason": "desk"}
-        return c.ClosePosition(**fields, **frame)
+        return c.ClosePosition(**fields, **self.frame(a))
 
     def close_all(self) -> c.AnyCommand:
         return c.CloseAll(
@@ -572,10 +575,13 @@ class Storyteller:
             amount = self.pick((0, -1, 2**53 - 1))
         self.requests += 1
         seq = a.cash_seq + 1 + (self.integer(-1, 1) if self.chance(5) else 0)
+        sender: dict[str, Any] = {"actor": Actor.SYSTEM}
+        if self.chance(10):
+            sender = {"user_id": self.pick((a.owner, a.owner, 999)), "deadline_us": self.ms * 1000}
         return c.PostCash(
             account=a.id,
             request_id=f"cash{self.requests}",
-            actor=Actor.SYSTEM,
+            **sender,
             cash_seq=max(1, seq),
             kind=kind,
             amount_micros=amount,
@@ -587,7 +593,17 @@ class Storyteller:
         day = self.ms // 86_400_000 + self.integer(0, 1)
         nights = self.pick((1, 1, 3, 31))
         symbol = self.pick(list(PRICES))
-        return c.ChargeSwap(symbol=symbol, rollover_day=day, nights=nights, **self.frame())
+        return c.ChargeSwap(
+            symbol=symbol,
+            rollover_day=day,
+            nights=nights,
+            after_account=self.page(),
+            **self.frame(),
+        )
+
+    def page(self) -> int:
+        """Return where a page starts, mostly the first one."""
+        return self.account().id if self.chance(15) else 0
 
     def operator(self) -> c.AnyCommand:
         a = self.account()
@@ -626,8 +642,11 @@ class Storyteller:
                 stop_out_level_bps=stop_out,
                 margin_call_level_bps=stop_out + self.pick((0, 1, 500, 5_000)),
                 stop_out_strategy=self.pick(tuple(StopOutStrategy)),
+                negative_balance_protection=self.chance(70),
+                leverage_cap=self.pick((10, 50, 100)),
             )
-            return c.DefineGroup(spec=spec, **self.frame())
+            spec = old if self.chance(20) else spec
+            return c.DefineGroup(spec=spec, after_account=self.page(), **self.frame())
         was = self.oracle.instruments[self.pick(list(PRICES))].spec
         change: dict[str, Any] = self.pick(
             (
@@ -638,11 +657,20 @@ class Storyteller:
                 {"swap_long_ppm": self.pick((-10_000_000, -5, 0, 90_000))},
                 {"exposure_account_micros_max": self.pick((0, 3_000, 100_000)) * USD},
                 {"price_decimals": 2},
+                {"quantity_min_units": 15, "quantity_step_units": 5},
+                {"quantity_min_units": 1, "quantity_step_units": 1},
+                {"quantity_max_units": 20_000},
+                {"swap_short_ppm": self.pick((-10_000_000, -7, 0, 90_000))},
                 {},
             )
         )
         spec = msgspec.structs.replace(was, version=was.version + self.integer(0, 1), **change)
-        return c.DefineInstrument(spec=spec, source_class=SourceClass.SIMULATED, **self.frame())
+        return c.DefineInstrument(
+            spec=spec,
+            source_class=SourceClass.SIMULATED,
+            after_account=self.page(),
+            **self.frame(),
+        )
 
     def repeat(self) -> c.AnyCommand:
         """An honest retry, or the same id with other content."""

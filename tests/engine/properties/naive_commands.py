@@ -94,8 +94,7 @@ class Oracle(NaiveModel):
                   terms=terms, opened_at_us=self.now)  # fmt: skip
 
     def post_cash(self, m: c.PostCash) -> None:
-        a = self.accounts.get(m.account)
-        need(a is not None, "ACCOUNT_UNKNOWN")
+        a = self.account_of(m)
         need(m.cash_seq <= a.cash_seq + 1, "CASH_GAP")
         need(m.cash_seq == a.cash_seq + 1, "CASH_ALREADY_DECIDED")
         a.cash_seq += 1
@@ -136,13 +135,6 @@ class Oracle(NaiveModel):
         need(not tp or sign * (tp - price) >= least, "STOPS_INVALID")
         need(not trail or least <= trail < price, "STOPS_INVALID")
 
-    def check_quantity(self, spec: InstrumentSpec, qty: int) -> None:
-        fits = (
-            spec.quantity_min_units <= qty <= spec.quantity_max_units
-            and qty % spec.quantity_step_units == 0
-        )
-        need(fits, "QUANTITY_INVALID")
-
     def is_marketable(self, o: Order) -> bool:
         return o.is_limit and o.sign * (o.price - self.instruments[o.symbol].opening(o.sign)) >= 0
 
@@ -158,8 +150,8 @@ class Oracle(NaiveModel):
         i = self.instruments[m.symbol]
         need(i.mode != "halted", "INSTRUMENT_HALTED")
         need(i.mode != "close_only", "INSTRUMENT_CLOSE_ONLY")
-        self.check_quantity(i.spec, m.quantity_units)
-        need(m.leverage <= min(100, a.cap, a.terms.leverage_cap), "LEVERAGE_INVALID")
+        code = self.limits_code(a, m.symbol, m.quantity_units, m.leverage)
+        need(not code, code)
         is_market, is_gtd = m.order_type == "market", m.time_in_force == "gtd"
         shape = {
             "market": (False, False),
@@ -211,13 +203,14 @@ class Oracle(NaiveModel):
             need(sign * (price - expected) * MILLION <= m.slippage_ppm * expected, "PRICE_MOVED")
 
     def modify_order(self, m: c.ModifyOrder) -> None:
-        a = self.active(m)
+        a = self.active(m, reduces=True)
         old = self.order(a, m.order_id)
         i = self.instruments[old.symbol]
         o = deepcopy(old)
         need(i.mode != "halted", "INSTRUMENT_HALTED")
         o.qty = given(m.quantity_units, o.qty)
-        self.check_quantity(i.spec, o.qty)
+        code = self.limits_code(a, o.symbol, o.qty, leverage=1)
+        need(not code, code)
         o.tif = given(m.time_in_force, o.tif)
         if o.tif == "gtd":
             o.expires = given(m.expires_at_us, old.expires if old.tif == "gtd" else None)
@@ -264,7 +257,7 @@ class Oracle(NaiveModel):
                 self.cancel(m, a, o)
 
     def modify_position(self, m: c.ModifyPosition) -> None:
-        a = self.active(m)
+        a = self.active(m, reduces=True)
         p = self.position(a, m.position_id)
         closing = self.closing(p)
         changes = [
@@ -316,6 +309,7 @@ class Oracle(NaiveModel):
         older, newer = sorted(pair, key=lambda p: (p.opened_us, p.k))
         opposite = older.symbol == newer.symbol and older.sign == -newer.sign
         need(opposite and older.mode == newer.mode == "cross", "CLOSE_BY_INVALID")
+        need(self.instruments[older.symbol].mode != "halted", "INSTRUMENT_HALTED")
         qty = min(older.qty, newer.qty)
         for p in (older, newer):
             self.close(a, p, qty, "close_by", older.entry)
@@ -326,7 +320,7 @@ class Oracle(NaiveModel):
         i = self.instruments[p.symbol]
         need(i.mode != "halted", "INSTRUMENT_HALTED")
         need(i.mode != "close_only", "INSTRUMENT_CLOSE_ONLY")
-        need(p.leverage <= min(100, a.cap, a.terms.leverage_cap), "LEVERAGE_INVALID")
+        need(not (code := self.limits_code(a, p.symbol, p.qty, p.leverage)), code)
         need(not (code := self.quote_code(i)), code)
         nothing = [None] * 3
         o = Order(
@@ -356,7 +350,7 @@ class Oracle(NaiveModel):
         return Accepted(created=(f"{a.id}-{o.k}",))
 
     def add_margin(self, m: c.AddMargin | c.RemoveMargin, sign: int = 1) -> None:
-        a = self.active(m)
+        a = self.active(m, reduces=True)
         p = self.position(a, m.position_id)
         need(p.mode == "isolated", "POSITION_NOT_ISOLATED")
         equity, used = self.figures(a)

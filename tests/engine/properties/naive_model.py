@@ -211,6 +211,14 @@ class NaiveModel:
             return "FREE_MARGIN_INSUFFICIENT"
         return "WOULD_LIQUIDATE" if self.is_crossed(p) else ""
 
+    def limits_code(self, a: Account, symbol: str, qty: int, leverage: int) -> str:
+        """Return which limit of instrument, account or group stands against whatever opens, or nothing."""
+        spec = self.instruments[symbol].spec
+        is_within = spec.quantity_min_units <= qty <= spec.quantity_max_units
+        if not is_within or qty % spec.quantity_step_units:
+            return "QUANTITY_INVALID"
+        return "LEVERAGE_INVALID" if leverage > min(100, a.cap, a.terms.leverage_cap) else ""
+
     def position_of(self, a: Account, o: Order) -> Position:
         i = self.instruments[o.symbol]
         price, closing, sl = i.opening(o.sign), i.closing(o.sign), o.sl
@@ -357,8 +365,9 @@ class NaiveModel:
         return "STOP_OUT_PENDING" if a.stop_pending else ""
 
     def fired_code(self, a: Account, o: Order) -> str:
-        is_close_only = self.instruments[o.symbol].mode == "close_only"
-        return "INSTRUMENT_CLOSE_ONLY" if is_close_only else self.fill_code(a, o)
+        if self.instruments[o.symbol].mode == "close_only":
+            return "INSTRUMENT_CLOSE_ONLY"
+        return self.limits_code(a, o.symbol, o.qty, o.leverage) or self.fill_code(a, o)
 
     # --- step 4: margin -------------------------------------------------------------------------------------
 

@@ -71,6 +71,25 @@ def test_each_cash_number_is_decided_once_even_when_refused() -> None:
     assert [type(event).__name__ for event in refused.events] == ["CashRefused"]
 
 
+def test_cash_has_no_deadline() -> None:
+    story = Story().tell("account 1 1000.00")
+
+    late = story.send(
+        "PostCash",
+        account=1,
+        actor="client",
+        user_id=7,
+        deadline_us=1,
+        cash_seq=2,
+        kind="withdrawal",
+        amount_micros=1_000_000,
+        method="bank",
+    )
+
+    assert late is not None
+    assert [type(event).__name__ for event in late.events] == ["CashPosted"]
+
+
 def test_accounts_open_once_in_a_known_group() -> None:
     Story().tell("""
         account 1 -> AccountOpened owner_id=7 leverage_cap=100

@@ -72,6 +72,10 @@ def test_close_by_uses_the_older_entry_price_without_commission() -> None:
         closeby A 1-99 -> POSITION_UNKNOWN
         closeby 1-99 A -> POSITION_UNKNOWN
         mode halted BTCUSDT
+        closeby B A -> INSTRUMENT_HALTED symbol=BTCUSDT
+        mode close_only BTCUSDT
+        wait 6000
+        close B -> QUOTE_STALE
         closeby B A -> PositionClosed position_id=A price=60010.0 pnl=0 commission=0 remaining=0.01; PositionClosed position_id=B price=60010.0 pnl=9.80 commission=0 remaining=0
         position A quantity=0.01 entry_price=60010.0 margin=60.01
         """)
@@ -99,6 +103,8 @@ def test_reverse_is_both_or_neither() -> None:
         mode open
         cap 1 50
         reverse A B -> LEVERAGE_INVALID leverage_max=50
+        instrument BTCUSDT version=2 quantity_max_units=9900
+        reverse A B -> QUANTITY_INVALID quantity_max_units=0.099
         reverse 1-99 B -> POSITION_UNKNOWN
         """)
 

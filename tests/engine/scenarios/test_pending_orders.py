@@ -81,6 +81,24 @@ def test_fired_order_that_cannot_fill_is_rejected_and_gone() -> None:
         """)
 
 
+def test_fired_order_meets_the_quantities_and_leverage_that_hold_now() -> None:
+    Story().tell(BEGIN).tell("""
+        open P1 1 BTCUSDT buy 0.10 x100 limit price=59000.0
+        open P2 1 BTCUSDT buy 0.10 x50 limit price=58900.0
+        open P3 1 BTCUSDT buy 0.10 x50 limit price=58800.0
+        open P4 1 BTCUSDT buy 0.10 x50 limit price=58700.0
+        cap 1 50
+        modify P1 price=60010.0 -> LEVERAGE_INVALID leverage=100 leverage_max=50
+        quote BTCUSDT 58990.0 59000.0 -> OrderRejected order_id=P1 code=LEVERAGE_INVALID
+        quote BTCUSDT 58890.0 58900.0 -> PositionOpened position_id=P2 leverage=50
+        instrument BTCUSDT version=2 quantity_max_units=9900
+        quote BTCUSDT 58790.0 58800.0 -> OrderRejected order_id=P3 code=QUANTITY_INVALID
+        instrument BTCUSDT version=3 quantity_max_units=10000
+        group standard version=2 leverage_cap=49
+        quote BTCUSDT 58690.0 58700.0 -> OrderRejected order_id=P4 code=LEVERAGE_INVALID
+        """)
+
+
 def test_stop_passed_at_the_fill_fires_in_the_same_entry() -> None:
     Story().tell(BEGIN).tell("""
         open P1 1 BTCUSDT buy 0.10 x100 limit price=59900.0 sl=59800.0 tp=60200.0 -> OrderPlaced
