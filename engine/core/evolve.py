@@ -165,12 +165,14 @@ def _order_modified(state: State, account: Account, event: ev.OrderModified) -> 
     order.price_ticks = event.price_ticks or 0
     order.stop_price_ticks = event.stop_price_ticks or 0
     order.time_in_force = event.time_in_force
-    order.expires_at_us = event.expires_at_us or 0
+    before_us, order.expires_at_us = order.expires_at_us, event.expires_at_us or 0
     order.stop_loss_ticks = event.stop_loss_ticks or 0
     order.take_profit_ticks = event.take_profit_ticks or 0
     order.trailing_ticks = event.trailing_ticks or 0
     arm_order(state, instrument, order)
-    _queue_expiry(state, order)
+    # An end of life that stays is queued already: a change of the price alone must not make the queue longer.
+    if order.expires_at_us != before_us:
+        _queue_expiry(state, order)
 
 
 def _stop_limit_activated(state: State, account: Account, event: ev.StopLimitActivated) -> None:

@@ -613,6 +613,9 @@ class Storyteller:
         if kind == 0:
             return c.SetAccountGroup(group=self.pick([*GROUPS]).name, **frame)
         if kind == 1:
+            # A cap that orders meet when they fire.
+            waiting = [x for x in self.oracle.accounts.values() if x.orders] or [a]
+            frame["account"] = self.pick(waiting).id
             cap = self.pick((5, 50, 100, 100))
             return c.SetAccountLeverageCap(leverage_cap=cap, **frame)
         if kind == 2:

@@ -158,6 +158,15 @@ def test_modify_follows_a_stop_limit_through_its_stop() -> None:
         """)
 
 
+def test_a_changed_price_leaves_one_end_of_life_in_the_queue() -> None:
+    story = Story().tell(BEGIN).tell("open P1 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=day")
+    for number in range(20):
+        story.tell(f"modify P1 price={50001 + number}.0 -> OrderModified")
+
+    assert len(story.machine.state.expiries) == 1
+    story.tell("wait 6400000\ntick -> OrderExpired order_id=P1\ntick -> nothing")
+
+
 def test_cancel_all_takes_filters() -> None:
     Story().tell(BEGIN).tell("""
         quote ETHUSDT 3000.00 3000.10
