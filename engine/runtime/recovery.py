@@ -5,7 +5,9 @@ cannot rewrite it. Start-up and crash take this one path. Whatever cannot be pro
 """
 
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -59,54 +61,47 @@ def recover(
     Errors: HaltError for everything that cannot be proved, FENCED when another engine has taken over meanwhile;
     LogUnavailableError.
     """
+    with _fence_watched(log, epoch):
+        checkpoint = log.checkpoint()
+        goal = Position() if checkpoint is None else checkpoint.position
+        if goal.entry_id < committed.entry_id:
+            raise HaltError(
+                HaltCode.LOG_REWOUND,
+                f"the checkpoint stands at {text_from_entry_id(goal.entry_id)}, but this engine had "
+                f"committed {text_from_entry_id(committed.entry_id)}: the log was wiped, or restored "
+                "from an older copy. Restore it from a newer one.",
+            )
+        _require_streams(log, goal)
+
+        header = None
+        held = log.input_state()
+        if followed is None or followed.position.applied < held.added - held.length:
+            # A standby that was overtaken by trimming is no better than its newest snapshot.
+            machine, position, header = restored(log, snapshots, machines, goal)
+            shard = Shard(machine, position, epoch=epoch, build=config.build)
+        else:
+            shard, position = followed, followed.position
+            shard.lead(epoch)
+        probe("after_load")
+
+        _evolve_history(log, shard, goal)
+        shard.settle()
+        probe("after_evolve")
+
+        shard.skips.update(skips_ahead(log, goal.entry_id))
+        return Recovered(shard, header, goal.applied - position.applied)
+
+
+@contextmanager
+def _fence_watched(log: Log, epoch: int) -> Iterator[None]:
+    """Say FENCED where it is the reason: who slept between two readings while another led has seen two states of a sound log."""
     try:
-        return _recovered(config, epoch, log, snapshots, machines, committed, probe, followed)
+        yield
     except HaltError as error:
-        # Who slept between two readings while another engine led has seen two states of a log that is in order.
         if log.epoch() == epoch:
             raise
         message = f"another engine raised the epoch above {epoch} while this one recovered"
         raise HaltError(HaltCode.FENCED, message) from error
-
-
-def _recovered(
-    config: EngineConfig,
-    epoch: int,
-    log: Log,
-    snapshots: SnapshotStore,
-    machines: MachineFactory,
-    committed: Position,
-    probe: Probe,
-    followed: Shard | None,
-) -> Recovered:
-    checkpoint = log.checkpoint()
-    goal = Position() if checkpoint is None else checkpoint.position
-    if goal.entry_id < committed.entry_id:
-        raise HaltError(
-            HaltCode.LOG_REWOUND,
-            f"the checkpoint stands at {text_from_entry_id(goal.entry_id)}, but this engine had "
-            f"committed {text_from_entry_id(committed.entry_id)}: the log was wiped, or restored "
-            "from an older copy. Restore it from a newer one.",
-        )
-    _require_streams(log, goal)
-
-    header = None
-    held = log.input_state()
-    if followed is None or followed.position.applied < held.added - held.length:
-        # A standby that was overtaken by trimming is no better than its newest snapshot.
-        machine, position, header = restored(log, snapshots, machines, goal)
-        shard = Shard(machine, position, epoch=epoch, build=config.build)
-    else:
-        shard, position = followed, followed.position
-        shard.lead(epoch)
-    probe("after_load")
-
-    _evolve_history(log, shard, goal)
-    shard.settle()
-    probe("after_evolve")
-
-    shard.skips.update(skips_ahead(log, goal.entry_id))
-    return Recovered(shard, header, goal.applied - position.applied)
 
 
 def _require_streams(log: Log, goal: Position) -> None:
