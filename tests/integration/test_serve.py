@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -101,7 +102,10 @@ def test_login_prints_a_link_that_works_once_while_it_runs(data_dir: Path, servi
     after.process.wait(30)
 
     assert re.fullmatch(rf"http://localhost:{run.port}/\S+token=\S+\s*", link.text)
-    assert f"(another link: make login DATA_DIR={data_dir} PORT={run.port})" in run.text
+    assert (
+        f"(another link: make login DATA_DIR={shlex.quote(str(data_dir))} PORT={run.port})"
+        in run.text
+    )
     assert "The platform is not running: start it by `make run`" in after.text
     assert str(data_dir) in after.text
     assert "Traceback" not in after.text
