@@ -154,8 +154,16 @@ def test_both_ways_answer_alike(ways, case):
     island = ways.ask("island", path, body, **headers)
 
     assert lean[0] == island[0]
-    assert lean[2] | {"requestId": ""} == island[2] | {"requestId": ""}
+    assert alike(lean[2]) == alike(island[2])
     assert {n: lean[1].get(n) for n in COMPARED} == {n: island[1].get(n) for n in COMPARED}
+
+
+def alike(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without what each request has of its own: its id, and the entry that it was answered at."""
+    data = answer.get("data")
+    if isinstance(data, dict) and "asOf" in data:
+        data = data | {"asOf": ""}
+    return answer | {"requestId": "", "data": data}
 
 
 def test_a_header_that_is_there_twice_means_the_same_on_both_ways(ways):
