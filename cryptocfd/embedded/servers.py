@@ -13,8 +13,9 @@ from cryptocfd.embedded.postgres import EmbeddedPostgres
 from cryptocfd.embedded.processes import lock_try
 from cryptocfd.embedded.valkey import EmbeddedValkey
 
-# A fresh database takes 40 MB, and servers that meet a full disk at work end badly; later starts need little.
-_FREE_BYTES_FIRST = 256 * 1024 * 1024
+# A fresh database with the past that the simulator invents for it takes some 400 MB, most of it kept for its write-ahead log; servers
+# that meet a full disk at work end badly, and later starts need little.
+_FREE_BYTES_FIRST = 512 * 1024 * 1024
 _FREE_BYTES_LATER = 32 * 1024 * 1024
 
 
@@ -53,6 +54,11 @@ class EmbeddedServers:
                 )
             )
         self._lock: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether every server is elsewhere."""
+        return self.postgres is None and not self.valkeys
 
     def start(self, progress: Callable[[str], None] = lambda _line: None) -> None:
         """Start or adopt every server, at the same time; return when all answer.

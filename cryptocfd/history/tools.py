@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from cryptocfd.embedded.servers import EmbeddedServers
+from cryptocfd.embedded.configured import servers_configured
 from cryptocfd.history.journal import Advance
 
 _TIMEOUT_S = 10.0
@@ -23,16 +23,10 @@ def servers_answer() -> Iterator[None]:
 
     Errors: SetupError.
     """
-    environment = settings.ENVIRONMENT
-    embedded = {
-        "postgres": environment.postgres_is_embedded,
-        "log": environment.log_is_embedded,
-        "rest": environment.rest_is_embedded,
-    }
-    if not any(embedded.values()) or _log_answers():
+    servers = servers_configured()
+    if servers.is_empty or _log_answers():
         yield
         return
-    servers = EmbeddedServers(settings.DATA_DIR, log_fsync=settings.LOG_FSYNC, **embedded)
     servers.start()
     try:
         yield

@@ -27,6 +27,7 @@ from apps.auth.facade import login_link_create
 from apps.market.facade import feed_status
 from cryptocfd.bootstrap import database_seed
 from cryptocfd.console import Progress, banner, say
+from cryptocfd.embedded.configured import servers_configured
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
@@ -94,14 +95,7 @@ class Command(BaseCommand):
         progress = Progress()
         # Before the servers start, since it is the likeliest reason to fail and the cheapest to see.
         listener = port_bind(settings.HOST, settings.PORT)
-        environment = settings.ENVIRONMENT
-        servers = EmbeddedServers(
-            settings.DATA_DIR,
-            postgres=environment.postgres_is_embedded,
-            log=environment.log_is_embedded,
-            rest=environment.rest_is_embedded,
-            log_fsync=settings.LOG_FSYNC,
-        )
+        servers = servers_configured()
         with listener:
             servers.start(progress.step)
             deadline = StopDeadline(servers)

@@ -5,11 +5,11 @@ import threading
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from typing_extensions import override
 
 from cryptocfd.console import say
-from cryptocfd.embedded.servers import EmbeddedServers
+from cryptocfd.embedded.configured import servers_configured
 
 
 class Command(BaseCommand):
@@ -20,20 +20,17 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *_args: Any, **_options: Any) -> None:
+        servers = servers_configured()
+        if servers.is_empty:
+            raise CommandError("Every server is named by an address, so there is none to run here.")
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: stopping.set())
-        environment = settings.ENVIRONMENT
-        servers = EmbeddedServers(
-            settings.DATA_DIR,
-            postgres=environment.postgres_is_embedded,
-            log=environment.log_is_embedded,
-            rest=environment.rest_is_embedded,
-            log_fsync=settings.LOG_FSYNC,
-        )
         servers.start(say)
         try:
-            say(f"PostgreSQL is at {environment.database_url}; Ctrl-C stops the servers.")
+            # An address that somebody else has set may hold a password.
+            at = "elsewhere" if servers.postgres is None else settings.ENVIRONMENT.database_url
+            say(f"PostgreSQL is at {at}; Ctrl-C stops the servers.")
             stopping.wait()
         finally:
             servers.stop()

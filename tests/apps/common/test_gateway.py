@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -99,21 +100,32 @@ async def test_a_repeat_is_answered_by_the_first_output(gateway, engine):
     assert second.reply == first.reply
 
 
+@asynccontextmanager
+async def behind_proxy(
+    log_url: str, redis_url: str, prefix: str
+) -> AsyncIterator[tuple[EngineGateway, LossyProxy]]:
+    """Run a gateway whose way to the log may lose what it is told to lose."""
+    with tempfile.TemporaryDirectory() as folder:
+        proxy = LossyProxy(Path(folder) / "log.sock", log_url)
+        gateway = EngineGateway(
+            log_url=proxy.url, redis_url=redis_url, prefix=prefix, timeout_ms=1_500
+        )
+        await gateway.start()
+        try:
+            yield gateway, proxy
+        finally:
+            await gateway.stop()
+            proxy.close()
+
+
 async def test_a_batch_half_delivered_is_unknown_and_resolved_once(
     engine, log_redis_url, redis_url, stream_prefix
 ):
-    with tempfile.TemporaryDirectory() as folder:
-        proxy = LossyProxy(Path(folder) / "log.sock", log_redis_url)
-        gateway = EngineGateway(
-            log_url=proxy.url, redis_url=redis_url, prefix=stream_prefix, timeout_ms=1_500
-        )
-        await gateway.start()
+    async with behind_proxy(log_redis_url, redis_url, stream_prefix) as (gateway, proxy):
         commands = [order(1001, f"half-{i}") for i in range(40)]
         proxy.cut_request(b"XADD", kept=4_000)
         first = await asyncio.gather(*map(gateway.send, commands), return_exceptions=True)
         second = await asyncio.gather(*map(gateway.send, commands))
-        await gateway.stop()
-        proxy.close()
 
     assert proxy.lost == 1
     assert {type(answer) for answer in first} == {Output, EngineTimeoutError}
@@ -125,19 +137,12 @@ async def test_a_batch_half_delivered_is_unknown_and_resolved_once(
 async def test_a_first_answer_is_looked_up_again_when_the_connection_breaks(
     engine, log_redis_url, redis_url, stream_prefix
 ):
-    with tempfile.TemporaryDirectory() as folder:
-        proxy = LossyProxy(Path(folder) / "log.sock", log_redis_url)
-        gateway = EngineGateway(
-            log_url=proxy.url, redis_url=redis_url, prefix=stream_prefix, timeout_ms=1_500
-        )
-        await gateway.start()
+    async with behind_proxy(log_redis_url, redis_url, stream_prefix) as (gateway, proxy):
         first = await gateway.send(order(1001, "again"))
         proxy.lose_reply_to(b"XRANGE")
         second = await gateway.send(order(1001, "again"))
         proxy.lose_reply_to(b"XREVRANGE")
         _, last = await gateway.output_last(1001)
-        await gateway.stop()
-        proxy.close()
 
     assert proxy.lost == 2
     assert second.output_id == first.output_id
