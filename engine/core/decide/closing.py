@@ -5,6 +5,7 @@ from engine.core.ledger import fill_postings
 from engine.core.liquidation import liquidation_ticks
 from engine.core.margin import commission_micros, notional_micros, pnl_micros, released_margin
 from engine.core.state import Account, Instrument, Position, entity_id
+from engine.messages.definitions import Terms
 from engine.messages.events import PositionClosed, Receipt
 from engine.values import CloseReason, Direction
 
@@ -13,18 +14,21 @@ _LONG, _SHORT = Direction.LONG, Direction.SHORT
 
 
 def position_liquidation(
-    account: Account, instrument: Instrument, position: Position, *, margin_micros: int, units: int
+    terms: Terms, instrument: Instrument, position: Position, *, margin_micros: int, units: int
 ) -> int:
-    """Return the liquidation price of a position with this margin and quantity; 0 for cross positions (rule M8)."""
+    """Return the liquidation price of a position with this margin and quantity; 0 for cross positions (rules M8, L5)."""
     if position.is_cross or units == 0:
         return 0
+    if margin_micros == 0:
+        # Exhausted: whatever the next quote that can fill, it reaches this price.
+        return instrument.price_ticks_max if position.is_long else 1
     return liquidation_ticks(
         is_long=position.is_long,
         entry_ticks=position.price_ticks,
         quantity_units=units,
         margin_micros=margin_micros,
         tiers=instrument.spec.tiers,
-        commission_ppm=account.terms.commission_ppm,
+        commission_ppm=terms.commission_ppm,
         k=instrument.k,
     )
 
@@ -87,7 +91,7 @@ def close_position(
             liquidation_ticks=0
             if position.is_cross
             else position_liquidation(
-                account, instrument, position, margin_micros=margin, units=remaining
+                account.terms, instrument, position, margin_micros=margin, units=remaining
             ),
             closed_at_us=work.now_us,
             balance_micros=account.balance_micros + pnl - commission + insured,

@@ -74,7 +74,7 @@ def _charge(
             insured_micros=swap.insured,
             margin_micros=swap.margin,
             liquidation_ticks=position_liquidation(
-                account,
+                account.terms,
                 instrument,
                 position,
                 margin_micros=swap.margin,

@@ -65,7 +65,7 @@ def _check_removal(
     )
     available = margin + min(0, unrealised_micros(instrument, position))
     liquidation = position_liquidation(
-        account, instrument, position, margin_micros=margin, units=position.quantity_units
+        account.terms, instrument, position, margin_micros=margin, units=position.quantity_units
     )
     would_cross = is_crossed(
         is_long=position.is_long,
@@ -97,7 +97,11 @@ def _change(
             amount_micros=amount_micros,
             margin_micros=margin,
             liquidation_ticks=position_liquidation(
-                account, instrument, position, margin_micros=margin, units=position.quantity_units
+                account.terms,
+                instrument,
+                position,
+                margin_micros=margin,
+                units=position.quantity_units,
             ),
         )
     )

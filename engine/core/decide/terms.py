@@ -1,8 +1,8 @@
 """Terms of a group as an account holds them, and what a change does to its isolated positions (rules A4, D3)."""
 
+from engine.core.decide.closing import position_liquidation
 from engine.core.decide.work import Work
-from engine.core.liquidation import liquidation_ticks
-from engine.core.state import Account, Position, entity_id
+from engine.core.state import Account, entity_id
 from engine.messages.definitions import GroupSpec, Terms
 from engine.messages.events import AccountTermsChanged
 
@@ -31,7 +31,13 @@ def with_liquidations(
         is_meant = instrument_index in (None, position.instrument)
         if position.is_cross or not is_meant:
             continue
-        found = _liquidation_under(work, position, terms)
+        found = position_liquidation(
+            terms,
+            work.state.instruments[position.instrument],
+            position,
+            margin_micros=position.margin_micros,
+            units=position.quantity_units,
+        )
         if found != position.liquidation_ticks:
             liquidations.append((entity_id(account.account, k), found))
     if terms == account.terms and not liquidations:
@@ -41,17 +47,4 @@ def with_liquidations(
         seq=account.seq + 1,
         terms=terms,
         liquidations=tuple(liquidations),
-    )
-
-
-def _liquidation_under(work: Work, position: Position, terms: Terms) -> int:
-    instrument = work.state.instruments[position.instrument]
-    return liquidation_ticks(
-        is_long=position.is_long,
-        entry_ticks=position.price_ticks,
-        quantity_units=position.quantity_units,
-        margin_micros=position.margin_micros,
-        tiers=instrument.spec.tiers,
-        commission_ppm=terms.commission_ppm,
-        k=instrument.k,
     )

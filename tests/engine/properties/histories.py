@@ -593,6 +593,10 @@ class Storyteller:
         day = self.ms // 86_400_000 + self.integer(0, 1)
         nights = self.pick((1, 1, 3, 31))
         symbol = self.pick(list(PRICES))
+        if self.chance(60):
+            # A month of it takes away what little margin a highly leveraged position has of its own.
+            _, p = self.some_position("isolated")
+            symbol, nights = (p.symbol, 31) if p else (symbol, nights)
         return c.ChargeSwap(
             symbol=symbol,
             rollover_day=day,
@@ -692,14 +696,21 @@ class Storyteller:
         is_refresh = self.was_long_gap and not self.chance(15)
         kind = 0 if is_refresh else self.integer(0, 999)
         m: c.AnyMessage | None = None
+        if self.was_long_gap and self.chance(15):
+            # Financing while no quote is fresh enough to fill at.
+            return entry_id, self.note(self.swap()), self.decided_at_us(entry_id)
         for share, make in SHARES:
             if kind < share:
                 m = make(self)
                 break
             kind -= share
+        return entry_id, self.note(m), self.decided_at_us(entry_id)
+
+    def note(self, m: c.AnyMessage | None) -> c.AnyMessage | None:
+        """Keep a command, for it may be repeated."""
         if isinstance(m, c.Command):
             self.sent.append(m)
-        return entry_id, m, self.decided_at_us(entry_id)
+        return m
 
     def prologue(self) -> list[tuple[int, c.AnyMessage, int]]:
         """Return the entries before the first random one."""

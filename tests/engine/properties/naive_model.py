@@ -153,6 +153,8 @@ class NaiveModel:
         if p.mode != "isolated":
             return 0
         i = self.instruments[p.symbol]
+        if p.margin == 0:
+            return (2**53 - 1) // (i.spec.quantity_max_units * i.k) if p.sign > 0 else 1
         size, below = p.qty * i.k, Fraction(-1)
         for number, tier in enumerate(i.spec.tiers, 1):
             rate = Fraction(tier.maintenance_ppm + a.terms.commission_ppm, MILLION)

@@ -61,6 +61,54 @@ def test_exhausted_margin_is_liquidation_in_the_same_entry() -> None:
         """)
 
 
+# A long of 0.10 at 60 010.0 whose 60.01 of margin one month at 100 % a year takes away, and a price that is no loss by itself.
+EXHAUSTING = """
+    account 1 1000.00
+    quote BTCUSDT 60000.0 60010.0
+    open L 1 BTCUSDT buy 0.10 x100 mode=isolated
+    open S 1 BTCUSDT sell 0.10 x100 mode=isolated
+    instrument BTCUSDT version=2 swap_long_ppm=-1000000 swap_short_ppm=-1000000
+    wait 6400000
+    """
+
+
+def test_margin_that_is_exhausted_while_nothing_fills_is_liquidated_by_the_next_quote_at_any_price() -> (
+    None
+):
+    Story().tell(EXHAUSTING).tell("""
+        swap BTCUSDT day=19676 nights=30 -> SwapCharged position_id=L insured=439.99 margin=0 liquidation=9007199.2; SwapCharged position_id=S margin=0 liquidation=0.1
+        tick -> nothing
+        position L liquidation=9007199.2
+        quote BTCUSDT 70000.0 70010.0 -> PositionClosed position_id=L close_reason=liquidation pnl=999.00 insured=0; PositionClosed position_id=S close_reason=liquidation pnl=-1001.00 insured=1003.8004
+        """)
+
+
+def test_exhausted_margin_waits_on_a_halted_instrument_for_the_first_quote_after_it() -> None:
+    Story().tell(EXHAUSTING).tell("""
+        close S -> QUOTE_STALE
+        mode halted BTCUSDT
+        swap BTCUSDT day=19676 nights=30 -> SwapCharged; SwapCharged
+        quote BTCUSDT 70000.0 70010.0 -> nothing
+        mode open
+        tick -> nothing
+        quote BTCUSDT 70000.0 70010.0 -> PositionClosed position_id=L close_reason=liquidation; PositionClosed position_id=S close_reason=liquidation
+        """)
+
+
+def test_exhausted_margin_stays_exhausted_under_new_terms_and_is_saved_by_more_margin() -> None:
+    Story().tell(EXHAUSTING).tell("""
+        swap BTCUSDT day=19676 nights=30 -> SwapCharged; SwapCharged
+        group standard version=2 commission_ppm=500 -> GroupDefined; AccountTermsChanged
+        position L liquidation=9007199.2
+        position S liquidation=0.1
+        instrument BTCUSDT version=3 quantity_max_units=200000000 -> InstrumentDefined; AccountTermsChanged
+        position L liquidation=4503599.6
+        add L amount=60.01 -> PositionMarginChanged margin=60.01 liquidation=59678.4
+        quote BTCUSDT 60000.0 60010.0 -> PositionClosed position_id=S close_reason=liquidation
+        position L margin=60.01
+        """)
+
+
 def test_swap_can_call_and_stop_out() -> None:
     Story().tell("""
         account 1 70.00
