@@ -68,7 +68,10 @@ def order_trigger(order: PendingOrder) -> tuple[int, int]:
 
 
 def compact(state: State, instrument: Instrument, queue: int) -> None:
-    """Drop the stale entries of a queue; arming asks for it when they are more than half."""
+    """Drop the stale entries of a queue; arming asks for it when they are more than half.
+
+    A price that was changed and changed back is queued twice, and both entries stand: one of them stays.
+    """
     queues = instrument.queues
     bands, slot = state.bands, instrument.index * QUEUES + queue
     standing = []
@@ -81,7 +84,7 @@ def compact(state: State, instrument: Instrument, queue: int) -> None:
                 standing.append(key)
         elif stands(state, instrument, queue, parts):
             standing.append(key)
-    queues.load(queue, standing)
+    queues.load(queue, list(dict.fromkeys(standing)))
 
 
 def arm(

@@ -5,7 +5,6 @@ armed and disarmed here too: they are derived from the values that change here.
 """
 
 from collections.abc import Callable
-from heapq import heappush
 from typing import Any
 
 from engine.core.arming import (
@@ -14,7 +13,7 @@ from engine.core.arming import (
     disarm_order,
     disarm_position,
 )
-from engine.core.expiries import expiry_key
+from engine.core.expiries import forget_expiry, queue_expiry
 from engine.core.fills import close_fill, count_position, open_fill, remove_order
 from engine.core.ledger import post
 from engine.core.state import (
@@ -149,12 +148,7 @@ def _order_placed(state: State, account: Account, event: ev.OrderPlaced) -> None
     account.orders[k] = order
     instrument.open_count += 1
     arm_order(state, instrument, order)
-    _queue_expiry(state, order)
-
-
-def _queue_expiry(state: State, order: PendingOrder) -> None:
-    if order.expires_at_us:
-        heappush(state.expiries, expiry_key(order.expires_at_us, order.account, order.k))
+    queue_expiry(state, order)
 
 
 def _order_modified(state: State, account: Account, event: ev.OrderModified) -> None:
@@ -165,14 +159,16 @@ def _order_modified(state: State, account: Account, event: ev.OrderModified) -> 
     order.price_ticks = event.price_ticks or 0
     order.stop_price_ticks = event.stop_price_ticks or 0
     order.time_in_force = event.time_in_force
-    before_us, order.expires_at_us = order.expires_at_us, event.expires_at_us or 0
+    expires_at_us = event.expires_at_us or 0
+    # An end of life that stays is queued already: a change of the price alone must not make the queue longer.
+    if expires_at_us != order.expires_at_us:
+        forget_expiry(state, order)
+        order.expires_at_us = expires_at_us
+        queue_expiry(state, order)
     order.stop_loss_ticks = event.stop_loss_ticks or 0
     order.take_profit_ticks = event.take_profit_ticks or 0
     order.trailing_ticks = event.trailing_ticks or 0
     arm_order(state, instrument, order)
-    # An end of life that stays is queued already: a change of the price alone must not make the queue longer.
-    if order.expires_at_us != before_us:
-        _queue_expiry(state, order)
 
 
 def _stop_limit_activated(state: State, account: Account, event: ev.StopLimitActivated) -> None:

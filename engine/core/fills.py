@@ -1,6 +1,7 @@
 """What a fill does to the state: positions come and go, sums and triggers with them. Part of evolve.py."""
 
 from engine.core.arming import arm_position, disarm_order, disarm_position
+from engine.core.expiries import forget_expiry
 from engine.core.ledger import post
 from engine.core.state import NO_BANDS, Account, Instrument, Position, State
 from engine.messages import events as ev
@@ -17,6 +18,7 @@ def remove_order(state: State, account: Account, k: int) -> None:
     instrument = state.instruments[order.instrument]
     instrument.open_count -= 1
     disarm_order(instrument, order)
+    forget_expiry(state, order)
 
 
 def count_position(state: State, instrument: Instrument, position: Position, sign: int) -> None:

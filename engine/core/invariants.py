@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from engine.core.arming import order_trigger, position_triggers
 from engine.core.bands import QUEUES
+from engine.core.expiries import expiry_key
 from engine.core.figures import figures
 from engine.core.state import Account, State
 from engine.core.triggers import ENTRY, trigger_key
@@ -43,9 +44,11 @@ def verifying(state: State) -> Iterator[None]:
         queued.append([dict.fromkeys(instrument.queues.dump(queue)) for queue in range(QUEUES)])
         if len(queued) % _INSTRUMENTS_AT_ONCE == 0:
             yield
+    ends = dict.fromkeys(state.expiries)
     for number, account in enumerate(list(state.accounts.values()), 1):
         _verify_account(state, account)
         _verify_queues(state, account, queued)
+        _verify_expiries(state, account, ends)
         if number % _ACCOUNTS_AT_ONCE == 0:
             yield
 
@@ -125,6 +128,15 @@ def _verify_queues(state: State, account: Account, queued: _Queued) -> None:
         key = trigger_key(queue, price_ticks, order.account, order.k, ENTRY)
         is_there = _is_queued(state, queued, order.instrument, queue, key)
         check(is_there, "an order is missing from its queue")
+
+
+def _verify_expiries(state: State, account: Account, ends: dict[int, None]) -> None:
+    """Every order that ends stands in the queue of expiries, or was queued since it was listed."""
+    for order in account.orders.values():
+        if order.expires_at_us:
+            key = expiry_key(order)
+            is_there = key in ends or key in state.expiries
+            check(is_there, "the end of an order is missing from its queue")
 
 
 def _is_queued(state: State, queued: _Queued, index: int, queue: int, key: int) -> bool:

@@ -232,7 +232,7 @@ def _derive(part: State) -> None:
         for order in account.orders.values():
             arm_order(part, part.instruments[order.instrument], order)
             if order.expires_at_us:
-                part.expiries.append(expiry_key(order.expires_at_us, order.account, order.k))
+                part.expiries.append(expiry_key(order))
         rearm(part, account)
     heapify(part.expiries)
 

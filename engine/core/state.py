@@ -253,10 +253,12 @@ class State:
         self.feed_sequences: dict[str, tuple[int, int]] = {}
         # Derived, by account; one that is absent is summed up when it is asked for.
         self.holdings: dict[int, Holdings] = {}
-        # Derived: bands by account as {queue slot: price}; accounts on a watch list; expiry queue.
+        # Derived: bands by account as {queue slot: price}; accounts on a watch list; expiry queue, and how much of it is stale,
+        # an estimate that decides only when to compact.
         self.bands: dict[int, dict[int, int]] = {}
         self.watched: dict[int, tuple[int, ...]] = {}
         self.expiries: list[int] = []
+        self.stale_expiries = 0
         # Accounts that a recovery has touched and must re-arm.
         self.marked: dict[int, None] = {}
 

@@ -1,7 +1,5 @@
 """Pending orders: place, modify, cancel, expire (rules O1-O6)."""
 
-from heapq import heappop
-
 import msgspec
 
 from engine.core.decide.checks import (
@@ -9,7 +7,7 @@ from engine.core.decide.checks import (
     find_order,
 )
 from engine.core.decide.work import Work, rejected
-from engine.core.expiries import expiry_parts
+from engine.core.expiries import next_due
 from engine.core.state import Account, Instrument, PendingOrder, entity_id, next_midnight_us
 from engine.messages import commands as cmd
 from engine.messages.events import OrderCancelled, OrderExpired
@@ -148,20 +146,13 @@ def _cancel(work: Work, account: Account, order: PendingOrder, actor: Actor) -> 
 
 def expire_orders(work: Work) -> None:
     """End every order whose time has come: by time, account, id (rule O4; first step of every entry)."""
-    expiries = work.state.expiries
-    while expiries:
-        expires_at_us, account_id, k = expiry_parts(expiries[0])
-        if expires_at_us > work.now_us:
-            return
-        heappop(expiries)
-        account = work.state.accounts.by_id[account_id]
-        order = account.orders.get(k)
-        if order is not None and order.expires_at_us == expires_at_us:
-            work.emit(
-                OrderExpired(
-                    account=account_id,
-                    seq=account.seq + 1,
-                    order_id=entity_id(account_id, k),
-                    expires_at_us=expires_at_us,
-                )
+    while (order := next_due(work.state)) is not None:
+        account = work.state.accounts.by_id[order.account]
+        work.emit(
+            OrderExpired(
+                account=order.account,
+                seq=account.seq + 1,
+                order_id=entity_id(order.account, order.k),
+                expires_at_us=order.expires_at_us,
             )
+        )

@@ -167,6 +167,34 @@ def test_a_changed_price_leaves_one_end_of_life_in_the_queue() -> None:
     story.tell("wait 6400000\ntick -> OrderExpired order_id=P1\ntick -> nothing")
 
 
+def test_ends_of_cancelled_and_changed_orders_do_not_pile_up() -> None:
+    ends = (1_700_000_900_000_000, 1_700_000_950_000_000)
+    story = (
+        Story()
+        .tell(BEGIN)
+        .tell(f"""
+        open P1 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us={ends[0]}
+        open P2 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us={ends[0]}
+        """)
+    )
+    with story.unchecked():
+        for number in range(300):
+            story.tell(f"""
+                quote BTCUSDT 60000.0 60010.0
+                open P3 1 BTCUSDT buy 0.10 x100 limit price=50000.0 tif=gtd expires_at_us={ends[1]}
+                cancel P3 -> OrderCancelled
+                modify P2 expires_at_us={ends[(number + 1) % 2]} -> OrderModified
+                """)
+
+    assert len(story.machine.state.expiries) <= 130
+    story.tell("""
+        wait 800000
+        tick -> OrderExpired order_id=P1; OrderExpired order_id=P2
+        wait 100000
+        tick -> nothing
+        """)
+
+
 def test_cancel_all_takes_filters() -> None:
     Story().tell(BEGIN).tell("""
         quote ETHUSDT 3000.00 3000.10

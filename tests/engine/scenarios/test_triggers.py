@@ -2,6 +2,8 @@
 
 import msgspec
 
+from engine.core.arming import compact
+from engine.core.triggers import BID_FALLS, trigger_parts
 from engine.messages.commands import UpdateQuotes
 from tests.engine.scenarios.story import Story
 
@@ -157,6 +159,22 @@ def test_changed_and_removed_triggers_never_fire() -> None:
         quote BTCUSDT 59750.0 59760.0 -> nothing
         quote BTCUSDT 59700.0 59710.0 -> PositionClosed
         """)
+
+
+def test_a_stop_that_is_changed_back_and_forth_stands_once_in_its_queue() -> None:
+    story = Story().tell(BEGIN).tell("open P 1 BTCUSDT buy 0.10 x100 sl=59000.0")
+    with story.unchecked():
+        for _ in range(20):
+            story.tell("stops P sl=58000.0\nstops P sl=59000.0")
+    state = story.machine.state
+    queues = state.instruments[0].queues
+
+    compact(state, state.instruments[0], BID_FALLS)
+
+    prices = [trigger_parts(BID_FALLS, key)[0] for key in queues.entries(BID_FALLS)]
+    assert prices.count(590_000) == 1
+    assert prices.count(580_000) == 0
+    story.tell("quote BTCUSDT 59000.0 59010.0 -> PositionClosed close_reason=stop_loss")
 
 
 def test_a_stop_loss_in_a_gap_comes_before_the_stop_out() -> None:

@@ -298,6 +298,15 @@ def test_verify_finds_a_trigger_that_is_missing() -> None:
         machine.verify()
 
 
+def test_verify_finds_the_end_of_an_order_that_is_missing() -> None:
+    comparison, _ = next(step for step in tell(Seeded(11), 150) if step[0].machine.state.expiries)
+    comparison.machine.verify()
+    comparison.machine.state.expiries = []
+
+    with pytest.raises(InvariantError, match="the end of an order is missing"):
+        comparison.machine.verify()
+
+
 def test_without_any_quote_a_position_shows_no_result_and_its_stops_cannot_be_judged() -> None:
     for comparison, _ in tell(Seeded(11), 60):
         held = [(a, p) for a in comparison.oracle.accounts.values() for p in a.positions.values()]
