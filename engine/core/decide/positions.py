@@ -128,10 +128,16 @@ def close_by(work: Work, account: Account, command: cmd.CloseBy) -> Accepted | R
             position_id=command.position_id,
             other_position_id=command.other_position_id,
         )
-    refusal = check_not_halted(work.state.instruments[one.instrument])
+    instrument = work.state.instruments[one.instrument]
+    units = min(one.quantity_units, other.quantity_units)
+    # One of them is closed whole, which always passes.
+    refusal = (
+        check_not_halted(instrument)
+        or check_part(instrument, one, units)
+        or check_part(instrument, other, units)
+    )
     if refusal:
         return refusal
-    units = min(one.quantity_units, other.quantity_units)
     older, newer = sorted((one, other), key=lambda position: (position.opened_at_us, position.k))
     price_ticks = older.price_ticks
     for position in (older, newer):

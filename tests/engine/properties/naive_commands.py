@@ -311,6 +311,10 @@ class Oracle(NaiveModel):
         need(opposite and older.mode == newer.mode == "cross", "CLOSE_BY_INVALID")
         need(self.instruments[older.symbol].mode != "halted", "INSTRUMENT_HALTED")
         qty = min(older.qty, newer.qty)
+        spec = self.instruments[older.symbol].spec
+        rest = max(older.qty, newer.qty) - qty
+        fits = rest >= spec.quantity_min_units and qty % spec.quantity_step_units == 0
+        need(rest == 0 or fits, "QUANTITY_INVALID")
         for p in (older, newer):
             self.close(a, p, qty, "close_by", older.entry)
 

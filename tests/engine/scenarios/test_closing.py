@@ -81,6 +81,24 @@ def test_close_by_uses_the_older_entry_price_without_commission() -> None:
         """)
 
 
+def test_close_by_leaves_nothing_or_what_may_be_left() -> None:
+    Story().tell(BEGIN).tell("""
+        open A 1 BTCUSDT buy 0.005 x10
+        open B 1 BTCUSDT sell 0.004 x10
+        open C 1 BTCUSDT sell 0.005 x10
+        instrument BTCUSDT version=2 quantity_min_units=200
+        closeby A B -> QUANTITY_INVALID quantity_units=0.004 open_units=0.005 quantity_min_units=0.002
+        closeby B A -> QUANTITY_INVALID open_units=0.005
+        open D 1 BTCUSDT buy 0.009 x10
+        instrument BTCUSDT version=3 quantity_min_units=300 quantity_step_units=300
+        closeby D B -> QUANTITY_INVALID quantity_step_units=0.003
+        mode halted BTCUSDT
+        closeby A B -> INSTRUMENT_HALTED
+        mode open
+        closeby A C -> PositionClosed position_id=A remaining=0; PositionClosed position_id=C remaining=0
+        """)
+
+
 def test_reverse_closes_and_opens_the_opposite() -> None:
     Story().tell(BEGIN).tell("""
         open A 1 BTCUSDT buy 0.10 x100 sl=59000.0
