@@ -201,10 +201,10 @@ class NaiveModel:
         house, own = i.spec.exposure_house_micros_max, i.spec.exposure_account_micros_max
         if len(a.positions) >= 200:
             return "POSITIONS_LIMIT"
-        if tier is not None and o.leverage > tier.leverage_max:
-            return "LEVERAGE_ABOVE_TIER"
         if tier is None:
             return "NOTIONAL_ABOVE_TIERS"
+        if o.leverage > tier.leverage_max:
+            return "LEVERAGE_ABOVE_TIER"
         if own and total > own:
             return "EXPOSURE_ACCOUNT"
         if house and abs(after) * price * i.k > house and abs(after) > abs(net):

@@ -40,6 +40,9 @@ def test_who_you_are_comes_before_what_you_ask_and_that_before_what_it_costs() -
         RejectCode.QUOTE_STALE,
         RejectCode.PRICE_MOVED,
         RejectCode.STOPS_INVALID,
+        # Beyond the last tier there is none whose leverage could be asked for.
+        RejectCode.NOTIONAL_ABOVE_TIERS,
+        RejectCode.LEVERAGE_ABOVE_TIER,
         RejectCode.FREE_MARGIN_INSUFFICIENT,
         RejectCode.WOULD_LIQUIDATE,
     ]
