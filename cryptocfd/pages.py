@@ -52,10 +52,9 @@ class LandingPage(TemplateView):
         )
 
 
-def _refusals(request: HttpRequest) -> dict[str, list[str]] | None:
-    """Return the engine's refusals in the language of who reads a page; None where that is the API's own."""
-    language = language_of(request)
-    return None if language == settings.LANGUAGE_CODE else sentences_in(language)
+def _refusals(request: HttpRequest) -> dict[str, list[str]]:
+    """Return the engine's refusals in the language of who reads a page: static/terminal/refusals.js tells them for people."""
+    return sentences_in(language_of(request))
 
 
 class TerminalPage(LoginRequiredMixin, TemplateView):

@@ -190,9 +190,16 @@ def refusal_error(
         shown.value,
         message,
         http_status=http_status(code),
-        data={_camel(name): value for name, value in numbers.items()},
+        data=refusal_data(rejected.data, decimals),
         request_id=request_id,
     )
+
+
+def refusal_data(
+    data: Mapping[str, int | str], decimals: Decimals | None
+) -> dict[str, Decimal | int | str]:
+    """Return the numbers of a refusal by the contract's names; without decimals, prices and quantities are left out."""
+    return {_camel(name): value for name, value in exact_numbers(data, decimals).items()}
 
 
 def sentences(code: RejectCode) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
@@ -64,7 +65,8 @@ class NotificationsPage(LoginRequiredMixin, View):
         reach = selectors.reach_get(user_id=request.user.pk or 0)
         form = ReachForm(
             initial={
-                "language": reach.language,
+                # Until one is chosen it is the browser's, in which this very page is shown.
+                "language": get_language(),
                 "time_zone": reach.time_zone,
                 "quiet_from": f"{reach.quiet_from // 60:02}:{reach.quiet_from % 60:02}",
                 "quiet_until": f"{reach.quiet_until // 60:02}:{reach.quiet_until % 60:02}",

@@ -2,7 +2,7 @@
 // terminal know addresses of the wire. Numbers stay decimal text.
 
 import { parseExact } from "./format.js";
-import { pageWordsOf } from "./refusals.js";
+import { toldOf } from "./refusals.js";
 import { closedFrom, instrumentFrom, ledgerFrom, levelsFrom, orderFrom, positionFrom, previewFrom } from "./shapes.js";
 
 const BASE = "/api/v1";
@@ -56,8 +56,7 @@ export async function call(method, path, { body, requestId, signal } = {}) {
     // A proxy's error page; the status alone has to do.
   }
   if (!response.ok || answer.success === false) {
-    const words = pageWordsOf(answer.code, answer.data);
-    const message = words ?? answer.message ?? `The server answered ${response.status}. Please try again.`;
+    const message = toldOf(answer) ?? `The server answered ${response.status}. Please try again.`;
     throw new Refusal(response.status, answer.code ?? "", message, answer.data ?? {});
   }
   return answer.data;
@@ -139,13 +138,22 @@ export async function demoOpen() {
 /** Add play money to a demo account. */
 export const demoTopUp = (id) => call("POST", `/accounts/${id}/topUp`, { body: {}, requestId: requestIdCreate() });
 
-export async function positionsGet() {
-  return (await call("GET", pathOf("/trade/open", { limit: 100 }))).message.map(positionFrom);
+// The most that one answer brings; an account may hold twice as many positions, and as many orders.
+const PAGE = 100;
+
+/** Return every row of a list of what is open or waits: the account's figures are sums over all of them. */
+async function everyRow(path) {
+  const rows = new Map();
+  for (let offset = 0; ; offset += PAGE) {
+    const page = (await call("GET", pathOf(path, { limit: PAGE, offset }))).message;
+    // One that was opened between two answers moves the others on: by their ids nothing is there twice.
+    for (const row of page) rows.set(row.orderId, row);
+    if (page.length < PAGE) return [...rows.values()];
+  }
 }
 
-export async function ordersGet() {
-  return (await call("GET", pathOf("/trade/pending", { limit: 100 }))).message.map(orderFrom);
-}
+export const positionsGet = async () => (await everyRow("/trade/open")).map(positionFrom);
+export const ordersGet = async () => (await everyRow("/trade/pending")).map(orderFrom);
 
 export async function closedGet({ limit = 50, offset = 0, ...filters } = {}) {
   return (await call("GET", pathOf("/trade/close", { limit, offset, ...filters }))).message.map(closedFrom);

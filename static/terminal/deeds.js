@@ -3,11 +3,13 @@
 import { orderCancel, orderCreate, ordersCancelAll, positionClose, positionReverse, positionsCloseAll } from "./api.js";
 import { dialogOpen } from "./dialog.js";
 import { orderEdit, partClose, stopsEdit, whyShow } from "./edits.js";
-import { MONEY_DECIMALS, grouped, money, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, cost, grouped, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { busy, nameOf } from "./positions.js";
 import { orderMode } from "./prefs.js";
-import { accountRefresh, explain, ledgerFollow } from "./session.js";
+import { directionOf } from "./shapes.js";
+import { accountRefresh, closedOlder, explain, ledgerFollow, ledgerOlder } from "./session.js";
+import { positions } from "./store.js";
 import { toast } from "./toasts.js";
 
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
@@ -31,7 +33,7 @@ export async function order(body, deed) {
 }
 
 function closedTell(done) {
-  const fee = micros(done.commission) ? `, commission ${money(micros(done.commission))} USD` : "";
+  const fee = micros(done.commission) ? `, commission ${cost(micros(done.commission))} USD` : "";
   toast(
     "good",
     `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`,
@@ -69,6 +71,17 @@ function ask({ title, text, label, run }) {
   dialogOpen({ title, body: Question, className: "narrow", props: { text, label, run } });
 }
 
+/** Say how many positions a filter of `closeAll` means now: "1 position is", "12 positions are". */
+function countOf({ symbol, type, profit }) {
+  const count = positions.value.filter(
+    (row) =>
+      (!symbol || row.symbol === symbol) &&
+      (!type || row.direction === directionOf(type)) &&
+      (!profit || (profit === "losers" ? row.pnl.peek() < 0n : row.pnl.peek() > 0n)),
+  ).length;
+  return count === 1 ? "1 position is" : `${count} positions are`;
+}
+
 const WHICH = { losers: "losing ", winners: "winning " };
 
 async function closeAll(filter) {
@@ -96,6 +109,8 @@ export function deedsFor(show) {
     edit: (position) => stopsEdit(position, does),
     part: (position) => partClose(position, does),
     why: whyShow,
+    closedOlder,
+    ledgerOlder,
     editOrder: (row) => orderEdit(row, does),
     closed: closedTell,
     changed(title) {
@@ -122,7 +137,7 @@ export function deedsFor(show) {
       const which = WHICH[filter.profit] ?? (filter.type ? (filter.type === "buy" ? "long " : "short ") : "");
       ask({
         title: `Close all ${which}positions${where}?`,
-        text: "They are closed at the market. What cannot be closed now stays open.",
+        text: `${countOf(filter)} closed at the market, whatever the filter of the table shows. What cannot be closed now stays open.`,
         label: "Close them",
         run: () => closeAll(filter),
       });

@@ -11,6 +11,7 @@ import { nameOf } from "./positions.js";
 import { stepsOf } from "./receipts.js";
 import { instruments } from "./store.js";
 import { toast } from "./toasts.js";
+import { decimalsOf, quantityWords } from "./wish.js";
 
 const clean = (text) => (text ? trimZeros(text) : "");
 
@@ -48,6 +49,12 @@ export function changesOf(before, after) {
   return changes;
 }
 
+/** Say which text is no number of its kind, empty if all are. `fields`: [label, text, what it is, its decimals, whether it must stand]. */
+function unreadable(fields) {
+  const wrong = fields.find(([, text, , decimals, isAsked]) => (text.trim() || isAsked) && toUnits(text, decimals) === null);
+  return wrong ? `${wrong[0]}: ${decimalsOf(wrong[2], wrong[3])}` : "";
+}
+
 // --- stops of a position ---------------------------------------------------------------------------------------------
 
 function StopsForm({ position, does, close }) {
@@ -65,6 +72,13 @@ function StopsForm({ position, does, close }) {
     event.preventDefault();
     const changes = changesOf(before, { stopLoss: stopLoss.value, takeProfit: takeProfit.value, trailingDistance: trailing.value });
     if (Object.keys(changes).length === 0) return close();
+    const { priceDecimals } = position.instrument;
+    trouble.value = unreadable([
+      ["Stop loss", stopLoss.value, "price", priceDecimals],
+      ["Take profit", takeProfit.value, "price", priceDecimals],
+      ["Trailing stop", trailing.value, "distance", priceDecimals],
+    ]);
+    if (trouble.value) return;
     if (await tryTo(() => orderModify(position.id, changes), trouble, isBusy)) {
       close();
       does.changed(`Stops of ${nameOf(position)} changed`);
@@ -103,11 +117,8 @@ function PartForm({ position, does, close }) {
   });
   const submit = async (event) => {
     event.preventDefault();
-    const units = toUnits(text.value, known.quantityDecimals);
-    if (!units || units < 0n) {
-      trouble.value = `Quantity is a number with at most ${known.quantityDecimals} decimals`;
-      return;
-    }
+    trouble.value = quantityWords(known, text.value);
+    if (trouble.value) return;
     let done = null;
     const work = async () => (done = await positionClose(position.id, trimZeros(text.value.trim())));
     if (await tryTo(work, trouble, isBusy)) {
@@ -142,6 +153,11 @@ function OrderForm({ order, does, close }) {
     const after = Object.fromEntries(names.map((name) => [name, fields[name].value]));
     const changes = changesOf(before, after);
     if (Object.keys(changes).length === 0) return close();
+    const isStop = (name) => name === "stopLoss" || name === "takeProfit";
+    trouble.value =
+      quantityWords(known, after.quantity) ||
+      unreadable(names.slice(1).map((name) => [labels[name], after[name], "price", known.priceDecimals, !isStop(name)]));
+    if (trouble.value) return;
     if (await tryTo(() => orderModify(order.id, changes), trouble, isBusy)) {
       close();
       does.changed(`Order in ${order.symbol} changed`);

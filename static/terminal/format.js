@@ -112,11 +112,12 @@ export function parseExact(json) {
   return JSON.parse(json.replace(token, (text) => (text.startsWith('"') ? text : `"${text}"`)));
 }
 
-/** Show an instant of the API (ISO 8601 text) as local time; the day only if it is not today. */
+/** Show an instant of the API (ISO 8601 text) as local time; the day only if it is not today, the year only if it is another. */
 export function clock(iso, now = new Date()) {
   const at = new Date(iso);
   if (Number.isNaN(at.getTime())) return "\u2013";
   const time = at.toLocaleTimeString("en-GB");
   if (at.toDateString() === now.toDateString()) return time;
-  return `${at.toLocaleDateString("en-GB", { day: "2-digit", month: "short" })} ${time}`;
+  const year = at.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return `${at.toLocaleDateString("en-GB", { day: "2-digit", month: "short", year })} ${time}`;
 }

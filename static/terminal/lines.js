@@ -13,9 +13,10 @@ import { toast } from "./toasts.js";
 
 // Moving less than this from the entry is a click, not a wish for a stop.
 const WISH_PIXELS = 8;
-// Height of a label and what a crowded one steps aside, pixels.
+// Height of a label, pixels; what stands beside its text, and the width of a sign: bold ones of a sans serif at most. Reckoned
+// and not asked of the browser, which would lay the page out for it.
 const LABEL_PIXELS = 19;
-const LABEL_STEP = 150;
+const [LABEL_EDGES, SIGN_PIXELS, REMOVE_PIXELS] = [24, 7, 22];
 // What Shift and an arrow key move at once, ticks.
 const STRIDE = 10n;
 const STOPS = [
@@ -204,13 +205,15 @@ export class ChartLines {
     if (this.isMoved) this.stagger();
   }
 
-  /** Labels that would lie over each other stand side by side. */
+  /** Labels that would lie over each other stand side by side, as far as the chart is wide. */
   stagger() {
     this.isMoved = false;
     const rows = [...this.held.values()].filter(({ row }) => !row.hidden).sort((a, b) => a.top - b.top);
-    let [above, shift] = [-LABEL_PIXELS, 0];
+    let [above, shift, taken] = [-LABEL_PIXELS, 0, 0];
     for (const { row, top, chip, remove } of rows) {
-      shift = top - above < LABEL_PIXELS ? shift + LABEL_STEP : 0;
+      const wide = LABEL_EDGES + chip.textContent.length * SIGN_PIXELS + (remove ? REMOVE_PIXELS : 0);
+      shift = top - above < LABEL_PIXELS && taken + wide <= this.width ? taken : 0;
+      taken = shift + wide;
       above = top;
       (remove ?? chip).style.marginRight = shift && `${shift}px`;
     }

@@ -2,14 +2,19 @@
 // that were asked for here are answered where they were asked.
 
 import { MONEY_DECIMALS, grouped, money, signedMoney, toUnits, trimZeros } from "./format.js";
+import { toldOf } from "./refusals.js";
+import { account } from "./store.js";
 import { toast } from "./toasts.js";
-import { CLOSE_REASONS } from "./words.js";
+import { CASH_KINDS, CLOSE_REASONS } from "./words.js";
 
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
 const ORDER_KINDS = { limit: "Limit", stop: "Stop", stopLimit: "Stop limit" };
 
 // Closings that the trader asked for: told where they were asked.
 const ASKED_FOR = new Set(["client", "reverse"]);
+
+// Not every event repeats the symbol of its order.
+const inSymbol = ({ symbol }) => (symbol ? ` in ${symbol}` : "");
 
 const WORDS = {
   MarginCallRaised: (event) => [
@@ -29,8 +34,8 @@ const WORDS = {
     const verb = event.direction === "long" ? "bought" : "sold";
     return kind && ["good", `${kind} order filled`, `${event.symbol}: ${verb} ${trimZeros(event.quantity)} at ${grouped(event.price)}`];
   },
-  OrderRejected: (event) => ["bad", "Order not filled", `It reached its price and was refused: ${event.code}.`],
-  OrderExpired: (event) => ["info", "Order expired", `${event.symbol ?? "An order"} was not filled before its end.`],
+  OrderRejected: (event) => ["bad", `Order${inSymbol(event)} not filled`, `It reached its price and was refused. ${toldOf(event) ?? event.code}.`],
+  OrderExpired: (event) => ["info", `Order${inSymbol(event)} expired`, "It was not filled before its end."],
   PositionClosed: (event) => {
     if (ASKED_FOR.has(event.closeReason)) return null;
     const pnl = micros(event.pnl);
@@ -38,7 +43,11 @@ const WORDS = {
     const text = `${trimZeros(event.quantity)} at ${grouped(event.price)}, result ${signedMoney(pnl)} USD`;
     return [pnl < 0n ? "bad" : "good", title, text];
   },
-  CashPosted: (event) => ["info", "Balance changed", `${event.kind}: ${money(micros(event.amount))} USD`],
+  CashPosted(event) {
+    // Play money is told where it was asked for.
+    if (event.kind === "deposit" && account.peek()?.kind === "demo") return null;
+    return ["info", "Balance changed", `${CASH_KINDS[event.kind] ?? event.kind}: ${money(micros(event.amount))} USD`];
+  },
 };
 
 /** Tell the trader about an event of the account; most need no words. `isLate`: it happened while nobody looked. */

@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { typed } from "./fields.js";
-import { marginMicros, money, notionalMicros, price, toText, toUnits, trimZeros } from "./format.js";
+import { cost, marginMicros, notionalMicros, price, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { orderMode } from "./prefs.js";
 import { armed, isSending, letGo } from "./sending.js";
@@ -50,8 +50,8 @@ function trade(side, onOrder) {
     deed,
     body,
     costs: [
-      ["Order value", money(value)],
-      ["Margin", money(marginMicros(value, leverageNumber.value))],
+      ["Order value", cost(value)],
+      ["Margin", cost(marginMicros(value, leverageNumber.value))],
     ],
     send: () => onOrder(body, deed),
   });

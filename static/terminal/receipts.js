@@ -2,6 +2,7 @@
 // signals, tested by Node. The figures come from the server as decimal text and are shown as they are.
 
 import { grouped, trimZeros } from "./format.js";
+import { toldOf } from "./refusals.js";
 import { CLOSE_REASONS } from "./words.js";
 
 const shown = (text) => (text === null || text === undefined ? "–" : grouped(trimZeros(String(text))));
@@ -16,7 +17,7 @@ const SENTENCES = {
   OrderCancelled: (event) =>
     event.cancelReason === "stop_out" ? "The order was cancelled by a stop-out." : "The order was cancelled.",
   OrderExpired: () => "The order reached its end without being filled.",
-  OrderRejected: (event) => `The order reached its price and was refused: ${event.code}.`,
+  OrderRejected: (event) => `The order reached its price and was refused. ${toldOf(event) ?? event.code}.`,
   StopLimitActivated: () => "The stop price was reached; the limit order waits from now on.",
   PositionOpened: (event) =>
     `${SIDES[event.direction]} ${shown(event.quantity)} at ${shown(event.price)} ${KINDS[event.orderType] ?? ""}`.trim() +

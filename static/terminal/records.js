@@ -1,13 +1,13 @@
 // The tables of what waits and of what has been: pending orders, closings, the ledger.
 
 import { tone } from "./account.js";
-import { MONEY_DECIMALS, clock, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, clock, cost, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { CLOSE_REASONS, ledgerWords } from "./words.js";
 import { Direction } from "./positions.js";
 import { isThisSymbolOnly } from "./prefs.js";
-import { closed, ledger, orders, symbol } from "./store.js";
-import { Act, Empty, Head, filterRows, orderSignal, sortRows } from "./table.js";
+import { closed, isClosedMore, ledger, ledgerNext, orders, symbol } from "./store.js";
+import { Act, Empty, Head, Older, filterRows, orderSignal, sortRows } from "./table.js";
 
 const micros = (text) => toUnits(text, MONEY_DECIMALS) ?? 0n;
 const here = (rows) => (isThisSymbolOnly.value ? rows.filter((row) => row.symbol === symbol.value) : rows);
@@ -28,7 +28,7 @@ const ORDER_COLUMNS = [
   { id: "act", label: "" },
 ];
 
-const validity = (row) => ({ gtc: "until cancelled", day: "today (UTC)", gtd: `until ${clock(row.expiresAt)}` })[row.timeInForce];
+const validity = (row) => ({ gtc: "until cancelled", day: "today (UTC)", gtd: `until ${clock(row.expiresAt).replace(/:00$/, "")}` })[row.timeInForce];
 
 function OrderRow({ row, does }) {
   const name = `${row.side} ${KINDS[row.orderType]} ${trimZeros(row.quantity)} ${row.symbol}`;
@@ -42,7 +42,7 @@ function OrderRow({ row, does }) {
     <td class="number" data-label="Limit price">${price(row.price)}</td>
     <td class="number spare later" data-label="Stop loss">${price(row.stopLoss)}</td>
     <td class="number spare later" data-label="Take profit">${price(row.takeProfit)}</td>
-    <td data-label="Valid">${validity(row)}</td>
+    <td class="valid" data-label="Valid">${validity(row)}</td>
     <td class="number muted spare" data-label="Placed">${clock(row.placedAt)}</td>
     <td class="act">
       <${Act} icon="edit" label="Edit ${name}" name="Edit the order" onClick=${() => does.editOrder(row)} />
@@ -53,7 +53,8 @@ function OrderRow({ row, does }) {
 
 export function Orders({ does }) {
   const rows = filterRows(here(orders.value), (row) => [row.symbol, row.side, row.orderType, row.id]);
-  if (rows.length === 0) return html`<${Empty}>No order is waiting. Limit and stop orders wait here for their price.<//>`;
+  if (orders.value.length === 0) return html`<${Empty}>No order is waiting. Limit and stop orders wait here for their price.<//>`;
+  if (rows.length === 0) return html`<${Empty}>No waiting order matches.<//>`;
   return html`<table class="rows">
     <${Head} columns=${ORDER_COLUMNS} order=${ordersOrder} />
     <tbody>${sortRows(rows, ORDER_COLUMNS, ordersOrder.value).map((row) => html`<${OrderRow} key=${JSON.stringify(row)} row=${row} does=${does} />`)}</tbody>
@@ -83,7 +84,7 @@ function ClosedRow({ row, does }) {
     <td class="number" data-label="Entry">${price(row.entry)}</td>
     <td class="number" data-label="Exit">${price(row.exit)}</td>
     <td class="number strong ${tone(pnl)}" data-label="P&L">${signedMoney(pnl)}</td>
-    <td class="number muted" data-label="Commission">${money(micros(row.commission))}</td>
+    <td class="number muted" data-label="Commission">${cost(micros(row.commission))}</td>
     <td data-label="Closed by">${CLOSE_REASONS[row.reason] ?? row.reason}</td>
     <td class="number muted" data-label="Closed">${clock(row.closedAt)}</td>
     <td class="act"><${Act} icon="why" label="Why was ${row.symbol} ${row.direction} closed?" name="Why? The receipt in words" onClick=${() => does.why(row.id)} /></td>
@@ -92,19 +93,23 @@ function ClosedRow({ row, does }) {
 
 export function History({ does }) {
   const rows = filterRows(here(closed.value), (row) => [row.symbol, row.direction, CLOSE_REASONS[row.reason], row.id]);
-  if (rows.length === 0) return html`<${Empty}>Nothing closed yet.<//>`;
+  if (closed.value.length === 0) return html`<${Empty}>Nothing closed yet.<//>`;
+  const older = html`<${Older} isThere=${isClosedMore.value} onClick=${does.closedOlder} />`;
+  if (rows.length === 0) return html`<${Empty}>No closing matches.<//>${older}`;
   return html`<table class="rows">
     <${Head} columns=${CLOSED_COLUMNS} order=${closedOrder} />
     <tbody>${sortRows(rows, CLOSED_COLUMNS, closedOrder.value).map((row) => html`<${ClosedRow} key=${`${row.id} ${row.closedAt}`} row=${row} does=${does} />`)}</tbody>
-  </table>`;
+  </table>${older}`;
 }
 
 // --- ledger ----------------------------------------------------------------------------------------------------------
 
-export function Ledger() {
+export function Ledger({ does }) {
   if (ledger.value === null) return html`<${Empty}>Reading the ledger…<//>`;
   const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", ledgerWords(row.kind, micros(row.amount)), row.orderId ?? ""]);
-  if (rows.length === 0) return html`<${Empty}>No money has moved yet.<//>`;
+  if (ledger.value.length === 0) return html`<${Empty}>No money has moved yet.<//>`;
+  const older = html`<${Older} isThere=${ledgerNext.value !== null} onClick=${does.ledgerOlder} />`;
+  if (rows.length === 0) return html`<${Empty}>No entry matches.<//>${older}`;
   return html`<table class="rows">
     <thead><tr><th scope="col">Entry</th><th scope="col">Market</th><th scope="col">Order</th><th scope="col">Amount, USD</th>
       <th scope="col">Balance after, USD</th><th scope="col">Time</th></tr></thead>
@@ -119,5 +124,5 @@ export function Ledger() {
         <td class="number muted" data-label="Time">${clock(row.time)}</td>
       </tr>`;
     })}</tbody>
-  </table>`;
+  </table>${older}`;
 }

@@ -6,7 +6,7 @@ import { grouped, trimZeros } from "./format.js";
 import { announce } from "./notices.js";
 import { accountChosen, eventsSeen } from "./prefs.js";
 import { snapshotFrom } from "./shapes.js";
-import { accountApply, accountClear, accountId, accounts, closed, ledger } from "./store.js";
+import { accountApply, accountClear, accountId, accounts, closed, isClosedMore, ledger, ledgerNext } from "./store.js";
 import { toast } from "./toasts.js";
 
 let line = null;
@@ -90,9 +90,57 @@ async function stakesFetch() {
   if (id === accountId.value) accountApply({ balanceText: own.balance, levels: own.levels, openRows, orderRows });
 }
 
+const PAGE = 50;
+const keyOf = (row) => row.seq ?? `${row.id} ${row.closedAt}`;
+
+/** Return newer rows before older ones, none twice; null where the two do not meet, so that rows between them are missing. */
+function joined(newer, older) {
+  const keys = new Set(newer.map(keyOf));
+  const rest = older.filter((row) => !keys.has(keyOf(row)));
+  return rest.length < older.length ? [...newer, ...rest] : null;
+}
+
 async function historyFetch() {
-  closed.value = await closedGet();
-  if (isLedgerWanted && accountId.value) ledger.value = (await ledgerGet(accountId.value)).entries;
+  const id = accountId.value;
+  const rows = await closedGet({ limit: PAGE });
+  if (id !== accountId.value) return;
+  const known = joined(rows, closed.peek());
+  if (!known) isClosedMore.value = rows.length === PAGE;
+  closed.value = known ?? rows;
+  if (isLedgerWanted && id) {
+    const { entries, next } = await ledgerGet(id, { limit: PAGE });
+    if (id !== accountId.value) return;
+    const all = joined(entries, ledger.peek() ?? []);
+    if (!all) ledgerNext.value = next;
+    ledger.value = all ?? entries;
+  }
+}
+
+/** Ask for closings that are older than those on the screen. */
+export async function closedOlder() {
+  const id = accountId.value;
+  try {
+    const rows = await closedGet({ limit: PAGE, offset: closed.peek().length });
+    if (id !== accountId.value) return;
+    isClosedMore.value = rows.length === PAGE;
+    // What was closed meanwhile has moved the pages on.
+    closed.value = joined(closed.peek(), rows) ?? [...closed.peek(), ...rows];
+  } catch (error) {
+    explain("The history could not be read", error);
+  }
+}
+
+/** Ask for entries of the ledger that are older than those on the screen. */
+export async function ledgerOlder() {
+  const id = accountId.value;
+  try {
+    const { entries, next } = await ledgerGet(id, { cursor: ledgerNext.peek(), limit: PAGE });
+    if (id !== accountId.value) return;
+    ledgerNext.value = next;
+    ledger.value = [...ledger.peek(), ...entries];
+  } catch (error) {
+    explain("The ledger could not be read", error);
+  }
 }
 
 /** Ask for the account's state. Wishes that come while one is under way are answered by one more, made after it. */

@@ -24,8 +24,12 @@ export const account = computed(() => accounts.value.find(({ id }) => id === acc
 export const positions = signal([]);
 export const orders = signal([]);
 export const closed = signal([]);
+/** Whether there are closings older than those. */
+export const isClosedMore = signal(false);
 /** Entries of the ledger, newest first; null before somebody has asked for them. */
 export const ledger = signal(null);
+/** Where the ledger goes on behind its oldest entry here; null: nowhere. */
+export const ledgerNext = signal(null);
 /** Settled money, micro-USD; null until the first answer. */
 export const balance = signal(null);
 /** Where the margin call comes and where positions are closed: hundredths of a per cent; null until the first answer. */
@@ -173,7 +177,8 @@ export function accountClear() {
   batch(() => {
     balance.value = levels.value = null;
     positions.value = orders.value = closed.value = [];
-    ledger.value = null;
+    ledger.value = ledgerNext.value = null;
+    isClosedMore.value = false;
   });
 }
 

@@ -54,6 +54,11 @@ export function Empty({ children }) {
   return html`<p class="empty">${children}</p>`;
 }
 
+/** Brings rows that are older than the last one shown. */
+export function Older({ isThere, onClick }) {
+  return isThere ? html`<p class="older"><button class="button small" type="button" onClick=${onClick}>Show older</button></p>` : null;
+}
+
 /** What there is to do about a row: a small picture, whose name says it in full. */
 export function Act({ icon, label, name, isOff, onClick }) {
   return html`<button class="act-button" type="button" title=${name} aria-label=${label} disabled=${isOff} onClick=${onClick}>

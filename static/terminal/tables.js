@@ -38,7 +38,8 @@ function Tools({ does }) {
   if (tab.value === "open" && positions.value.length > 0) {
     const where = isThisSymbolOnly.value ? { symbol: symbol.value } : {};
     const items = [
-      ["All shown", () => does.closeAll(where)],
+      // Not what the filter leaves: it is a word for the eye, and this is about money.
+      [where.symbol ? `All in ${where.symbol}` : "All", () => does.closeAll(where)],
       ["Losers", () => does.closeAll({ ...where, profit: "losers" })],
       ["Winners", () => does.closeAll({ ...where, profit: "winners" })],
       ["Longs", () => does.closeAll({ ...where, type: "buy" })],

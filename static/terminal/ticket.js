@@ -1,11 +1,11 @@
 // The order ticket: kind, side, prices, quantity, leverage, stops, what it will cost, and one button that says what it does.
 
 import { computed, signal } from "@preact/signals";
-import { signedMoney, money, price, toText, toUnits, trimZeros } from "./format.js";
+import { cost, signedMoney, money, price, toText, toUnits, trimZeros } from "./format.js";
 import { Choice, Field, Unit } from "./fields.js";
 import { html } from "./html.js";
 import { orderMode } from "./prefs.js";
-import { pageWordsOf } from "./refusals.js";
+import { toldOf } from "./refusals.js";
 import { armed, isSending, letGo, sendOnce } from "./sending.js";
 import { SUGGESTED_MICROS, suggestedUnits } from "./sizing.js";
 import { ask, bid, bidMove, figures, instrument, isSheetOpen, side, spread } from "./store.js";
@@ -166,6 +166,9 @@ const TIMES = [
   ["gtd", "Until a time"],
 ];
 
+/** Bring a field into sight that has just come: it stands at the foot of a ticket that scrolls. */
+const intoView = (element) => element?.scrollIntoView({ block: "nearest" });
+
 function More() {
   const { trailing, slippage, timeInForce, expiresAt, isPending } = wish;
   return html`<details class="more" open=${isMoreOpen.value} onToggle=${(event) => (isMoreOpen.value = event.target.open)}>
@@ -181,7 +184,7 @@ function More() {
             ${
               timeInForce.value === "gtd" &&
               html`<div class="field"><div class="field-head"><label for="expires">Ends at</label></div>
-                <div class="input"><input id="expires" type="datetime-local" value=${expiresAt} onInput=${(event) => (expiresAt.value = event.target.value)} /></div></div>`
+                <div class="input"><input id="expires" ref=${intoView} type="datetime-local" value=${expiresAt} onInput=${(event) => (expiresAt.value = event.target.value)} /></div></div>`
             }`
           : html`<${Field} id="slippage" label="Slippage at most" value=${slippage} hint="any" unit="%" />`
       }
@@ -191,12 +194,13 @@ function More() {
 
 // --- figures ---------------------------------------------------------------------------------------------------------
 
-const asMoney = (micros) => (micros === null || micros === undefined ? DASH : money(micros));
+const asMoney = (micros, show = money) => (micros === null || micros === undefined ? DASH : show(micros));
 
+/** Show what the order costs or locks. */
 function figureText(name) {
   const text = wish.preview.value?.[name];
-  if (text !== null && text !== undefined) return asMoney(toUnits(text, 6));
-  return asMoney(wish.estimate.value?.[{ value: "value", margin: "margin", spreadCost: "spread" }[name]]);
+  if (text !== null && text !== undefined) return asMoney(toUnits(text, 6), cost);
+  return asMoney(wish.estimate.value?.[{ value: "value", margin: "margin", spreadCost: "spread" }[name]], cost);
 }
 
 const endOf = (shown) => shown?.liquidation ?? shown?.stopOut;
@@ -229,7 +233,7 @@ const verdict = computed(() => {
   if (wish.obstacle.value) return ["", wish.obstacle.value];
   const shown = wish.preview.value;
   if (shown && !shown.isAccepted && shown.refusal) {
-    return ["warn", pageWordsOf(shown.refusal.code, shown.refusal.data) ?? shown.refusal.message];
+    return ["warn", toldOf(shown.refusal)];
   }
   return ["", ""];
 });

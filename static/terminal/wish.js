@@ -2,7 +2,7 @@
 // and the body of the request. Nothing is drawn and nothing is sent in this module.
 
 import { batch, computed, signal } from "@preact/signals";
-import { MONEY_DECIMALS, marginMicros, notionalMicros, pnlMicros, toText, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, grouped, marginMicros, notionalMicros, pnlMicros, toText, toUnits, trimZeros } from "./format.js";
 import { stopTicks, tierFor, unitsFrom } from "./sizing.js";
 import { ask, bid, blockade, figures, instrument, side } from "./store.js";
 
@@ -126,12 +126,14 @@ export const stopAims = Object.fromEntries(
 );
 
 /** "a whole number", "a price with at most 1 decimal". */
-const decimalsOf = (what, count) => (count === 0 ? `a whole ${what}` : `a ${what} with at most ${count} decimal${count === 1 ? "" : "s"}`);
+export const decimalsOf = (what, count) => (count === 0 ? `a whole ${what}` : `a ${what} with at most ${count} decimal${count === 1 ? "" : "s"}`);
 
 function unitsWords(known, count) {
   if (count === null) return `Quantity is ${decimalsOf("number", known.quantityDecimals)}`;
-  const lowest = toUnits(known.quantityMin, known.quantityDecimals) ?? 1n;
-  return count < lowest ? `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}` : "";
+  const [lowest, highest, step] = [known.quantityMin, known.quantityMax, known.quantityStep].map((text) => toUnits(text, known.quantityDecimals));
+  if (count < (lowest ?? 1n)) return `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}`;
+  if (highest && count > highest) return `The highest quantity of one order is ${grouped(trimZeros(known.quantityMax))} ${known.base}`;
+  return step && count % step !== 0n ? `Quantity goes in steps of ${trimZeros(known.quantityStep)} ${known.base}` : "";
 }
 
 /** Say what is wrong with a quantity in units as text; empty if nothing is. */

@@ -12,6 +12,16 @@ export const CLOSE_REASONS = {
   reverse: "reversal",
 };
 
+/** Why the balance changed without a trade. */
+export const CASH_KINDS = {
+  deposit: "Deposit",
+  withdrawal: "Withdrawal asked for",
+  settle: "Withdrawal paid out",
+  return: "Withdrawal returned",
+  adjustment: "Adjustment",
+  bonus: "Bonus",
+};
+
 /** What a ledger entry is about, by the event that made it. */
 const LEDGER_KINDS = {
   PositionOpened: "Opened",

@@ -1,6 +1,8 @@
 """Orders that wait, and lines of the chart that are dragged."""
 
+import json
 import re
+from decimal import ROUND_DOWN, Decimal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -44,6 +46,86 @@ def test_a_stop_limit_order_waits_for_its_stop(demo):
     expect(page.locator(ROWS)).to_contain_text("Buy stop limit")
     expect(page.locator(f"{ROWS} [data-label='Stop price']")).to_have_text(f"{stop:,}.0")
     expect(page.locator(f"{ROWS} [data-label='Limit price']")).to_have_text(f"{stop + 50:,}.0")
+
+
+# How far the end of the order stands left of the buttons of its row, and the field for it above the button of the ticket.
+ROOM = """() => {
+  const told = document.createRange();
+  told.selectNodeContents(document.querySelector("#tables .valid"));
+  const buttons = document.querySelector("#tables td.act").firstElementChild;
+  const scroll = document.querySelector("#tables .table-scroll");
+  return [
+    buttons.getBoundingClientRect().left - told.getBoundingClientRect().right,
+    scroll.clientWidth - scroll.scrollWidth,
+  ];
+}"""
+COVERED = """() => {
+  const field = document.querySelector("#expires").getBoundingClientRect();
+  return field.bottom > document.querySelector(".submit-row").getBoundingClientRect().top;
+}"""
+
+
+def test_the_end_of_an_order_is_neither_typed_nor_told_under_buttons(demo):
+    page = demo(viewport={"width": 1280, "height": 720})
+    page.get_by_role("button", name="Stop limit", exact=True).click()
+    stop = round(price_now(page) * 1.1)
+    field(page, "Stop price").fill(str(stop))
+    field(page, "Limit price").fill(str(stop + 50))
+    field(page, "Stop loss").fill(str(stop - 1000))
+    field(page, "Take profit").fill(str(stop + 2000))
+    fill(page, quantity="0.00525", leverage="50")
+    page.get_by_text("More conditions").click()
+    page.get_by_label("Valid").select_option("gtd")
+    expect(page.get_by_label("Ends at")).to_be_visible()
+    assert not page.evaluate(COVERED)
+    page.get_by_label("Ends at").fill("2039-12-01T10:00")
+    send(page)
+
+    page.get_by_role("button", name="Orders").click()
+    expect(page.locator("#tables .valid")).to_have_text("until 01 Dec 2039 10:00")
+    for width in (1024, 1100, 1200, 1240, 1280, 1366, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        room, sideways = page.evaluate(ROOM)
+        assert room > 0, width
+        assert sideways == 0, width
+
+
+def test_more_positions_and_a_longer_history_than_one_answer_brings_are_all_there(demo):
+    page = demo("XRPUSDT")
+    token = page.locator("meta[name=csrf-token]").get_attribute("content")
+    origin = page.url.split("/trade")[0]
+
+    def ask(path: str, **asked: object) -> None:
+        headers = {"X-CSRFToken": token, "Origin": origin}
+        answer = page.request.post(f"/api/v1/trade/{path}", data=asked, headers=headers)
+        assert answer.ok, answer.text()
+
+    for _ in range(103):
+        ask("create", symbol="XRP", type="buy", quantity="10", leverage=10)
+
+    expect(page.locator("#tables .tab", has_text="Positions")).to_have_text("Positions 103")
+    told = json.loads(page.request.get("/api/v1/balance").text(), parse_float=Decimal)
+    used = told["data"]["usedMargin"].quantize(Decimal("0.01"), rounding=ROUND_DOWN)
+    expect(page.locator("[data-figure=used] dd")).to_contain_text(f"{used:,}")
+
+    ask("closeAll", symbol="XRP")
+    page.get_by_role("button", name="History").click()
+    older = page.get_by_role("button", name="Show older")
+    for shown in (50, 100):
+        expect(page.locator(ROWS)).to_have_count(shown)
+        older.click()
+    expect(page.locator(ROWS)).to_have_count(103)
+    expect(older).to_have_count(0)
+    # What comes meanwhile goes before them.
+    order(page, quantity="10")
+    page.get_by_role("button", name="Positions").click()
+    page.get_by_role("button", name="Close XRPUSDT").click()
+    page.get_by_role("button", name="History").click()
+    expect(page.locator(ROWS)).to_have_count(104)
+    page.get_by_role("button", name="Ledger").click()
+    expect(page.locator(ROWS)).to_have_count(50)
+    older.click()
+    expect(page.locator(ROWS)).to_have_count(100)
 
 
 def drag(page: Page, label: Locator, y: float) -> None:

@@ -103,7 +103,10 @@ def test_a_refusal_says_why_in_words(demo):
 
     refusal = page.locator(".toast.bad")
     expect(refusal).to_contain_text("Order refused")
-    expect(refusal.locator("p")).to_have_text(re.compile(r"margin .* \d", re.IGNORECASE))
+    # As people write: a sentence, thousands set apart, money in cents.
+    expect(refusal.locator("p")).to_have_text(
+        re.compile(r"^Free margin must be at least \d{3},\d{3}\.\d\d USD, was 10,000\.00 USD$")
+    )
     expect(page.locator("#tables")).to_contain_text("No open position")
 
 
@@ -250,7 +253,8 @@ def test_all_losers_are_closed_at_once_and_a_receipt_tells_why(demo):
 
     # Against each other both sides have paid the spread: at least one of them loses.
     page.locator(".many summary").click()
-    page.locator(".many").get_by_role("button", name="All shown").click()
+    page.locator(".many").get_by_role("button", name="All", exact=True).click()
+    expect(page.locator("dialog")).to_contain_text("2 positions are closed at the market")
     page.locator("dialog").get_by_role("button", name="Close them").click()
     expect(toast(page, "Closed 2 positions")).to_be_visible()
 

@@ -80,7 +80,17 @@ class TestPeople:
         pages = [german.get(path).content.decode() for path in ("/trade/BTCUSDT", "/portfolio")]
 
         assert all("der Hebel muss zwischen 1 und {leverageMax} liegen" in page for page in pages)
-        assert 'id="refusals"' not in english.get("/portfolio").content.decode()
+        text = english.get("/portfolio").content.decode()
+        assert "leverage must be from 1 to {leverageMax}" in text
+
+    def test_the_choice_of_a_language_begins_with_the_browsers(self):
+        guest = User.objects.create_user("guest-1@guest.invalid", is_guest=True)
+        browser = Client(headers=GERMAN)
+        browser.force_login(guest)
+
+        form = browser.get("/settings/notifications").context["form"]
+
+        assert form["language"].value() == "de"
 
     @pytest.mark.parametrize("path", ["profile", "devices", "keys", "notifications", "phone"])
     def test_the_language_that_a_person_chose_goes_before_the_browsers(self, path):

@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Final
 
 import phonenumbers
+from django.conf import settings
 from django.db.models import F
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.crypto import salted_hmac
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.common.audit import audit_note
@@ -22,6 +24,7 @@ from apps.notifications.choices import NoticeEvent
 from apps.notifications.models import Reach
 from apps.notifications.services.letters import sms_send, sms_task
 from apps.notifications.services.telling import Wish, tell
+from apps.notifications.services.wishes import language_note
 
 CODE_TRIES_MAX: Final = 5
 CODE_LIFE: Final = timedelta(minutes=10)
@@ -38,6 +41,8 @@ def phone_ask(*, user_id: int, phone: str) -> None:
     number = _number_checked(phone)
     for key in (f"phone:user:{user_id}", f"phone:number:{number}"):
         rate_limit_require(key=key, limits=rate_limits_parse(list(_CODES)), what="codes were sent")
+    # The row below would say the site's own language to whoever has chosen none and reads another.
+    language_note(user_id=user_id, language=get_language() or settings.LANGUAGE_CODE)
     code = f"{secrets.randbelow(10**_CODE_DIGITS):0{_CODE_DIGITS}d}"
     Reach.objects.update_or_create(
         pk=user_id,

@@ -40,7 +40,7 @@ class OrderUnknownError(ServiceError):
     def __init__(self, order_id: str, *, more: Mapping[str, object] | None = None) -> None:
         super().__init__(
             RejectCode.POSITION_UNKNOWN.value,
-            f"there is no open order {order_id} of yours",
+            f"there is no order {order_id} of yours",
             http_status=404,
             data={"orderId": order_id, **(more or {})},
         )

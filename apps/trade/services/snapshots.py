@@ -9,6 +9,7 @@ import msgspec
 from apps.common.clock import datetime_from_us
 from apps.common.money import number_from_micros, number_from_scaled, percent_from_bps
 from apps.common.names import camel_case
+from apps.common.refusals import Decimals, refusal_data
 from apps.market import facade as market
 from apps.market.facade import InstrumentInfo
 from apps.trade.services.shapes import open_shape, pending_shape
@@ -57,11 +58,21 @@ def event_shape(event: AccountEvent, symbols: Mapping[str, str]) -> dict[str, ob
     for name, value in fields.items():
         # In the contract an open position is the order that opened it.
         parts = name.replace("position_id", "order_id").split("_")
+        if name == "data":
+            # Of a refusal: numbers as the refusals of orders have them.
+            shape[name] = refusal_data(value, _decimals(instrument))
+            continue
         shown = _shown(parts[-1], value, instrument)
         if shown is not msgspec.UNSET:
             word = "_".join(_without_unit(parts))
             shape[camel_case(_WORDS.get(word, word))] = shown
     return shape
+
+
+def _decimals(instrument: InstrumentInfo | None) -> Decimals | None:
+    if instrument is None:
+        return None
+    return Decimals(price=instrument.price_decimals, quantity=instrument.quantity_decimals)
 
 
 # Where the contract says more than our own name without its unit.

@@ -101,6 +101,7 @@ test("an instant shows its day only if it is not today", () => {
   const now = new Date(2026, 10, 23, 12, 0, 0);
   assert.equal(clock(new Date(2026, 10, 23, 9, 5, 7).toISOString(), now), "09:05:07");
   assert.equal(clock(new Date(2026, 10, 22, 9, 5, 7).toISOString(), now), "22 Nov 09:05:07");
+  assert.equal(clock(new Date(2025, 10, 22, 9, 5, 7).toISOString(), now), "22 Nov 2025 09:05:07");
   assert.equal(clock("never"), "\u2013");
 });
 
