@@ -55,6 +55,7 @@ class Subscription:
         "_direct",
         "_on_stalled",
         "_send",
+        "again_backlog",
         "backlog",
         "candle_backlog",
         "candles",
@@ -87,6 +88,8 @@ class Subscription:
         # The same for candles.
         self.candles: frozenset[CandleKey] = frozenset()
         self.candle_backlog: set[CandleKey] = set()
+        # Candles whose past changed while the socket was passed over.
+        self.again_backlog: set[CandleKey] = set()
         self.unacknowledged: deque[int] = deque()
         self.sending: asyncio.Task[None] | None = None
         self.passed_over_since: float | None = None
@@ -124,6 +127,7 @@ class Subscription:
         if key in self.candles:
             self.candles -= {key}
             self.candle_backlog.discard(key)
+            self.again_backlog.discard(key)
             self._broadcaster.live.unwatch(key)
 
     def close(self) -> None:
@@ -269,6 +273,7 @@ class Broadcaster:
             fragments=self._fragments,
             changed=changed,
             candles=self.live.changes_take(),
+            again=self.live.again_take(),
         )
         status: Shared | None = None
         for number, subscription in enumerate(list(self._subscriptions), start=1):
@@ -298,10 +303,11 @@ class Broadcaster:
             prices = flush.prices(mine)
         else:
             prices = flush.prices_shared(subscription.symbols)
-        if subscription.candle_backlog:
+        if subscription.candle_backlog or subscription.again_backlog:
             newest = {key: self.live.newest(key) for key in subscription.candle_backlog}
-            subscription.candle_backlog = set()
-            rows = flush.rows({**flush.candles, **newest}, subscription.candles)
+            again = subscription.again_backlog | flush.again
+            subscription.candle_backlog, subscription.again_backlog = set(), set()
+            rows = flush.rows({**flush.candles, **newest}, subscription.candles, again)
         else:
             rows = flush.candles_shared(subscription.candles)
         return [frame for frame in (prices, rows) if frame is not None]
@@ -309,6 +315,7 @@ class Broadcaster:
     def _pass_over(self, subscription: Subscription, flush: Flush, now: float) -> None:
         subscription.backlog |= flush.share(subscription.symbols)
         subscription.candle_backlog |= flush.candles.keys() & subscription.candles
+        subscription.again_backlog |= flush.again & subscription.candles
         if subscription.passed_over_since is None:
             subscription.passed_over_since = now
         elif now - subscription.passed_over_since >= STALLED_SECONDS:

@@ -72,11 +72,13 @@ class Flush:
         fragments: Fragments,
         changed: frozenset[str],
         candles: Mapping[CandleKey, Sequence[str]],
+        again: frozenset[CandleKey] = frozenset(),
     ) -> None:
-        """Take the changed symbols, and the changed rows of candles."""
+        """Take the changed symbols, the changed rows of candles, and the candles whose past has changed."""
         self.number: Final = number
         self.changed: Final = changed
         self.candles: Final = candles
+        self.again: Final = again
         self._fragments = fragments
         self._prices: dict[Symbols, Shared | None] = {}
         self._rows: dict[frozenset[CandleKey], Shared | None] = {}
@@ -98,24 +100,34 @@ class Flush:
 
     def candles_shared(self, keys: frozenset[CandleKey]) -> Shared | None:
         """Return the frame for everybody who subscribes to these candles; None when none of them has changed."""
-        if not (keys and self.candles):
+        if not (keys and (self.candles or self.again)):
             return None
         if keys not in self._rows:
-            self._rows[keys] = self.rows(self.candles, keys)
+            self._rows[keys] = self.rows(self.candles, keys, self.again)
         return self._rows[keys]
 
     def rows(
-        self, rows: Mapping[CandleKey, Sequence[str]], keys: Collection[CandleKey]
+        self,
+        rows: Mapping[CandleKey, Sequence[str]],
+        keys: Collection[CandleKey],
+        again: Collection[CandleKey],
     ) -> Shared | None:
-        """Return a frame of those rows that belong to these candles."""
+        """Return a frame of those rows, and of those pasts to be asked for again, that belong to these candles."""
+        told = [
+            f'["{name}","{interval}"]'
+            for name, interval in sorted(again)
+            if (name, interval) in keys
+        ]
         return self._frame(
-            "candles", [row for key in sorted(rows) if key in keys for row in rows[key]]
+            "candles",
+            [row for key in sorted(rows) if key in keys for row in rows[key]],
+            f',"again":[{",".join(told)}]' if told else "",
         )
 
-    def _frame(self, channel: str, fragments: Sequence[str]) -> Shared | None:
-        if not fragments:
+    def _frame(self, channel: str, fragments: Sequence[str], more: str = "") -> Shared | None:
+        if not (fragments or more):
             return None
-        return Shared(f'{{"ch":"{channel}","n":{self.number},"d":[{",".join(fragments)}]}}')
+        return Shared(f'{{"ch":"{channel}","n":{self.number},"d":[{",".join(fragments)}]{more}}}')
 
 
 def status_frame(book: PriceBook) -> Shared:

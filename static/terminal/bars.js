@@ -30,6 +30,11 @@ export class BarSeries {
     this.bars = [...byTime.values()].sort((a, b) => a.time - b.time);
   }
 
+  /** Forget the bars before a time. */
+  keepFrom(time) {
+    this.bars = this.bars.filter((bar) => bar.time >= time);
+  }
+
   /** Take in a whole bar; return it if it is the newest or a new one, null if it is older than that. */
   put(bar) {
     const last = this.bars.at(-1);

@@ -36,6 +36,8 @@ const [ROOM, ROOM_NARROW, NARROW_PIXELS] = [14, 8, 600];
 const [SPACING, SPACING_MAX] = [8, 16];
 // Fewer bars than this left of the screen: older ones are fetched.
 const AHEAD = 60;
+// Charts that are told to ask again do so within this time, so that a server does not hear them all at once.
+const RELOAD_MS = 1500;
 const note = signal("");
 const legend = signal(null);
 
@@ -129,6 +131,7 @@ class Chart {
     // Bars that wait to be drawn, by time.
     this.changed = new Map();
     this.timer = 0;
+    this.reloading = 0;
     this.follow();
   }
 
@@ -203,8 +206,8 @@ class Chart {
     this.isWidened = isShort;
   }
 
-  /** Fetch the newest page, or the one before what is there. */
-  async load(endTime) {
+  /** Fetch the newest page, or the one before what is there; anew: instead of it. */
+  async load(endTime, isAnew = false) {
     if (this.loading) return;
     const mine = (this.loading = new AbortController());
     note.value = "Loading…";
@@ -213,9 +216,12 @@ class Chart {
       if (this.loading !== mine) return;
       const range = this.chart.timeScale().getVisibleLogicalRange();
       const before = this.bars.bars.length;
-      this.bars.merge(rows.map(barFrom));
+      const page = rows.map(barFrom);
+      if (isAnew) this.bars.keepFrom(page.at(-1)?.time ?? 0);
+      // What has come by the line meanwhile is the newer word.
+      this.bars.merge([...page, ...(isAnew ? this.bars.bars : [])]);
       const added = this.bars.bars.length - before;
-      this.isOldest = rows.length < PAGE || added === 0;
+      this.isOldest = rows.length < PAGE || (!isAnew && added === 0);
       this.drawAll();
       if (endTime && range) this.chart.timeScale().setVisibleLogicalRange({ from: range.from + added, to: range.to + added });
       note.value = this.bars.bars.length ? "" : "No candles yet: they begin with the next price";
@@ -276,23 +282,36 @@ class Chart {
     this.element.dataset.bars = String(this.bars.bars.length);
   }
 
-  /** Take in the server's word on the newest candles. */
+  /** Take in the server's word on the newest candles, and that the past has changed. */
   candle(frame) {
-    const first = this.bars.bars[0]?.time;
-    let isLonger = false;
     for (const [name, id, ...row] of frame.d) {
       if (`candles:${name}:${id}` !== this.channel) continue;
       this.isServed = true;
       const bar = barFrom(row);
-      isLonger ||= bar.time < first;
       if (this.bars.put(bar)) this.drawSoon(bar);
-      else if (!isLonger) this.drawAll();
+      else this.drawAll();
     }
-    if (!isLonger) return;
-    // There was nothing before the first bar, and now there is: a past has come in since this page was opened.
-    this.loading?.abort();
-    this.loading = null;
-    this.load().then(() => this.fill());
+    if (frame.again?.some(([name, id]) => `candles:${name}:${id}` === this.channel)) this.reloadSoon();
+  }
+
+  /** Ask for the past again: it has come in, or is that of other prices. Not at once, since every open chart has been told. */
+  reloadSoon() {
+    clearTimeout(this.reloading);
+    const { channel } = this;
+    this.reloading = setTimeout(() => {
+      if (channel !== this.channel) return;
+      this.loading?.abort();
+      this.loading = null;
+      const scale = this.chart.timeScale();
+      const shown = scale.getVisibleRange();
+      const isAtEnd = scale.scrollPosition() >= 0;
+      this.load(undefined, true).then(() => {
+        this.fill();
+        const first = this.bars.bars[0];
+        if (isAtEnd || !shown || !first || shown.from < toLocal(first.time)) scale.scrollToRealTime();
+        else scale.setVisibleRange(shown);
+      });
+    }, Math.random() * RELOAD_MS);
   }
 
   /** Move the newest candle by a quote, as long as the server does not. */

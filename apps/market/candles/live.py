@@ -41,6 +41,9 @@ class CandleLive:
         # Rows by their beginning as they were last sent, and fragments of those that have changed since the last look.
         self._sent: dict[CandleKey, dict[int, str]] = {}
         self._changes: dict[CandleKey, list[str]] = {}
+        # Those whose stored past has changed: not yet looked at, and not yet told.
+        self._reopened: set[CandleKey] = set()
+        self._again: set[CandleKey] = set()
         self._task: asyncio.Task[None] | None = None
         memory.listen(self._on_candles, self._on_reopened)
 
@@ -69,6 +72,8 @@ class CandleLive:
             self._sent.pop(key, None)
             self._dirty.discard(key)
             self._changes.pop(key, None)
+            self._reopened.discard(key)
+            self._again.discard(key)
 
     def newest(self, key: CandleKey) -> list[str]:
         """Return fragments of the newest rows."""
@@ -79,6 +84,11 @@ class CandleLive:
         """Return the fragments of rows that have changed since the last call."""
         changes, self._changes = self._changes, {}
         return changes
+
+    def again_take(self) -> frozenset[CandleKey]:
+        """Return the candles whose past has changed since the last call: whoever shows more than the newest asks for it again."""
+        again, self._again = frozenset(self._again), set()
+        return again
 
     async def _run(self) -> None:
         while True:
@@ -99,6 +109,9 @@ class CandleLive:
                 continue
             before = self._sent[key]
             self._sent[key] = rows
+            if key in self._reopened:
+                self._reopened.discard(key)
+                self._again.add(key)
             changed = [at for at in sorted(rows) if before.get(at) != rows[at]]
             self._changes.setdefault(key, []).extend(_fragment(key, rows[at]) for at in changed)
 
@@ -113,7 +126,9 @@ class CandleLive:
         self._dirty.update(key for key in self._watched if key[0] == symbol)
 
     def _on_reopened(self, symbols: Collection[str] | None) -> None:
-        self._dirty.update(key for key in self._watched if symbols is None or key[0] in symbols)
+        keys = [key for key in self._watched if symbols is None or key[0] in symbols]
+        self._dirty.update(keys)
+        self._reopened.update(keys)
 
 
 def _fragment(key: CandleKey, row: str) -> str:

@@ -162,6 +162,33 @@ async def test_changed_history_is_read_again(hub):
     hub.memory.take(msgspec.json.encode(CandleBatch(candles={}, reopened=("BTCUSDT",))))
 
     assert [row[3:] for row in await hub.flush()] == [["10.0", "10.0", "10.0", "10.0", "1"]]
+    # What lies before the newest is told too: whoever shows it asks again, once.
+    assert hub.frames[-1]["again"] == [["BTCUSDT", "1h"]]
+    hub.tell(200)
+    assert await hub.flush() != []
+    assert "again" not in hub.frames[-1]
+
+
+async def test_a_past_that_goes_is_told_though_no_candle_changes_also_after_a_pause(hub):
+    hub = hub()
+    hub.tell(100)
+    await hub.subscription.candles_add(MINUTE)
+    await hub.flush()
+    taken = msgspec.json.encode(CandleBatch(candles={}, reopened=("BTCUSDT",)))
+
+    hub.memory.take(taken)
+    assert await hub.flush() == []
+    assert hub.frames[-1] == {"ch": "candles", "n": 2, "d": [], "again": [["BTCUSDT", "1m"]]}
+
+    hub.is_open.clear()
+    hub.tell(101, MINUTE_MS)
+    await hub.flush()
+    hub.memory.take(taken)
+    await hub.flush()
+    hub.is_open.set()
+    await asyncio.sleep(0)
+    await hub.flush()
+    assert hub.frames[-1]["again"] == [["BTCUSDT", "1m"]]
 
 
 async def test_closed_socket_leaves_nothing_behind(hub):

@@ -17,6 +17,15 @@ test("a row of the interface becomes a bar", () => {
   });
 });
 
+test("a past that is asked for again leaves what is newer", () => {
+  const series = new BarSeries(60);
+  series.merge([bar(60, 10), bar(120, 11), bar(180, 12)]);
+
+  series.keepFrom(120);
+
+  assert.deepEqual(series.bars.map(({ time }) => time), [120, 180]);
+});
+
 test("quotes move the newest bar and begin the next one", () => {
   const series = new BarSeries(60);
   series.merge([bar(60, 10)]);
