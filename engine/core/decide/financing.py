@@ -30,7 +30,7 @@ def charge_swap(work: Work, command: ChargeSwap) -> Accepted | Rejected:
     for scanned, account in enumerate(page_accounts(work.state, command.after_account)):
         due = _due(account, instrument, command.rollover_day)
         spent += _events_max(account, len(due))
-        # One account alone stays far below the limit, so every page has room for its first.
+        # One account alone stays below the limit, so every page has room for its first.
         if scanned >= PAGE_ACCOUNTS or spent > PAGE_EVENTS_MAX:
             return Accepted(next_account=last)
         for position in due:
@@ -52,8 +52,14 @@ def _due(account: Account, instrument: Instrument, rollover_day: int) -> list[Po
 
 
 def _events_max(account: Account, due: int) -> int:
-    """Return how many events the charge of an account can bring, the stop-out that may follow included."""
-    return due and due + len(account.positions) + len(account.orders) + CHECK_EVENTS_MAX
+    """Return how many events the charge of an account can bring, trailing stops that wait and a stop-out included.
+
+    At a command no pending order fires (rule T4), so every position ends at most once and none comes.
+    """
+    if not due:
+        return 0
+    moves = sum(1 for position in account.positions.values() if position.trailing_ticks)
+    return due + moves + len(account.positions) + len(account.orders) + CHECK_EVENTS_MAX
 
 
 def _charge(

@@ -41,6 +41,7 @@ def fire_triggers(work: Work, instruments: list[Instrument]) -> None:
     2. A trigger armed meanwhile takes part; hence the passes.
     3. On a halted instrument only bands count; its fixed-price triggers wait for the first quote after the halt.
     4. After a command only triggers of the accounts that it touched fire: nobody's waiting stop hangs on another's order.
+       Pending orders wait for a quote, so that a command brings no more events than a page has room for.
     Source: docs/ENGINE.md, rules T4 and T5.
     """
     while True:
@@ -69,7 +70,9 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
             price_ticks, account_id, k, kind = parts
             if kind == BAND:
                 _mark(work, instrument, queue, account_id)
-            elif is_halted or not (work.is_quotes or account_id in work.touched):
+            elif is_halted or not (
+                work.is_quotes or (kind != ENTRY and account_id in work.touched)
+            ):
                 waiting.append(key)
             else:
                 _fire(work, instrument, work.state.accounts.by_id[account_id], k, kind, price_ticks)

@@ -331,7 +331,7 @@ class NaiveModel:
                     (gaining, p.tp, a.id, p.k, 1, "take_profit"),
                     (gaining, ratchet, a.id, p.k, 4, "trailing"),
                 ]
-            for o in (o for o in a.orders.values() if o.symbol == symbol):
+            for o in (o for o in a.orders.values() if o.symbol == symbol and self.is_quotes):
                 limit, stop = (2, 3) if o.sign > 0 else (1, 0)
                 entry = (limit, o.price) if o.is_limit else (stop, o.stop)
                 found.append((*entry, a.id, o.k, 2, "entry"))

@@ -1,5 +1,7 @@
 """Rule M7: overnight financing."""
 
+from collections import Counter
+
 from tests.engine.scenarios.story import Story
 
 # The story starts on day 19 675 (2023-11-14); its next rollover is day 19 676.
@@ -183,3 +185,70 @@ def test_a_page_has_room_for_the_stop_outs_that_it_brings() -> None:
     names = ("SwapCharged", "StopOutStarted", "PositionClosed", "MarginCallCleared")
     assert sum(yielded) == 60 * (len(names) + 40)
     assert max(yielded) < 1_000
+
+
+def test_a_page_brings_no_pending_orders_that_wait_for_the_quote_after_a_halt() -> None:
+    # Each order is activated, filled and stopped out by the price that it waits at.
+    accounts, orders = 12, 40
+    story = Story().tell("quote BTCUSDT 60000.0 60010.0")
+    with story.unchecked():
+        for account in range(1, accounts + 1):
+            placed = "\n".join(
+                f"open O{account}x{number} {account} BTCUSDT buy 0.001 x100 stopLimit stop=60100.0 price=60300.0 sl=60200.0"
+                for number in range(orders)
+            )
+            story.tell(f"""
+                account {account} 1000.00
+                quote BTCUSDT 60000.0 60010.0
+                open P{account} {account} BTCUSDT buy 0.001 x100 sl=59000.0
+                {placed}
+                """)
+        story.tell("""
+            wait 6400000
+            mode halted BTCUSDT
+            quote BTCUSDT 60150.0 60160.0 -> nothing
+            mode open BTCUSDT
+            """)
+        page = story._swap(["BTCUSDT"], {"day": "19676"})
+        after = story._quote(["BTCUSDT", "60150.0", "60160.0"], {})
+
+    assert page is not None
+    assert after is not None
+    assert [type(event).__name__ for event in page.events] == ["SwapCharged"] * accounts
+    assert page.reply.next_account == 0
+    assert Counter(type(event).__name__ for event in after.events) == dict.fromkeys(
+        ("StopLimitActivated", "PositionOpened", "PositionClosed"), accounts * orders
+    )
+
+
+def test_the_fullest_account_stays_below_the_limit_of_a_page() -> None:
+    # Two hundred positions that are charged, trailed and stopped out, and two hundred orders that a stop-out cancels.
+    story = Story(commission_ppm=0).tell("account 1 1000.00")
+    with story.unchecked():
+        for number in range(200):
+            story.tell(f"""
+                quote BTCUSDT 60000.0 60010.0
+                open P{number} 1 BTCUSDT buy 0.001 x100 trail=500.0
+                open O{number} 1 BTCUSDT buy 0.001 x100 stopLimit stop=60100.0 price=60300.0 sl=60200.0
+                """)
+        story.tell("""
+            instrument BTCUSDT version=2 swap_long_ppm=-1000000
+            wait 6400000
+            mode halted
+            quote BTCUSDT 60150.0 60160.0 -> nothing
+            mode open
+            """)
+        page = story._swap(["BTCUSDT"], {"day": "19676", "nights": "31"})
+
+    assert page is not None
+    names = Counter(type(event).__name__ for event in page.events)
+    assert names == {
+        "SwapCharged": 200,
+        "TrailingStopMoved": 200,
+        "MarginCallRaised": 1,
+        "StopOutStarted": 1,
+        "OrderCancelled": 200,
+        "PositionClosed": 200,
+        "MarginCallCleared": 1,
+        "NegativeBalanceCovered": 1,
+    }
