@@ -155,6 +155,10 @@ class EngineHost:
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def _parts_start(self) -> None:
+        if "engine" in self._part_names:
+            # First of all, since a log that is restored here would be none for a projector yet.
+            layout_check(may_mark=True)
+            bootstrap_check(is_asked=self.options.bootstrap, say=self.progress)
         if "projector" in self._part_names:
             self._start("projector", Projector(only=self.options.shard))
             self._start("cash relay", CashRelay())
@@ -175,8 +179,6 @@ class EngineHost:
             self._start("history", SimulatedHistory())
 
     def _engines_start(self) -> None:
-        layout_check(may_mark=True)
-        bootstrap_check(is_asked=self.options.bootstrap, say=self.progress)
         for shard in range(settings.ENGINE_SHARDS):
             runner = build_runner(engine_config(shard), recorded=JournalOutputs(shard))
             self._runners.append(runner)

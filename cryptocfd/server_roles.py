@@ -14,10 +14,11 @@ _CONNECT: Final = "+ping +hello +select +client|setinfo +client|setname +info +w
 # Nobody gets FLUSHALL, CONFIG or DEBUG; nobody but the engine scripts, trims or deletes. XADD can trim too: whoever may
 # write commands could empty the input, which the engine notices and halts on (INPUT_GAP).
 LOG_RULES: Final[Mapping[str, str]] = {
-    # Gateways, that of the worker too: write commands, read answers. Reading the input or writing outputs is not theirs.
+    # Gateways, that of the worker too: write commands, read answers and how far they were projected. Reading the input or writing
+    # outputs is not theirs.
     "web": (
         "%W~stream:exness %W~stream:exness:* %R~stream:exnessReceive %R~stream:exnessReceive:* "
-        f"%R~engine:layout {_CONNECT} +xadd +xread +xrange +xrevrange +xinfo|stream +exists +hgetall"
+        f"%R~engine:layout %R~engine:*:consumers {_CONNECT} +xadd +xread +xrange +xrevrange +xinfo|stream +exists +hgetall"
     ),
     "engine": (
         "~stream:exness ~stream:exness:* ~stream:exnessReceive ~stream:exnessReceive:* ~engine:* "

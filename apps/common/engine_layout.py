@@ -20,7 +20,7 @@ _SHARDS_MAX = 64
 
 
 class LayoutError(Exception):
-    """The settings name another number of shards than the log has."""
+    """Settings, log and journal do not belong together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from apps.trade.services.projection.journal import journal_append, output_from_j
 from apps.trade.services.projection.ledger import ledger_append
 from apps.trade.services.projection.notices import notice_wishes
 from apps.trade.services.projection.read_models import read_models_apply
+from apps.trade.services.projection.standing import CONSUMER, journal_lacks, log_lacks
 from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.events import CashPosted, CashRefused, PriceSourceSet, TradingModeSet
 from engine.messages.streams import consumers_key, output_stream
@@ -51,8 +52,6 @@ _SOCKET_TIMEOUT_S: Final = 5
 _PAUSE_S: Final = 0.5
 # Where this program's advisory locks begin; the shard is added.
 _LOCK: Final = 7_305_000
-# Name under which the position is reported to the engine, which trims no output before it.
-_CONSUMER: Final = "projector"
 
 
 class Projector:
@@ -188,21 +187,20 @@ class Projector:
     def _report(self, offset: ProjectorOffset) -> None:
         self._redis.hset(
             consumers_key(self._prefix, offset.shard),
-            _CONSUMER,
+            CONSUMER,
             text_from_entry_id(offset.output_id),
         )
 
     def _load_offsets(self) -> None:
-        layout = layout_require(self._redis, self._prefix, self._shards).number
-        known = selectors.layout_newest()
-        if layout < known:
-            # A lost log begins at the first layout again; a chain begun there would be no part of the journal.
-            raise LayoutError(
-                f"The journal is of layout {known}, the log of layout {layout}: the log is empty, old, or another one."
-            )
+        layout = layout_require(self._redis, self._prefix, self._shards)
+        # Before the first row is written: a chain begun in the wrong place would break the proof of the history.
+        offsets = [row for rows in selectors.layouts() for row in rows]
+        for lacks in (log_lacks, journal_lacks):
+            if fault := lacks(self._redis, self._prefix, layout, offsets):
+                raise LayoutError(fault)
         for shard in self._streams.values():
             self._offsets[shard], _ = ProjectorOffset.objects.get_or_create(
-                layout=layout,
+                layout=layout.number,
                 shard=shard,
                 defaults={"n": 0, "output_id": 0, "chain": CHAIN_GENESIS},
             )

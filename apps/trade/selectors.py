@@ -9,7 +9,7 @@ from datetime import date
 from itertools import groupby
 from typing import Final
 
-from django.db.models import Count, DecimalField, ExpressionWrapper, F, Max, Q, Sum
+from django.db.models import Count, DecimalField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import Cast
 
 from apps.trade.models import (
@@ -41,12 +41,6 @@ def layouts() -> list[list[ProjectorOffset]]:
     """Return where the journal stands: the offsets of each layout, oldest first, by shard."""
     rows = ProjectorOffset.objects.order_by("layout", "shard")
     return [list(group) for _, group in groupby(rows, key=lambda row: row.layout)]
-
-
-def layout_newest() -> int:
-    """Return the number of the newest layout of the journal; 0 for an empty journal."""
-    newest: int | None = ProjectorOffset.objects.aggregate(newest=Max("layout"))["newest"]
-    return newest or 0
 
 
 def projected_number(*, shard: int) -> int:

@@ -1,13 +1,20 @@
-"""Whether a log may be started upon: an empty one beside a journal is a wrong address or a lost server, not a beginning."""
+"""Whether a log and a database may be started upon: an empty one beside the other's history is a wrong address or a lost server.
+
+Not a beginning: a platform on half of its past would give the accounts of the log to the first newcomers.
+"""
 
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from redis import Redis
+from redis.exceptions import RedisError
 
 from apps.common.engine_layout import layout_read
 from apps.trade import selectors
+from apps.trade.models import ProjectorOffset
+from apps.trade.services.projection.standing import journal_lacks
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config
 from cryptocfd.history.errors import HistoryError
@@ -24,13 +31,15 @@ Say = Callable[[str], None]
 
 
 def bootstrap_check(*, is_asked: bool, say: Say = lambda _line: None) -> None:
-    """Refuse a log that knows less than the journal; if asked (`--bootstrap`), restore an empty one instead.
+    """Refuse a log and a journal that do not belong together; if asked (`--bootstrap`), restore an empty log instead.
 
     A database that cannot be reached hinders no start: the projector refuses such outputs too.
     Errors: SetupError.
     """
     try:
         missing = journal_ahead()
+        if not missing:
+            database_check()
     except DatabaseError as error:
         logger.warning("the journal cannot be compared with the log", extra={"error": repr(error)})
         return
@@ -46,6 +55,30 @@ def bootstrap_check(*, is_asked: bool, say: Say = lambda _line: None) -> None:
         "with --bootstrap, which makes a new log from the journal (or run `python manage.py engine "
         "restore --from-journal`)."
     )
+
+
+def database_check() -> None:
+    """Refuse a database that lacks what this log's outputs were projected to; asked before anything is written into it.
+
+    A database that nobody has migrated is an empty one. Errors: SetupError, DatabaseError.
+    """
+    is_migrated = ProjectorOffset._meta.db_table in connection.introspection.table_names()  # noqa: SLF001 - Django's documented API.
+    offsets = [row for rows in selectors.layouts() for row in rows] if is_migrated else []
+    try:
+        with log_client() as client:
+            prefix = settings.STREAM_PREFIX
+            layout = layout_read(client, prefix)
+            fault = "" if layout is None else journal_lacks(client, prefix, layout, offsets)
+    except RedisError as error:
+        raise SetupError(
+            f"The log's server cannot be reached: check LOG_REDIS_URL ({type(error).__name__})."
+        ) from error
+    if fault:
+        raise SetupError(
+            f"{fault} Check DATABASE_URL, LOG_REDIS_URL and STREAM_PREFIX. If the database is lost, restore a backup of it "
+            "(pg_restore; docs/OPERATIONS.md, When the database is lost): the projector adds what the log still holds. To begin "
+            "anew on purpose, begin with an empty log and no snapshots too (another DATA_DIR)."
+        )
 
 
 def journal_ahead() -> str:

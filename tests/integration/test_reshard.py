@@ -14,14 +14,20 @@ from apps.market.feed.pins import source_classes_pin
 from apps.trade.models import JournalEntry, LedgerEntry, ProjectorOffset
 from apps.trade.projector import Projector
 from apps.trade.selectors import ledger_faults, ledger_totals
-from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
+from apps.trade.services.projection.rebuild import (
+    DERIVED,
+    read_models_digest,
+    read_models_rebuild,
+)
 from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import layout_check
-from cryptocfd.history.bootstrap import bootstrap_check
+from cryptocfd.engine_host import EngineHost, EngineOptions
+from cryptocfd.history.bootstrap import bootstrap_check, database_check
 from engine.messages import streams
 from engine.messages.streams import shard_of
 from engine.values import CashKind, SourceClass
+from tests.integration.engine_log import wait_for
 from tests.integration.sharded import ACCOUNTS, Sharded, cash, place, sharded_platform, trade
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -261,6 +267,32 @@ def test_a_lost_log_is_restored_from_the_journal(settings, tmp_path, shards, has
     assert command("replay", "--verify", "--from-snapshot").count("decide as they did") == shards
 
 
+def test_a_lost_log_of_another_layout_is_restored_before_the_projector_looks(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+    divide(settings, 2)
+    with sharded_platform() as platform:
+        trade(platform, "a")
+    lose(settings)
+    failed: list[str] = []
+    host = EngineHost(
+        frozenset({"projector", "engine"}),
+        options=EngineOptions(bootstrap=True),
+        on_failure=failed.append,
+    )
+
+    host.start()
+    projector = Projector()
+    try:
+        # The host's projector holds the lock once it has looked at the log.
+        wait_for(lambda: failed or not projector._lock(), "the projector")
+    finally:
+        projector._release()
+        host.stop()
+
+    assert failed == []
+
+
 def test_a_log_that_is_not_empty_is_not_restored(settings):
     with sharded_platform() as platform:
         begin(platform)
@@ -289,6 +321,73 @@ def test_a_snapshot_that_knows_more_than_the_journal_is_not_passed_over(settings
     assert not Redis.from_url(settings.LOG_REDIS_URL).exists(
         streams.checkpoint_key(settings.STREAM_PREFIX)
     )
+
+
+# --- a lost database --------------------------------------------------------------------------------------------------
+
+
+def empty_database() -> None:
+    """Leave of the trade tables what a fresh database has: nothing."""
+    tables = ", ".join(model._meta.db_table for model in (ProjectorOffset, JournalEntry, *DERIVED))
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables}")
+
+
+@pytest.mark.parametrize("layouts", [1, 2])
+def test_an_empty_database_beside_a_log_with_a_history_is_refused_and_stays_empty(
+    settings, layouts
+):
+    with sharded_platform() as platform:
+        begin(platform)
+    if layouts == 2:
+        divide(settings, 2)
+    empty_database()
+
+    with pytest.raises(SetupError, match=r"has no journal.*DATABASE_URL.*restore a backup"):
+        database_check()
+    with pytest.raises(SetupError, match="has no journal"):
+        bootstrap_check(is_asked=True)
+    with pytest.raises(LayoutError, match="has no journal"):
+        Projector().project_available()
+
+    assert not ProjectorOffset.objects.exists()
+
+
+def test_a_database_whose_next_outputs_the_log_has_forgotten_is_refused(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+    backup = ProjectorOffset.objects.get()
+    with sharded_platform() as platform:
+        trade(platform, "a")
+    redis = Redis.from_url(settings.LOG_REDIS_URL)
+    number = ProjectorOffset.objects.get().n
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE trade_journalentry DISABLE TRIGGER trade_journal_append_only")
+        cursor.execute("DELETE FROM trade_journalentry WHERE n > %s", [backup.n])
+        cursor.execute("ALTER TABLE trade_journalentry ENABLE TRIGGER trade_journal_append_only")
+    backup.save()
+    database_check()
+    redis.xtrim(streams.output_stream(settings.STREAM_PREFIX), maxlen=1, approximate=False)
+
+    with pytest.raises(
+        SetupError, match=f"expected output {backup.n + 1} of shard 0, found {number}"
+    ):
+        database_check()
+    with pytest.raises(LayoutError, match=f"expected output {backup.n + 1} of shard 0"):
+        Projector().project_available()
+
+
+def test_a_projector_notes_no_shard_beside_a_log_that_is_lost(settings):
+    with sharded_platform() as platform:
+        begin(platform)
+    lose(settings)
+    settings.ENGINE_SHARDS = 2
+    layout_check(may_mark=True)
+
+    with pytest.raises(LayoutError, match=r"The journal holds .* of shard 0"):
+        Projector().project_available()
+
+    assert ProjectorOffset.objects.count() == 1
 
 
 # --- differences ------------------------------------------------------------------------------------------------------

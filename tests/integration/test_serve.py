@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from cryptocfd.embedded.processes import is_alive
@@ -90,6 +91,33 @@ def test_killed_it_leaves_servers_that_the_next_start_takes_over(data_dir: Path,
     assert again.text.count("found running and taken over") == 3
     assert ready["status"] == "ready", ready
     assert not is_alive(left_behind)
+
+
+def test_an_empty_database_beside_a_log_with_a_history_is_one_sentence_and_stays_empty(
+    data_dir: Path, serving
+) -> None:
+    serving(data_dir).until("Stop ").end()
+    # A new cluster in the place of the old one.
+    servers = EmbeddedServers(data_dir)
+    postgres = data_dir / "postgres"
+    shutil.rmtree(postgres.resolve())
+    postgres.unlink(missing_ok=True)
+
+    run = serving(data_dir)
+    run.process.wait(60)
+    servers.start()
+    with psycopg.connect(servers.layout.database_url) as database:
+        tables = database.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchone()
+    servers.stop()
+
+    assert run.process.returncode == 1
+    assert "CryptoCFD: The outputs of shard 0 were projected up to " in run.text
+    assert "but this database has no journal" in run.text
+    assert "When the database is lost" in run.text
+    assert "Traceback" not in run.text
+    assert tables == (0,)
 
 
 def test_login_prints_a_link_that_works_once_while_it_runs(data_dir: Path, serving) -> None:

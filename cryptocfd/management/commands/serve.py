@@ -33,7 +33,7 @@ from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from cryptocfd.engine_host import PART_NAMES, EngineHost, EngineOptions
 from cryptocfd.engine_processes import engines_run
-from cryptocfd.history.bootstrap import BOOTSTRAP_HELP
+from cryptocfd.history.bootstrap import BOOTSTRAP_HELP, database_check
 from cryptocfd.parts import process_give_way
 from cryptocfd.web_server import port_bind, web_run
 
@@ -111,6 +111,7 @@ class Command(BaseCommand):
     def _serve_web(self, progress: Progress) -> None:
         with port_bind(settings.HOST, settings.PORT) as listener:
             self._database_await()
+            database_check()
             os.environ["ENGINE_MODE"] = settings.ENGINE_MODE = "remote"
             deadline = StopDeadline(None)
             self._web(listener, progress, deadline)
@@ -132,6 +133,9 @@ class Command(BaseCommand):
     def _serve_part(self, name: str) -> None:
         progress = Progress()
         self._database_await()
+        if name != "feed":
+            # The feed's user of the log may not look, and writes nothing that another database would miss.
+            database_check()
         if name == "worker":
             database_seed()
         if name in _PATIENT_PARTS:
@@ -162,6 +166,8 @@ class Command(BaseCommand):
     # --- database -------------------------------------------------------------------------------------------------
 
     def _database_prepare(self, progress: Progress) -> None:
+        # Before the first table: a backup is restored into an empty database.
+        database_check()
         executor = MigrationExecutor(connection)
         missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
         if missing:
