@@ -12,6 +12,7 @@ from apps.common.outputs import Output
 from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
 from apps.trade.services.projection.journal import journal_outputs
+from apps.trade.services.projection.offsets import offsets_stray
 from cryptocfd.history.errors import HistoryError
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.config import EngineConfig
@@ -81,6 +82,7 @@ def replay_from_genesis(config: EngineConfig, advance: Advance = advance_nothing
     layouts = selectors.layouts()
     if not layouts:
         raise HistoryError("The journal is empty: no projector has ever written to this database.")
+    require_no_stray(config.shards)
     before: list[JournalShard] = []
     outputs = snapshots = 0
     for rows in layouts:
@@ -105,6 +107,20 @@ def replay_from_genesis(config: EngineConfig, advance: Advance = advance_nothing
             snapshots += chain.compared
         before = shards
     return JournalHistory(layouts[-1][0].layout, before, outputs, snapshots)
+
+
+def require_no_stray(shards: int) -> None:
+    """Refuse a journal with offset rows of shards that never were.
+
+    Errors: HistoryError.
+    """
+    if stray := offsets_stray(shards):
+        names = ", ".join(f"shard {row.shard} of layout {row.layout}" for row in stray)
+        raise HistoryError(
+            f"The projector's offsets name {names}, but that layout has no such shard and nothing was ever written for it: an older "
+            "release noted it beside a lost log. `python manage.py repair_offsets` removes it (as the owner of the tables); the "
+            f"outputs are not touched. ENGINE_SHARDS is {shards}: if that is wrong, set it right first."
+        )
 
 
 def _require_whole(rows: Sequence[ProjectorOffset], before: Sequence[JournalShard]) -> None:

@@ -19,6 +19,7 @@ from cryptocfd.history.journal import (
     JournalHistory,
     advance_nothing,
     replay_from_genesis,
+    require_no_stray,
     restored_from_snapshots,
 )
 from cryptocfd.history.log_begin import ShardBegin, epoch_above, log_begin
@@ -43,6 +44,7 @@ def log_restore(
     layouts = selectors.layouts()
     if not layouts:
         raise HistoryError("There is nothing to restore: the journal is empty.")
+    require_no_stray(config.shards)
     shards = len(layouts[-1])
     if shards != config.shards:
         raise HistoryError(

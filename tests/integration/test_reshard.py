@@ -25,6 +25,7 @@ from cryptocfd.engine_config import layout_check
 from cryptocfd.engine_host import EngineHost, EngineOptions
 from cryptocfd.history.bootstrap import bootstrap_check, database_check
 from engine.messages import streams
+from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.streams import shard_of
 from engine.values import CashKind, SourceClass
 from tests.integration.engine_log import wait_for
@@ -388,6 +389,34 @@ def test_a_projector_notes_no_shard_beside_a_log_that_is_lost(settings):
         Projector().project_available()
 
     assert ProjectorOffset.objects.count() == 1
+
+
+@pytest.mark.parametrize("layouts", [1, 2])
+def test_an_offset_of_a_shard_that_never_was_is_named_and_can_be_repaired(settings, layouts):
+    with sharded_platform() as platform:
+        begin(platform)
+    if layouts == 2:
+        divide(settings, 3)
+        with sharded_platform() as platform:
+            trade(platform, "a")
+    for layout in range(1, layouts + 1):
+        ProjectorOffset.objects.create(
+            layout=layout, shard=5, n=0, output_id=0, chain=CHAIN_GENESIS
+        )
+    rows = list(ProjectorOffset.objects.filter(n__gt=0).order_by("layout", "shard"))
+
+    with pytest.raises(CommandError, match=r"name shard 5 of layout 1.*repair_offsets"):
+        command("replay", "--verify", "--from-journal")
+    lose(settings)
+    with pytest.raises(CommandError, match=r"name shard 5 of layout 1.*repair_offsets"):
+        command("engine", "restore", "--from-journal")
+    printed = command("repair_offsets")
+
+    assert printed.count("it held nothing") == layouts
+    assert list(ProjectorOffset.objects.order_by("layout", "shard")) == rows
+    assert "Every offset belongs to a chain" in command("repair_offsets")
+    command("engine", "restore", "--from-journal")
+    assert "whole chains" in command("replay", "--verify", "--from-journal")
 
 
 # --- differences ------------------------------------------------------------------------------------------------------
