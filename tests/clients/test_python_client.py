@@ -196,6 +196,45 @@ def test_what_stays_unknown_is_named(product: Product, client: Client, monkeypat
     assert client.request("lost")["status"] == "accepted"
 
 
+def refusing(retry_after: str, sent: list[str]) -> httpx.MockTransport:
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.path)
+        body = {"success": False, "code": "RATE_LIMITED", "message": "too fast"}
+        return httpx.Response(429, headers={"Retry-After": retry_after}, json=body)
+
+    return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize(("retry_after", "told_s"), [("31", 31), ("9" * 400, 999_999)])
+def test_a_long_retry_after_is_left_to_the_caller(retry_after: str, told_s: int) -> None:
+    sent: list[str] = []
+    client, other = Client("http://localhost"), AsyncClient("http://localhost")
+    client._http = httpx.Client(base_url="http://localhost", transport=refusing(retry_after, sent))
+    other._http = httpx.AsyncClient(
+        base_url="http://localhost", transport=refusing(retry_after, sent)
+    )
+
+    with pytest.raises(ApiError) as refused:
+        client.balance()
+    with pytest.raises(ApiError) as refused_async:
+        asyncio.run(other.balance())
+
+    assert (refused.value.code, refused.value.retry_after_s) == ("RATE_LIMITED", told_s)
+    assert refused_async.value.retry_after_s == told_s
+    assert len(sent) == 2
+
+
+def test_a_short_retry_after_is_waited_for() -> None:
+    sent: list[str] = []
+    client = Client("http://localhost")
+    client._http = httpx.Client(base_url="http://localhost", transport=refusing("0", sent))
+
+    with pytest.raises(ApiError, match="RATE_LIMITED"):
+        client.balance()
+
+    assert len(sent) == 5
+
+
 def test_a_write_has_an_id_of_its_own() -> None:
     first, second = write("/trade/cancelAll", {}), write("/trade/cancelAll", {})
 

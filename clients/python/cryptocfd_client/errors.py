@@ -6,8 +6,12 @@ from typing import Any
 class ApiError(Exception):
     """The platform refused a request; branch on `code`, show `message` to people."""
 
-    def __init__(self, status: int, envelope: dict[str, Any]) -> None:
+    def __init__(
+        self, status: int, envelope: dict[str, Any], retry_after_s: int | None = None
+    ) -> None:
         self.status = status
+        # How long the platform wants to be left alone, seconds; None when it did not say.
+        self.retry_after_s = retry_after_s
         # Stable; docs/ERRORS.md of the platform lists them all.
         self.code = str(envelope.get("code", "UNKNOWN"))
         self.message = str(envelope.get("message", ""))

@@ -23,14 +23,27 @@ R = TypeVar("R")
 _ATTEMPTS = 5
 _PAUSE_S = 0.2
 _PAUSE_S_MAX = 5.0
+# Longest Retry-After that a call waits for by itself.
+_RETRY_AFTER_S_MAX = 30
 # Statuses after which the same request may be sent again: outcome unknown, too fast, not now.
 _AGAIN = frozenset({408, 429, 502, 503, 504})
 
 
-def _pause_s(attempt: int, response: httpx.Response | None) -> float:
-    """Return how long to wait: what the server says, else longer each time, spread so that clients do not come together."""
-    if response is not None and (after := response.headers.get("Retry-After", "")).isdigit():
-        return float(after)
+def _retry_after_s(response: httpx.Response | None) -> int | None:
+    """Return how long the server wants to be left alone; None when it does not say."""
+    text = "" if response is None else response.headers.get("Retry-After", "")
+    # A day has five digits; a number without end would not even be one.
+    return int(text[:6]) if text.isascii() and text.isdigit() else None
+
+
+def _pause_s(attempt: int, response: httpx.Response | None) -> float | None:
+    """Return how long to wait: what the server says, else longer each time, spread so that clients do not come together.
+
+    None when the server wants more than a call may wait: then the caller decides.
+    """
+    after_s = _retry_after_s(response)
+    if after_s is not None:
+        return float(after_s) if after_s <= _RETRY_AFTER_S_MAX else None
     longest_s = min(_PAUSE_S_MAX, _PAUSE_S * float(2**attempt))
     return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret.
 
@@ -42,7 +55,7 @@ def _data(response: httpx.Response) -> Any:
         envelope = {"code": "UNKNOWN", "message": response.text[:200]}
     if response.status_code < 300 and envelope.get("success") is True:
         return envelope["data"]
-    raise ApiError(response.status_code, envelope)
+    raise ApiError(response.status_code, envelope, _retry_after_s(response))
 
 
 class _Calls(Generic[R]):
@@ -268,10 +281,13 @@ class Client(_Calls[Answer]):
                 answer: Answer = _data(response)
                 return answer
             is_unknown |= response is not None and response.status_code == 408
-            if attempt + 1 < _ATTEMPTS:
-                time.sleep(_pause_s(attempt, response))
-            elif response is not None and not is_unknown:
+            pause_s = _pause_s(attempt, response)
+            if attempt + 1 < _ATTEMPTS and pause_s is not None:
+                time.sleep(pause_s)
+                continue
+            if response is not None and not is_unknown:
                 _data(response)
+            break
         raise OutcomeUnknownError(request.request_id)
 
 
@@ -311,10 +327,13 @@ class AsyncClient(_Calls[Awaitable[Answer]]):
                 answer: Answer = _data(response)
                 return answer
             is_unknown |= response is not None and response.status_code == 408
-            if attempt + 1 < _ATTEMPTS:
-                await asyncio.sleep(_pause_s(attempt, response))
-            elif response is not None and not is_unknown:
+            pause_s = _pause_s(attempt, response)
+            if attempt + 1 < _ATTEMPTS and pause_s is not None:
+                await asyncio.sleep(pause_s)
+                continue
+            if response is not None and not is_unknown:
                 _data(response)
+            break
         raise OutcomeUnknownError(request.request_id)
 
 
