@@ -169,11 +169,6 @@ class EngineGateway:
         self._thread = None
 
     @property
-    def is_up(self) -> bool:
-        """Return whether commands can be sent and answers heard."""
-        return self._writer.up.is_set() and self._reader.up.is_set()
-
-    @property
     def pending_count(self) -> int:
         """Return how many commands are under way."""
         return len(self._pending)

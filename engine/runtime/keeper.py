@@ -145,7 +145,8 @@ class SnapshotKeeper:
 
     def finish(self, shard: Shard) -> None:
         """Take a last snapshot and wait until it is written, as long as a stop may last; errors as take() and note()."""
+        deadline_us = self._clock.monotonic_us() + self._config.drain_us
         self._store.flush(self._config.drain_us)
         self.take(shard)
-        self._store.flush(self._config.drain_us)
+        self._store.flush(max(0, deadline_us - self._clock.monotonic_us()))
         self.note()

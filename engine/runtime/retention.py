@@ -3,7 +3,8 @@
 Every engine of a shard, active or standby, registers its own verified snapshots. The active one trims:
   1. input below the oldest of the hosts' second newest snapshots, so that one torn file is never fatal;
   2. outputs below that too, and below every position that a durable consumer has reported.
-A host silent for an hour is struck off; when it comes back with snapshots that the log has outlived, it needs a copy of
+A host silent for an hour is struck off: not by its clock and ours alone, of which either may be wrong, but after it was
+seen to stay silent for some of its own intervals; when it comes back with snapshots that the log has outlived, it needs a copy of
 a newer one. Without a single consumer no output is ever removed.
 """
 
@@ -26,6 +27,9 @@ SNAPSHOTS_HELD: Final = 2
 SILENT_US_MAX: Final = 3_600_000_000
 # A living host says so this often, also when it has nothing new.
 _REGISTER_EVERY_US: Final = 60_000_000
+# A host that is silent for an hour by the clocks is watched for so long before it is believed: a clock that jumped makes
+# every host look silent at once, and a living one has said something new by then.
+_WATCH_US: Final = 3 * _REGISTER_EVERY_US
 # Whoever holds the log back by more than this is named in an alarm.
 _HELD_BACK_US_MAX: Final = 600_000_000
 # Outputs that may wait for a first consumer before an alarm says that there is none.
@@ -133,6 +137,8 @@ class Trimmer:
         self._status = status
         self._registered: tuple[str, ...] | None = None
         self._registered_us = 0
+        # What each host has said last, and since when it has said nothing else; monotonic microseconds.
+        self._heard: dict[str, tuple[Registration, int]] = {}
 
     def beat(self) -> None:
         """Do what is due; a log out of reach is tried again with the next beat."""
@@ -173,13 +179,11 @@ class Trimmer:
 
     def _trim(self) -> None:
         registrations = dict(self._retention.registrations())
-        now_us = self._clock.now_us()
         for host, registration in list(registrations.items()):
-            is_silent = now_us - registration.registered_at_us > SILENT_US_MAX
-            if is_silent and host != self._retention.host:
+            if self._is_silent(host, registration) and host != self._retention.host:
                 _logger.warning("A host that keeps snapshots went silent.", extra={"host": host})
                 self._retention.strike_off(host)
-                del registrations[host]
+                del registrations[host], self._heard[host]
         may_go = bounds(registrations, self._retention.consumers())
         self._note_holder(may_go)
         removed = 0
@@ -197,6 +201,20 @@ class Trimmer:
                     "outputs_below": text_from_entry_id(may_go.outputs_below),
                 },
             )
+
+    def _is_silent(self, host: str, registration: Registration) -> bool:
+        """Return whether a host has said nothing for an hour, by the clocks and by what was seen of it here."""
+        now_us = self._clock.monotonic_us()
+        last, since_us = self._heard.get(host, (None, now_us))
+        if last != registration:
+            since_us = now_us
+        self._heard[host] = registration, since_us
+        watched_us = now_us - since_us
+        # Also by what was seen alone, since a host whose clock was ahead would never look silent.
+        return watched_us > SILENT_US_MAX or (
+            watched_us > _WATCH_US
+            and self._clock.now_us() - registration.registered_at_us > SILENT_US_MAX
+        )
 
     def _note_holder(self, may_go: Bounds) -> None:
         position = self._status.position

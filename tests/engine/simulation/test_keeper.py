@@ -100,6 +100,31 @@ def test_a_stop_checks_what_is_left(clock, machine, shard, status) -> None:
     assert status.snapshot is not None
 
 
+class SlowSnapshots(MemorySnapshots):
+    """A store whose save in work ends only after two seconds."""
+
+    def __init__(self, clock: MemoryClock) -> None:
+        super().__init__(World(), lambda _: Fault.NONE, "host")
+        self._clock = clock
+        self.waits_us: list[int] = []
+
+    def flush(self, timeout_us: int) -> None:
+        self.waits_us.append(timeout_us)
+        self._clock.running_us += min(timeout_us, 2_000 * MS)
+
+
+def test_a_stop_waits_for_the_disk_once_however_many_snapshots_are_in_work(
+    clock, shard, status
+) -> None:
+    store = SlowSnapshots(clock)
+    keeper = keeper_of(replace(CONFIG, drain_us=3_000 * MS), clock, status, store)
+
+    keeper.finish(shard)
+
+    # The check and the copy of the last one take time too.
+    assert store.waits_us == [3_000 * MS, 1_000 * MS - PARTS * 7 * MS - 30 * MS]
+
+
 def test_a_forked_copy_checks_itself(clock, machine, shard, status) -> None:
     keeper = keeper_of(replace(CONFIG, is_dedicated=True), clock, status)
 

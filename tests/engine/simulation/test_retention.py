@@ -145,7 +145,7 @@ def test_a_host_that_stays_behind_is_named_and_after_an_hour_of_silence_struck_o
     behind = engine.alarms()
     held_below = engine.world.input_below
     engine.clock.wall_us += SILENT_US_MAX + 1
-    engine.clock.running_us += MINUTE
+    engine.clock.running_us += 3 * MINUTE + 1
     later = engine.alarms()
 
     assert "host there" in behind[0]
@@ -153,6 +153,56 @@ def test_a_host_that_stays_behind_is_named_and_after_an_hour_of_silence_struck_o
     assert "there" not in engine.world.registrations
     assert later == ()
     assert engine.world.input_below == at(1_020_001)
+
+
+@pytest.mark.parametrize("jump_us", [SILENT_US_MAX * 24, -SILENT_US_MAX * 24])
+def test_a_clock_that_jumps_strikes_no_living_host_off(jump_us: int) -> None:
+    engine = Engine()
+    engine.world.consumers["projector"] = at(1_080_001)
+    there_us = engine.clock.now_us()
+    engine.world.registrations["there"] = registered("70001-0", "60001-0", at_us=there_us)
+    engine.trimmer.beat()
+    engine.clock.wall_us += jump_us
+
+    for _ in range(100):
+        # The other host's clock is right, and it says so each minute.
+        there_us += MINUTE
+        engine.clock.wall_us += MINUTE
+        engine.clock.running_us += MINUTE
+        engine.world.registrations["there"] = registered("70001-0", "60001-0", at_us=there_us)
+        engine.trimmer.beat()
+
+        assert "there" in engine.world.registrations
+    assert engine.world.input_below == at(60_001)
+
+
+def test_a_host_whose_clock_was_ahead_is_struck_off_after_an_hour_of_watching() -> None:
+    engine = Engine()
+    ahead_us = engine.clock.now_us() + SILENT_US_MAX * 24
+    engine.world.registrations["there"] = registered("70001-0", "60001-0", at_us=ahead_us)
+    engine.trimmer.beat()
+    engine.clock.running_us += SILENT_US_MAX
+
+    engine.trimmer.beat()
+    early = set(engine.world.registrations)
+    engine.clock.running_us += 1
+    engine.trimmer.beat()
+
+    assert early == {"here", "there"}
+    assert set(engine.world.registrations) == {"here"}
+
+
+def test_a_host_that_was_silent_before_this_engine_began_is_watched_first() -> None:
+    engine = Engine()
+    old_us = engine.clock.now_us() - SILENT_US_MAX - 1
+    engine.world.registrations["there"] = registered("70001-0", "60001-0", at_us=old_us)
+    engine.trimmer.beat()
+    first = set(engine.world.registrations)
+    engine.clock.running_us += 3 * MINUTE + 1
+    engine.trimmer.beat()
+
+    assert first == {"here", "there"}
+    assert set(engine.world.registrations) == {"here"}
 
 
 def test_outputs_without_any_consumer_are_kept_and_told_of() -> None:
