@@ -148,8 +148,17 @@ _database: dict[str, Any] = {
     "CONN_MAX_AGE": 0,
     "CONN_HEALTH_CHECKS": False,
 }
+# A server that vanished without a word is noticed within a minute, also by threads that wait for an answer or for nothing; by the
+# system's own defaults it takes two hours. Sockets of one machine need none of it and ignore it. What DATABASE_URL says goes before.
+_database["OPTIONS"] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    **_database.get("OPTIONS", {}),
+}
 if ENVIRONMENT.database_pool:
-    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 48, "timeout": 5}
+    _database["OPTIONS"]["pool"] = {"min_size": 2, "max_size": 48, "timeout": 5}
 DATABASES = {"default": _database}
 
 CACHES = {

@@ -109,11 +109,14 @@ class AccountFeed:
         is_bridged = 0 <= missed <= EVENTS_RESUMED_MAX and (
             not missed or await seq_is_projected(self._account.id, view.seq)
         )
-        if not is_bridged:
+        events = []
+        if is_bridged and missed:
+            events = await events_read(account_id=self._account.id, seq=after, limit=missed)
+        # Each of them: a record that is being put right, or another one than a moment ago, may lack some.
+        if not is_bridged or [seq for seq, _ in events] != list(range(after + 1, view.seq + 1)):
             await self._snapshot(is_reset=True)
             return
         self._remember(view)
-        events = await events_read(account_id=self._account.id, seq=after, limit=missed)
         for seq, shape in events:
             await self._send({"ch": "account", "id": self._account.id, "seq": seq, "d": shape})
 

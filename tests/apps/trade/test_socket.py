@@ -20,6 +20,7 @@ from apps.common.engine_gateway import engine_gateway
 from apps.market.broadcaster import broadcaster
 from apps.profile.selectors import accounts_cache
 from apps.trade.consumers import limits
+from apps.trade.models import HistoryEvent
 from engine.messages.commands import PlaceOrder
 from engine.values import Side
 from tests.apps.trade.wire import Wire, signed_in
@@ -176,6 +177,27 @@ def test_who_comes_back_gets_what_was_missed_and_then_what_happens(live, on_wire
 
 def test_who_comes_back_while_the_record_lags_gets_a_reset(on_wire, alice):
     _, account, token = alice
+
+    async def talk(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, token)
+        after = {str(account.id): 1}
+        return await wire.ask(
+            {"op": "subscribe", "channels": [f"account:{account.id}"], "after": after}
+        )
+
+    assert on_wire(talk)["reset"] is True
+
+
+def test_who_comes_back_to_a_record_with_a_hole_gets_a_reset(live, on_wire, alice):
+    _, account, token = alice
+
+    async def order(wire: Wire) -> dict[str, Any]:
+        await signed_in(wire, token)
+        return await wire.ask(SELL)
+
+    on_wire(order)
+    live.project()
+    HistoryEvent.objects.filter(account=account.id, seq=2).delete()
 
     async def talk(wire: Wire) -> dict[str, Any]:
         await signed_in(wire, token)
