@@ -295,7 +295,7 @@ def environment_load() -> Environment:
         refresh_limits_per_ip=env.list("REFRESH_LIMITS_PER_IP", default=["60/m"]),
         guest_limits_per_ip=env.list("GUEST_LIMITS_PER_IP", default=["10/h", "30/d"]),
         api_limits_write=env.list("API_LIMITS_WRITE", default=["50/s", "1200/m"]),
-        api_limits_read=env.list("API_LIMITS_READ", default=["100/s"]),
+        api_limits_read=env.list("API_LIMITS_READ", default=["200/s"]),
         api_limits_public=env.list("API_LIMITS_PUBLIC", default=["100/s"]),
         service_keys=_service_keys(env.list("SERVICE_KEYS", default=[])),
     )

@@ -1,5 +1,7 @@
 """Exact rate limits shared by all processes: a sliding window per key, decided in one atomic script.
 
+A request counts as one, or as many as it costs: what takes a hundred times the work must not be had as often as what takes little.
+
 Which limits hold for what is decided by the caller; the counts live on REDIS_URL, never on the log.
 """
 
@@ -19,18 +21,21 @@ from apps.common.errors import ServiceError
 
 _WINDOW_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# The sorted set holds the times of the passed requests, newest last.
-#  1. A limit of `count` per `window` refuses while the count-th newest request is younger than it.
+# The sorted set holds the times of the passed requests, newest last; one that costs more is there as often.
+#  1. A limit of `count` per `window` refuses while less than the cost of it is free: while the newest but (count - cost) is younger
+#     than the window. A request that costs more than a whole window may have it alone.
 #  2. If any limit refuses, nothing is written: a refused request does not lengthen the wait.
 #  3. Otherwise this request is added, and what no window reaches any more is dropped.
 _SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
+local cost = tonumber(ARGV[1])
 local wait, longest = 0, 0
-for i = 1, #ARGV, 2 do
+for i = 2, #ARGV, 2 do
   local count, window = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
   longest = math.max(longest, window)
-  local nth = redis.call('ZREVRANGE', KEYS[1], count - 1, count - 1, 'WITHSCORES')
+  local last = count - math.min(cost, count)
+  local nth = redis.call('ZREVRANGE', KEYS[1], last, last, 'WITHSCORES')
   if nth[2] then
     wait = math.max(wait, tonumber(nth[2]) + window - now)
   end
@@ -40,7 +45,9 @@ if wait > 0 then
 end
 local score = string.format('%.0f', now)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - longest))
-redis.call('ZADD', KEYS[1], score, score .. '-' .. redis.call('ZCARD', KEYS[1]))
+for _ = 1, cost do
+  redis.call('ZADD', KEYS[1], score, score .. '-' .. redis.call('ZCARD', KEYS[1]))
+end
 redis.call('PEXPIRE', KEYS[1], math.ceil(longest / 1000))
 return '0'
 """
@@ -80,7 +87,9 @@ def _script() -> Script:
 _clients: dict[asyncio.AbstractEventLoop, AsyncScript] = {}
 
 
-async def rate_limit_wait_us_async(*, key: str, limits: tuple[RateLimit, ...]) -> int:
+async def rate_limit_wait_us_async(
+    *, key: str, limits: tuple[RateLimit, ...], cost: int = 1
+) -> int:
     """Do the same as rate_limit_wait_us on an event loop, which calls rate_limits_close at its end."""
     if not limits:
         return 0
@@ -91,7 +100,7 @@ async def rate_limit_wait_us_async(*, key: str, limits: tuple[RateLimit, ...]) -
             settings.REDIS_URL, socket_timeout=2, retry=AsyncRetry(NoBackoff(), 0)
         )
         script = _clients[loop] = client.register_script(_SCRIPT)
-    return int(await script(keys=[_key(key)], args=_arguments(limits)))
+    return int(await script(keys=[_key(key)], args=_arguments(limits, cost)))
 
 
 async def rate_limits_close() -> None:
@@ -105,19 +114,21 @@ def _key(key: str) -> str:
     return f"{settings.STREAM_PREFIX}rate:{key}"
 
 
-def _arguments(limits: tuple[RateLimit, ...]) -> list[int]:
-    return [number for limit in limits for number in (limit.count, limit.window_s * 1_000_000)]
+def _arguments(limits: tuple[RateLimit, ...], cost: int) -> list[int]:
+    return [cost] + [
+        number for limit in limits for number in (limit.count, limit.window_s * 1_000_000)
+    ]
 
 
-def rate_limit_wait_us(*, key: str, limits: tuple[RateLimit, ...]) -> int:
-    """Count one request of `key`; return 0 if it passes, else how long to wait.
+def rate_limit_wait_us(*, key: str, limits: tuple[RateLimit, ...], cost: int = 1) -> int:
+    """Count one request of `key` as many as it costs; return 0 if it passes, else how long to wait.
 
     Units: microseconds.
     Errors: redis.RedisError; the caller decides what an unknown count means, for money it is "no".
     """
     if not limits:
         return 0
-    return int(_script()(keys=[_key(key)], args=_arguments(limits)))
+    return int(_script()(keys=[_key(key)], args=_arguments(limits, cost)))
 
 
 def rate_limit_require(*, key: str, limits: tuple[RateLimit, ...], what: str) -> None:

@@ -1,6 +1,6 @@
 """How often the REST interface may be asked: per user or API key, and per address for everybody who is nobody yet.
 
-Writes and reads are counted apart, so that a busy chart never keeps anybody from closing. When nobody can count, money waits:
+A view that takes more work than most counts as its `request_cost` requests. Writes and reads are counted apart, so that a busy chart never keeps anybody from closing. When nobody can count, money waits:
 the request is answered 503, and public reads pass.
 """
 
@@ -66,7 +66,9 @@ class ApiThrottle(BaseThrottle):
             method=str(request.method),
         )
         try:
-            self._wait_us = rate_limit_wait_us(key=f"api:{key}", limits=limits)
+            self._wait_us = rate_limit_wait_us(
+                key=f"api:{key}", limits=limits, cost=getattr(view, "request_cost", 1)
+            )
         except RedisError:
             if not _is_public_read(request, view):
                 raise

@@ -214,16 +214,16 @@ def test_the_limit_holds_over_both_ways_together(ways, settings):
     assert all(3500 < int(headers["retry-after"]) <= 3601 for _, headers, _ in statuses[2:])
 
 
-def candles_asked(ways: Ways, **headers: str) -> tuple[int, str]:
+def candles_asked(ways: Ways, limit: str = "1", **headers: str) -> tuple[int, str]:
     """Ask for candles on their own way; return the status and the code."""
-    messages = candles_sent(ways, **headers)
+    messages = candles_sent(ways, limit, **headers)
     answer = json_decode(messages[1]["body"])
     return messages[0]["status"], answer.get("code", "")
 
 
-def candles_sent(ways: Ways, **headers: str) -> list[dict[str, Any]]:
+def candles_sent(ways: Ways, limit: str = "1", **headers: str) -> list[dict[str, Any]]:
     """Ask for candles on their own way; return what was sent."""
-    query = b"symbol=BTCUSDT&interval=1m&limit=1"
+    query = f"symbol=BTCUSDT&interval=1m&limit={limit}".encode()
     scope = ways.scope("candles", **headers) | {"method": "GET", "query_string": query}
     messages: list[dict[str, Any]] = []
 
@@ -241,6 +241,33 @@ def test_candles_are_counted_by_user_or_by_address(ways, settings):
     assert [candles_asked(ways) for _ in range(3)] == [(200, "")] * 2 + [(429, "RATE_LIMITED")]
     nobody = [candles_asked(ways, authorization="") for _ in range(2)]
     assert nobody == [(200, ""), (429, "RATE_LIMITED")]
+
+
+@pytest.mark.parametrize(
+    ("limit", "passes"), [("500", 4), ("501", 2), ("1000", 2), ("1001", 2), ("x", 4), ("", 4)]
+)
+def test_s23_candles_count_by_how_many_are_asked_for(ways, settings, limit, passes):
+    settings.API_LIMITS_READ = ["4/h"]
+
+    codes = [candles_asked(ways, limit)[1] for _ in range(passes + 1)]
+
+    assert codes.count("RATE_LIMITED") == 1
+    assert codes[-1] == "RATE_LIMITED"
+
+
+def test_s23_a_statement_counts_as_many_requests(ways, settings):
+    settings.API_LIMITS_READ = ["25/h"]
+    reader = APIClient(headers={"authorization": f"Bearer {ways.token}"})
+    addresses = [
+        f"/api/v1/accounts/{ways.account}/{path}?day=2026-01-01"
+        for path in ("statement", "performance", "statement")
+    ]
+
+    statuses = [reader.get(address).status_code for address in addresses]
+    others = [reader.get("/api/v1/balance").status_code for _ in range(6)]
+
+    assert statuses == [200, 200, 429]
+    assert others == [200] * 5 + [429]
 
 
 def test_without_anybody_to_count_candles_are_read(ways, settings):

@@ -31,6 +31,8 @@ from apps.trade.services.statements.collect import statement_collect
 from apps.trade.services.statements.files import CONTENT_TYPES, receipt_pdf, statement_file
 from apps.trade.services.statements.shape import performance_shape, statement_shape
 
+# A statement reads a whole period, and a PDF is set page by page: each counts as so many requests (docs/API-KEYS.md, Limits).
+_COST = 10
 _READ_FAILURES = (400, 401, 404, 429, 503)
 _FILES = dict.fromkeys(
     [(200, kind.partition(";")[0]) for kind in CONTENT_TYPES.values()][1:], OpenApiTypes.BINARY
@@ -47,6 +49,7 @@ def _file(content: bytes, name: str, file_format: str) -> HttpResponse:
 class StatementView(APIView):
     """A statement of a day, a month or a range, as JSON or as a file."""
 
+    request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
     @extend_schema(
@@ -70,6 +73,7 @@ class StatementView(APIView):
 class PerformanceView(APIView):
     """What an account achieved in a day, a month or a range: the figures of its statement, without the entries."""
 
+    request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
     @extend_schema(
@@ -90,6 +94,7 @@ class PerformanceView(APIView):
 class StatementsView(APIView):
     """Statements that the worker makes."""
 
+    request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = {"POST": "read"}
 
     @extend_schema(
@@ -151,6 +156,7 @@ class StatementFileView(APIView):
 class ReceiptView(APIView):
     """An order with its receipts as a PDF."""
 
+    request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
     @extend_schema(

@@ -39,6 +39,33 @@ def test_s23_of_many_parallel_requests_exactly_the_limit_passes():
     assert all(0 < wait <= 60_000_000 for wait in waits if wait)
 
 
+def test_s23_a_costly_request_uses_up_as_many_as_it_costs():
+    limits = (RateLimit(count=10, window_s=60),)
+
+    with ThreadPoolExecutor(max_workers=20) as pool:
+        waits = list(
+            pool.map(lambda _: rate_limit_wait_us(key="k", limits=limits, cost=4), range(20))
+        )
+    # Two of the ten are left, for what costs so little.
+    small = [rate_limit_wait_us(key="k", limits=limits) for _ in range(3)]
+
+    assert waits.count(0) == 2
+    assert [wait == 0 for wait in small] == [True, True, False]
+
+
+def test_a_request_that_costs_more_than_a_window_may_have_one_alone():
+    limits = (RateLimit(count=10, window_s=60), RateLimit(count=100, window_s=3600))
+
+    first = rate_limit_wait_us(key="k", limits=limits, cost=60)
+    second = rate_limit_wait_us(key="k", limits=limits)
+    rate_limit_wait_us(key="l", limits=limits)
+    beside = rate_limit_wait_us(key="l", limits=limits, cost=60)
+
+    assert first == 0
+    assert 0 < second <= 60_000_000
+    assert 0 < beside <= 60_000_000
+
+
 def test_the_longest_wait_of_several_limits_counts():
     limits = (RateLimit(count=1, window_s=60), RateLimit(count=1, window_s=3600))
     rate_limit_wait_us(key="k", limits=limits)
