@@ -208,25 +208,31 @@ def cash(account: int, cash_seq: int, kind: CashKind, amount_micros: int) -> Pos
 
 
 @contextmanager
-def sharded_platform() -> Iterator[Sharded]:
-    """Run the engines of ENGINE_SHARDS and a gateway; at the end everything is decided and projected."""
+def sharded_platform(
+    *, engine_log_url: str = "", gateway_log_url: str = "", timeout_ms: int = 20_000
+) -> Iterator[Sharded]:
+    """Run the engines of ENGINE_SHARDS and a gateway; at the end everything is decided and projected.
+
+    The addresses are ways of their own to the log.
+    """
     layout_check(may_mark=True)
     gateway = EngineGateway(
-        log_url=settings.LOG_REDIS_URL,
+        log_url=gateway_log_url or settings.LOG_REDIS_URL,
         redis_url=settings.REDIS_URL,
         prefix=settings.STREAM_PREFIX,
         shards=settings.ENGINE_SHARDS,
-        timeout_ms=20_000,
+        timeout_ms=timeout_ms,
         journal=output_from_journal,
     )
     with ExitStack() as stack:
         engines = []
         for shard in range(settings.ENGINE_SHARDS):
-            engine = RunningEngine(
-                build_runner(
-                    replace(engine_config(shard), build="test"), recorded=JournalOutputs(shard)
-                )
+            config = replace(
+                engine_config(shard),
+                build="test",
+                log_redis_url=engine_log_url or settings.LOG_REDIS_URL,
             )
+            engine = RunningEngine(build_runner(config, recorded=JournalOutputs(shard)))
             engine.thread.start()
             engines.append(engine)
             stack.callback(_stop, engine)

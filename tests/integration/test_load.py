@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
+from apps.common.errors import EngineBusyError
 from engine.messages.commands import ClosePosition, PlaceOrder
-from engine.messages.replies import Accepted
+from engine.messages.replies import Accepted, Rejected
 from engine.values import Side
 from tests.apps.live import live_platform
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 BURST = 10_000
+# What the gateway lets wait for the engine; lowered so that a short burst is a flood.
+ADMITTED = 500
 
 
 def test_10000_commands_in_a_burst_are_all_answered(
@@ -54,3 +57,47 @@ def test_10000_commands_in_a_burst_are_all_answered(
     assert [(o.account, o.request_id) for o in outputs] == [
         (c.account, c.request_id) for c in commands
     ]
+
+
+def test_f30_a_flood_is_refused_at_once_while_closes_pass_and_leaves_nothing_behind(
+    transactional_db, log_redis_url, redis_url, stream_prefix, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("apps.common.admission.PENDING_MAX", ADMITTED)
+    with live_platform(
+        stream_prefix, log_redis_url, redis_url, tmp_path, timeout_ms=60_000
+    ) as live:
+        user, account = live.user()
+        live.price(100_000, 100_010)
+        name = {"user_id": user.pk, "account": account.id}
+        order = {**name, "symbol": "BTCUSDT", "side": Side.BUY, "quantity_units": 10}
+        held = [
+            live.send(PlaceOrder(request_id=f"held{number}", **order, leverage=10)).reply.created[0]
+            for number in range(100)
+        ]
+        flood = [
+            PlaceOrder(request_id=f"f{number}", **order, leverage=10)
+            for number in range(10 * ADMITTED)
+        ]
+        closes = [ClosePosition(request_id=f"c-{one}", **name, position_id=one) for one in held]
+
+        async def send_all() -> list[Any]:
+            return await asyncio.gather(
+                *(live.gateway.send(command) for command in (*flood, *closes)),
+                return_exceptions=True,
+            )
+
+        answers = live.gateway.run(send_all())
+        calm = live.gateway.send_sync(PlaceOrder(request_id="calm", **order, leverage=10))
+
+    opened, closed = answers[: len(flood)], answers[len(flood) :]
+    refused = [answer for answer in opened if isinstance(answer, EngineBusyError)]
+    # Nobody of the flood waits in vain: an answer of the engine, or at once the word to come back.
+    assert len(refused) == len(flood) - ADMITTED
+    assert {(error.http_status, error.retry_after_s is not None) for error in refused} == {
+        (503, True)
+    }
+    assert {type(getattr(a, "reply", a)) for a in opened} <= {Accepted, Rejected, EngineBusyError}
+    assert {type(answer.reply) for answer in closed} == {Accepted}
+    assert live.gateway.pending_count == 0
+    # The account is at its most positions or has room again: an answer either way.
+    assert isinstance(calm.reply, Accepted | Rejected)

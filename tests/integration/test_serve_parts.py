@@ -18,6 +18,7 @@ from cryptocfd.embedded.processes import wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from cryptocfd.management.commands.serve import Command
 from cryptocfd.server_roles import LOG_RULES, log_acl
+from tests.integration.crowd import SOCKETS, Crowd
 from tests.integration.product import Client, Product
 from tests.integration.serving import MANAGE, REPOSITORY, Serving
 from tests.integration.web_load import WebLoad
@@ -50,10 +51,13 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def as_user(addresses: dict[str, str], part: str) -> dict[str, str]:
-    """Return the addresses with the log's user of a part; a worker has the rights of a web process."""
+    """Return the addresses with the log's user of a part; a worker has the rights of a web process.
+
+    All sockets of the crowd are one user's.
+    """
     user = "web" if part == "worker" else part
     url = addresses["LOG_REDIS_URL"].replace("unix://", f"unix://{user}:{PASSWORD}@")
-    return addresses | {"LOG_REDIS_URL": url}
+    return addresses | {"LOG_REDIS_URL": url, "SOCKETS_PER_USER": str(SOCKETS + 5)}
 
 
 def test_every_part_of_the_composition_is_one_that_serve_knows() -> None:
@@ -79,6 +83,8 @@ def kill_web_under_load(web: Serving, again: Callable[[int], Serving], link: str
         return trials[-1][0] == 200
 
     assert wait_until(trades, seconds=30), (trials[-1], web.text)
+    crowd = Crowd(f"ws://127.0.0.1:{web.port}/ws/", client.token)
+    assert wait_until(lambda: crowd.is_there, seconds=90)
     load = WebLoad(f"http://127.0.0.1:{web.port}", client.token)
     try:
         for _ in range(2):
@@ -88,10 +94,15 @@ def kill_web_under_load(web: Serving, again: Callable[[int], Serving], link: str
             web = again(web.port).until("web listens on")
     finally:
         load.stop()
+    # F-31: all who were cut off together come back, each in a time of its own.
+    crowd.forget()
+    is_there_again = wait_until(lambda: crowd.is_there, seconds=90)
+    crowd.stop()
     repeated = {key: load.order(key) for key in load.acknowledged}
     # An account has at most 200 positions, and a page at most 100 orders.
     pages = [client.get(f"/trade/open?limit=100&offset={offset}") for offset in (0, 100)]
 
+    assert is_there_again
     assert load.failures == []
     assert load.lost > 0, (
         "no order was under way when its process was killed, or came before the next"
