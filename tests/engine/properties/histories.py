@@ -156,6 +156,8 @@ class Storyteller:
         self.ms = START_MS
         self.sequence = 0
         self.was_long_gap = False
+        # An instrument that was halted until the last entry.
+        self.reopened = ""
         # 0 mild; 1 storms: gaps and few stops; 2 dark: quotes go missing, markets halt; 3 crowded: many small orders;
         # 4 a herd: everyone is long on borrowed money.
         self.weather = chooser.integer(0, 4)
@@ -638,6 +640,34 @@ class Storyteller:
         source = self.pick((*[SourceClass.SIMULATED] * 5, SourceClass.LIVE))
         return c.SetPriceSource(source_class=source, **self.frame())
 
+    def halt_or_reopen(self) -> c.AnyCommand:
+        symbol = self.pick(list(PRICES))
+        was_halted = self.oracle.instruments[symbol].mode == "halted"
+        mode = TradingMode.OPEN if was_halted else TradingMode.HALTED
+        self.reopened = symbol if was_halted else ""
+        return c.SetTradingMode(trading_mode=mode, symbol=symbol, **self.frame())
+
+    def before_the_quote(self) -> c.AnyCommand:
+        """Fill or charge something in an instrument where much may wait for the quote after a halt."""
+        symbol, self.reopened = self.reopened, ""
+        waiting = [
+            a
+            for a in self.oracle.accounts.values()
+            if any(x.symbol == symbol for x in (*a.orders.values(), *a.positions.values()))
+        ]
+        if not waiting or self.chance(30):
+            day = self.ms // 86_400_000 + 1
+            return c.ChargeSwap(symbol=symbol, rollover_day=day, nights=3, **self.frame())
+        a = self.pick(waiting)
+        price = self.oracle.instruments[symbol].ask or PRICES[symbol]
+        return c.PlaceOrder(
+            symbol=symbol,
+            side=self.pick(tuple(Side)),
+            leverage=10,
+            quantity_units=self.size(a, symbol, price, 10),
+            **self.frame(a),
+        )
+
     def definition(self) -> c.AnyCommand:
         if self.chance(40):
             old = self.oracle.groups[self.pick(GROUPS).name]
@@ -696,6 +726,10 @@ class Storyteller:
         is_refresh = self.was_long_gap and not self.chance(15)
         kind = 0 if is_refresh else self.integer(0, 999)
         m: c.AnyMessage | None = None
+        if self.reopened and self.chance(60):
+            return entry_id, self.note(self.before_the_quote()), self.decided_at_us(entry_id)
+        if self.weather == 2 and self.chance(4):
+            return entry_id, self.note(self.halt_or_reopen()), self.decided_at_us(entry_id)
         if self.was_long_gap and self.chance(15):
             # Financing while no quote is fresh enough to fill at.
             return entry_id, self.note(self.swap()), self.decided_at_us(entry_id)
