@@ -13,6 +13,7 @@ from engine.core.decide.opening import (
 )
 from engine.core.decide.work import Work, receipt
 from engine.core.figures import closing_ticks
+from engine.core.margin import notional_micros, tier_index
 from engine.core.rearm import spend_band
 from engine.core.state import Account, Instrument, PendingOrder, Position, entity_id
 from engine.core.triggers import (
@@ -95,6 +96,20 @@ def _fire(
         _fire_entry(work, account, instrument, account.orders[k], price_ticks)
         return
     position = account.positions[k]
+    if kind == LIQUIDATION and position.margin_micros:
+        notional = notional_micros(price_ticks, position.quantity_units, instrument.k)
+        close_position(
+            work,
+            account,
+            position,
+            units=position.quantity_units,
+            reason=CloseReason.LIQUIDATION,
+            rule="L5",
+            threshold_ticks=price_ticks,
+            margin_micros=position.margin_micros,
+            tier=tier_index(instrument.spec.tiers, notional) + 1,
+        )
+        return
     if kind in _CLOSE_RULES:
         reason, rule = _CLOSE_RULES[kind]
         close_position(

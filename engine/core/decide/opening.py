@@ -57,6 +57,8 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
     spread_cost: int
     # Isolated liquidation price; 0: none.
     liquidation_ticks: int
+    # Number of the tier whose leverage was asked for, from 1.
+    tier: int = 1
 
 
 NO_RELIEF = Relief()
@@ -138,7 +140,9 @@ def check_opening(
     gross = gross_notional(holdings, instrument) - relief.notional + cost.notional
     tier = tiers[0]
     if gross > tier.notional_cap_micros:
-        tier = tiers[tier_index(tiers, gross)]
+        index = tier_index(tiers, gross)
+        tier = tiers[index]
+        cost = msgspec.structs.replace(cost, tier=index + 1)
     if gross > tier.notional_cap_micros:
         return rejected(
             RejectCode.NOTIONAL_ABOVE_TIERS,
@@ -277,6 +281,7 @@ def open_position(
                     "notional_micros": cost.notional,
                     "margin_micros": cost.margin,
                     "commission_micros": commission,
+                    "tier": cost.tier,
                 },
             ),
         ),

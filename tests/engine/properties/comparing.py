@@ -26,9 +26,11 @@ def digest_of(message: c.AnyMessage | None) -> bytes:
 
 
 def plain(event: Any) -> Plain:
-    """Return an event as the oracle speaks: without receipt and without the numbers behind a refusal."""
+    """Return an event as the oracle speaks: of its receipt only the tier, and without the numbers behind a refusal."""
     fields = msgspec.structs.asdict(event)
-    fields.pop("receipt", None)
+    receipt = fields.pop("receipt", None)
+    if receipt is not None and "tier" in receipt.inputs:
+        fields["tier"] = receipt.inputs["tier"]
     fields.pop("data", None)
     if "postings" in fields:
         fields["postings"] = {p.ledger: p.amount_micros for p in event.postings}

@@ -244,9 +244,17 @@ class NaiveModel:
         p.lp = self.liquidation(a, p)
         return p
 
+    def tier(self, symbol: str, notional: int) -> int:
+        """Return the number of the tier that a notional falls into, from 1."""
+        caps = [t.notional_cap_micros for t in self.instruments[symbol].spec.tiers]
+        return min(1 + sum(cap < notional for cap in caps), len(caps))
+
     def open(self, a: Account, o: Order) -> None:
         p = self.position_of(a, o)
         i = self.instruments[o.symbol]
+        mine = [x for x in a.positions.values() if x.symbol == o.symbol]
+        gross = o.qty * p.entry * i.k + sum(x.qty * self.closing(x) * i.k for x in mine)
+        tier = self.tier(o.symbol, gross)
         fee = self.commission(a, p.qty * p.entry * i.k)
         a.orders.pop(o.k, None)
         a.positions[o.k] = p
@@ -259,12 +267,17 @@ class NaiveModel:
             price_ticks=p.entry, leverage=p.leverage, margin_mode=p.mode, margin_micros=p.margin,
             commission_micros=fee, stop_loss_ticks=p.sl, take_profit_ticks=p.tp, trailing_ticks=p.trail,
             liquidation_ticks=p.lp, opened_at_us=self.now, balance_micros=a.balance,
-            postings=self.postings(a, client=-fee, commission=fee),
+            postings=self.postings(a, client=-fee, commission=fee), tier=tier,
         )  # fmt: skip
 
     def close(self, a: Account, p: Position, qty: int, reason: str, price: int = 0) -> None:
         """Close at the closing price, or at the given one without commission."""
         i = self.instruments[p.symbol]
+        reached = (
+            {"tier": self.tier(p.symbol, p.lp * p.qty * i.k)}
+            if reason == "liquidation" and p.margin
+            else {}
+        )
         fee = 0 if price else self.commission(a, qty * self.closing(p) * i.k)
         price = price or self.closing(p)
         pnl = p.sign * (price - p.entry) * qty * i.k
@@ -288,6 +301,7 @@ class NaiveModel:
             commission_micros=fee, insured_micros=insured, margin_micros=p.margin,
             liquidation_ticks=p.lp if p.qty else 0, closed_at_us=self.now, balance_micros=a.balance,
             postings=self.postings(a, client=pnl - fee + insured, pnl=-pnl, commission=fee, insurance=-insured),
+            **reached,
         )  # fmt: skip
 
     def postings(self, a: Account, client: int, **house: int) -> dict[str, int]:

@@ -17,6 +17,26 @@ def test_liquidation_price_of_a_long_and_its_trigger() -> None:
         """)
 
 
+def test_receipts_name_the_tiers_of_leverage_and_maintenance() -> None:
+    # 51 000 of notional at entry lies in the second tier, at the liquidation price in the first; hedges add up.
+    story = Story().tell("account 1 1000000.00\nquote BTCUSDT 60000.0 60000.0")
+    opened = story._open(["P", "1", "BTCUSDT", "buy", "0.85", "x10"], {"mode": "isolated"})
+    hedged = story._open(["Q", "1", "BTCUSDT", "sell", "10.00", "x1"], {})
+    closed = story._quote(["BTCUSDT", "54238.6", "54238.6"], {})
+
+    assert opened is not None
+    assert hedged is not None
+    assert closed is not None
+    assert opened.events[0].receipt.inputs["tier"] == 2
+    assert hedged.events[0].receipt.inputs["tier"] == 3
+    assert closed.events[0].receipt.rule == "L5"
+    assert closed.events[0].receipt.inputs == {
+        "threshold_ticks": 542_386,
+        "margin_micros": 5_100_000_000,
+        "tier": 1,
+    }
+
+
 def test_liquidation_price_of_a_short() -> None:
     # (6 000.00 + 600.00) / (0.10 * 1.0044) = 65 710.87, up to the next tick.
     Story().tell(BEGIN).tell("""
