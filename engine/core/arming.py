@@ -70,11 +70,13 @@ def order_trigger(order: PendingOrder) -> tuple[int, int]:
 def compact(state: State, instrument: Instrument, queue: int) -> None:
     """Drop the stale entries of a queue; arming asks for it when they are more than half.
 
-    A price that was changed and changed back is queued twice, and both entries stand: one of them stays.
+    A price that somebody changes and changes back is queued twice, and both entries stand: one of them stays. Nobody sets a band,
+    and they are most of a queue: they are not compared.
     """
     queues = instrument.queues
     bands, slot = state.bands, instrument.index * QUEUES + queue
-    standing = []
+    standing: list[int] = []
+    others: dict[int, None] = {}
     for key in queues.entries(queue):
         parts = trigger_parts(queue, key)
         price_ticks, account_id, _, kind = parts
@@ -83,8 +85,9 @@ def compact(state: State, instrument: Instrument, queue: int) -> None:
             if bands.get(account_id, NO_BANDS).get(slot) == price_ticks:
                 standing.append(key)
         elif stands(state, instrument, queue, parts):
-            standing.append(key)
-    queues.load(queue, list(dict.fromkeys(standing)))
+            others[key] = None
+    standing += others
+    queues.load(queue, standing)
 
 
 def arm(
