@@ -19,7 +19,6 @@ from typing import Final
 
 from engine.config import EngineConfig
 from engine.messages.health import EngineHealth, EngineState
-from engine.messages.streams import QueryRefusal
 from engine.runtime.errors import HaltCode, HaltError, LogUnavailableError, RecoveryNeededError
 from engine.runtime.heartbeat import Beating
 from engine.runtime.keeper import SnapshotKeeper
@@ -31,13 +30,13 @@ from engine.runtime.ports import (
     Log,
     MachineFactory,
     Probe,
-    Query,
     SnapshotHeader,
     SnapshotStore,
     StateMachine,
     probe_nothing,
 )
 from engine.runtime.publisher import Publisher, StopRequested
+from engine.runtime.questions import Questions
 from engine.runtime.recovery import recover
 from engine.runtime.shard import Shard
 from engine.runtime.standby import Follower
@@ -50,9 +49,6 @@ _logger = logging.getLogger(__name__)
 _WAIT_US: Final = 1_000_000
 # How often a lease that another engine holds is looked at, and a standby looks for what is new.
 _LEASE_POLL_US: Final = 20_000
-# A query that waits longer for its entry has been asked again by then.
-_QUERY_AGE_US_MAX: Final = 3_000_000
-_QUERIES_WAITING_MAX: Final = 10_000
 # Entries of a batch after which it is seen what has come meanwhile; a look costs two microseconds.
 _LOOK_EVERY: Final = 8
 
@@ -89,7 +85,7 @@ class Runner:
         self._shard: Shard | None = None
         # Set as long as another engine is followed.
         self._follower: Follower | None = None
-        self._queries: list[Query] = []
+        self._questions = Questions(inbox, clock)
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._is_beating = False
@@ -293,7 +289,7 @@ class Runner:
                 "The state in memory is thrown away and built anew.", extra={"reason": str(error)}
             )
             self._shard = None
-            self._queries.clear()
+            self._questions.forget()
             self.start()
 
     def _follow(self, follower: Follower) -> None:
@@ -352,9 +348,9 @@ class Runner:
             self._decide(shard, arrivals.entries)
             self._status.arrived_us = self._clock.monotonic_us()
         self._publisher.offer(0)
-        if arrivals.queries or self._queries:
+        if arrivals.queries or self._questions.are_waiting:
             self._publisher.finish()
-            self._answer(shard, arrivals.queries)
+            self._questions.answer(shard, arrivals.queries)
         if self._keeper.is_due(shard):
             self._publisher.finish()
             self._keeper.take(shard)
@@ -378,27 +374,3 @@ class Runner:
                 self._inbox.look_ahead()
                 publisher.offer(config.publish_outputs_min)
         probe("after_apply")
-
-    # --- queries ----------------------------------------------------------------------------------------------------
-
-    def _answer(self, shard: Shard, arrived: Sequence[Query]) -> None:
-        """Answer every query whose entry was applied; keep the others for a while."""
-        self._queries.extend(arrived)
-        waiting: list[Query] = []
-        oldest_us = self._clock.monotonic_us() - _QUERY_AGE_US_MAX
-        for query in self._queries:
-            if query.after > shard.position.entry_id:
-                if query.arrived_us > oldest_us:
-                    waiting.append(query)
-                continue
-            try:
-                view = shard.machine.answer(query.query)
-            except Exception:
-                # An answer changes nothing: a question that we cannot answer must not stop the trading of others.
-                kind = type(query.query).__name__
-                _logger.exception("A query failed.", extra={"query": kind})
-                self._inbox.refuse(query, QueryRefusal.FAILED, f"{kind} failed")
-                continue
-            self._inbox.answer(query, view)
-        self._queries = waiting[-_QUERIES_WAITING_MAX:]
-        self._inbox.flush()

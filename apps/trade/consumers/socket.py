@@ -18,14 +18,13 @@ from apps.common.direct_socket import direct_socket_of
 from apps.common.envelope import service_failure, success
 from apps.common.errors import STORE_AWAY, ServiceError, StoreAwayError
 from apps.common.exact_json import json_decode, json_encode
-from apps.common.quick_validation import validated
 from apps.common.requests import request_id_make
-from apps.common.serializers import StrictSerializer
 from apps.market.facade import Subscription, candle_key, instrument_get, prices_subscribe
 from apps.profile.facade import account_for_async
 from apps.trade.consumers import limits
 from apps.trade.consumers.account_feed import AccountFeed
 from apps.trade.consumers.channels import account_of, after_of, channels_of
+from apps.trade.consumers.frames import invalid_error, reply_to, request_validated
 from apps.trade.consumers.origins import headers_of, session_key_of
 from apps.trade.operations import OPERATIONS, Asked, Operation
 
@@ -142,7 +141,7 @@ class TradingSocket:
         except ServiceError as error:
             await self._error(request, error)
         except ValidationError as error:
-            await self._error(request, _invalid(error))
+            await self._error(request, invalid_error(error))
         except STORE_AWAY as error:
             _store_is_away(error)
             await self._error(request, StoreAwayError())
@@ -155,10 +154,10 @@ class TradingSocket:
             await self._error(request, ServiceError("INTERNAL", text, http_status=500))
         else:
             if data is not None:
-                await self._frame(_reply(request) | success(data))
+                await self._frame(reply_to(request) | success(data))
 
     async def _error(self, request: Message | None, error: ServiceError) -> None:
-        await self._frame(_reply(request) | service_failure(error))
+        await self._frame(reply_to(request) | service_failure(error))
 
     async def _too_fast(self) -> None:
         if self._rate.refused > limits.REFUSALS_MAX:
@@ -339,7 +338,7 @@ class TradingSocket:
         if operation.is_write and user.viewer_id:
             text = "you look at somebody else's account: nothing can be changed"
             raise ServiceError("VIEW_ONLY", text, http_status=403)
-        data = _validated(operation.shape, request)
+        data = request_validated(operation.shape, request)
         # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
         request_id = data.get("clientOrderId") or request_id_make()
         return await operation.run(Asked(user_id=user.id, request_id=request_id, data=data))
@@ -376,28 +375,3 @@ _HANDLERS: dict[str, Handler] = {
 
 def _store_is_away(error: Exception) -> None:
     logger.warning("a store cannot be reached", extra={"error": repr(error)})
-
-
-def _reply(request: Message | None) -> dict[str, object]:
-    frame: dict[str, object] = {"ch": "reply"}
-    for name in ("id", "op"):
-        value = (request or {}).get(name)
-        # Echoed so that clients can match answers; anything else than a short name or number is not.
-        if isinstance(value, str | int) and len(str(value)) <= 64:
-            frame[name] = value
-    return frame
-
-
-def _validated(shape: type[StrictSerializer], request: Message) -> dict[str, Any]:
-    data = {name: value for name, value in request.items() if name not in ("op", "id")}
-    return validated(shape, data)
-
-
-def _invalid(error: ValidationError) -> ServiceError:
-    detail: Any = error.detail
-    fields = {
-        str(name): " ".join(map(str, texts if isinstance(texts, list) else [texts]))
-        for name, texts in detail.items()
-    }
-    name, text = next(iter(fields.items()))
-    return ServiceError("INVALID", f"{name}: {text}", data={"fields": fields})

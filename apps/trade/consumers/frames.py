@@ -1,0 +1,42 @@
+"""What the frames of one request have in common: its echo, its data, and what is wrong with them."""
+
+from typing import Any
+
+from rest_framework.exceptions import ValidationError
+
+from apps.common.errors import ServiceError
+from apps.common.quick_validation import validated
+from apps.common.serializers import StrictSerializer
+
+Message = dict[str, Any]
+
+
+def reply_to(request: Message | None) -> dict[str, object]:
+    """Return the beginning of an answer to a request; None for one that could not be read."""
+    frame: dict[str, object] = {"ch": "reply"}
+    for name in ("id", "op"):
+        value = (request or {}).get(name)
+        # Echoed so that clients can match answers; anything else than a short name or number is not.
+        if isinstance(value, str | int) and len(str(value)) <= 64:
+            frame[name] = value
+    return frame
+
+
+def request_validated(shape: type[StrictSerializer], request: Message) -> dict[str, Any]:
+    """Return what a request asks for, checked by its shape.
+
+    Errors: ValidationError.
+    """
+    data = {name: value for name, value in request.items() if name not in ("op", "id")}
+    return validated(shape, data)
+
+
+def invalid_error(error: ValidationError) -> ServiceError:
+    """Return what is wrong with a request as the error that it is answered with."""
+    detail: Any = error.detail
+    fields = {
+        str(name): " ".join(map(str, texts if isinstance(texts, list) else [texts]))
+        for name, texts in detail.items()
+    }
+    name, text = next(iter(fields.items()))
+    return ServiceError("INVALID", f"{name}: {text}", data={"fields": fields})
