@@ -37,6 +37,7 @@ from cryptocfd.history.bootstrap import bootstrap_check
 from cryptocfd.history.recorded import JournalOutputs
 from cryptocfd.order_latency import MeasuredGateway
 from cryptocfd.parts import Part, stop_all
+from cryptocfd.reconciliation import Reconciliation
 from cryptocfd.schedule import ScheduleService
 from cryptocfd.worker import WorkerService
 from engine.adapters.compose import build_runner
@@ -48,7 +49,16 @@ logger = logging.getLogger(__name__)
 PART_NAMES = ("web", "engine", "feed", "projector", "worker")
 
 # First words of the parts that nobody waits for while orders are answered: on a busy machine they give way.
-_PATIENT_PARTS = ("projector", "cash", "worker", "outbox", "schedule", "swap", "history")
+_PATIENT_PARTS = (
+    "projector",
+    "cash",
+    "worker",
+    "outbox",
+    "schedule",
+    "swap",
+    "history",
+    "reconciliation",
+)
 
 # All background parts together have this long to end; `serve` promises five seconds for everything.
 _STOP_SECONDS = 3.5
@@ -169,6 +179,7 @@ class EngineHost:
             self._start("outbox", OutboxRelay())
             self._start("schedule", ScheduleService())
             self._start("swap", SwapRelay())
+            self._start("reconciliation", Reconciliation(self._gateway))
             self._bootstrap = Bootstrap(self._gateway)
             self._start("bootstrap", self._bootstrap)
         if "feed" in self._part_names:
@@ -198,7 +209,7 @@ class EngineHost:
     def _start(
         self,
         name: str,
-        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | SwapRelay | Bootstrap | CandleWriter | SimulatedHistory",
+        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | SwapRelay | Reconciliation | Bootstrap | CandleWriter | SimulatedHistory",
     ) -> None:
         self._part_start(name, run=service.run, stop=service.stop)
 

@@ -24,6 +24,7 @@ from rq.job import Job
 
 from apps.market.facade import feed_status
 from apps.trade.facade import projected_number
+from cryptocfd.reconciliation import differences_reported
 from engine.messages.health import EngineHealth, EngineState
 from engine.messages.streams import health_key
 
@@ -62,7 +63,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     """Report every check; 503 when one of those fails that trading cannot do without."""
     needed = {"database": _database, "log": _log, "valkey": _valkey}
     needed |= {f"engine{shard}": _engine(shard) for shard in range(settings.ENGINE_SHARDS)}
-    wanted = {"feed": _feed, "jobs": _jobs}
+    wanted = {"feed": _feed, "jobs": _jobs, "reconciliation": _reconciliation}
     wanted |= {f"projector{shard}": _projector(shard) for shard in range(settings.ENGINE_SHARDS)}
     checks = {name: _look(name, check) for name, check in (needed | wanted).items()}
     is_ready = all(checks[name].is_good for name in needed)
@@ -180,6 +181,13 @@ def _jobs() -> Check:
     if oldest is not None and oldest.enqueued_at is not None:
         age_s = int((timezone.now() - oldest.enqueued_at).total_seconds())
     return Check(is_good=age_s < _JOB_AGE_SECONDS_MAX, detail={"oldestSeconds": age_s})
+
+
+def _reconciliation() -> Check:
+    with _client(settings.REDIS_URL) as client:
+        count = len(differences_reported(client))
+    # A platform that has just started, or whose worker is away, has no report; `jobs` tells of the worker.
+    return Check(is_good=count == 0, detail={"differences": count})
 
 
 urlpatterns = [path("healthz", healthz), path("readyz", readyz)]

@@ -9,8 +9,19 @@ from datetime import date
 from itertools import groupby
 from typing import Final
 
-from django.db.models import Count, DecimalField, ExpressionWrapper, F, Q, Sum
-from django.db.models.functions import Cast
+from django.db.models import (
+    CharField,
+    Count,
+    DecimalField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Cast, Concat
 
 from apps.trade.models import (
     Account,
@@ -283,6 +294,43 @@ def account_seq(*, account_id: int) -> int:
         Account.objects.filter(account=account_id).values_list("seq", flat=True).first()
     )
     return seq or 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSum:
+    """What the read models and the ledger say of one account."""
+
+    account: int
+    # Its last event that has been projected.
+    seq: int
+    balance_micros: int
+    # Sum of the client's postings, micro-USD.
+    ledger_micros: int
+
+
+def account_sums(*, after: int, limit: int) -> list[AccountSum]:
+    """Return the accounts behind one by id, with what their postings sum to; all as of one moment."""
+    ledger = Concat(
+        OuterRef("kind"),
+        Value(":client:"),
+        Cast(OuterRef("account"), CharField()),
+        output_field=CharField(),
+    )
+    own = LedgerEntry.objects.filter(account=OuterRef("account"), ledger=ledger)
+    total = own.order_by().values("account").annotate(total=Sum("amount_micros")).values("total")
+    rows = Account.objects.filter(account__gt=after).order_by("account")
+    found = rows.annotate(total=Subquery(total)).values_list(
+        "account", "seq", "balance_micros", "total"
+    )
+    return [
+        AccountSum(account, seq, balance, int(total or 0))
+        for account, seq, balance, total in found[:limit]
+    ]
+
+
+def journal_count(*, layout: int, shard: int, after: int, upto: int) -> int:
+    """Return how many outputs of a chain stand in the journal with after < number <= upto."""
+    return JournalEntry.objects.filter(layout=layout, shard=shard, n__gt=after, n__lte=upto).count()
 
 
 def ledger_totals() -> dict[str, int]:
