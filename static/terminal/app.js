@@ -13,7 +13,7 @@ import { html } from "./html.js";
 import { keysHelp, keysListen } from "./keys.js";
 import { paced } from "./pace.js";
 import { isSoundOn } from "./prefs.js";
-import { previewFollow } from "./preview.js";
+import { haltsFollow, previewFollow } from "./preview.js";
 import { Quick } from "./quick.js";
 import { accountFind, accountHear, accountRefresh, accountShow, demoAdd, demoFill, explain, resumeFrom, sessionStart } from "./session.js";
 import { socketOpen } from "./socket.js";
@@ -101,7 +101,9 @@ sessionStart(line);
 keysListen({
   "/": () => {
     view.value = "markets";
+    // Selected, so that what is typed replaces the search before.
     part("search").focus();
+    part("search").select();
   },
   b: () => (side.value = "buy"),
   s: () => (side.value = "sell"),
@@ -136,6 +138,7 @@ async function start() {
   render(html`<${Sheet} />`, part("sheet"));
   chartMount(part("chart-body"), line);
   previewFollow();
+  haltsFollow();
   dayOpensFollow();
   await accountFind();
 }

@@ -136,7 +136,9 @@ class Chart {
   }
 
   follow() {
-    effect(() => this.show(symbol.value, interval.value, Boolean(instrument.value)));
+    // Known or not: that it is halted now draws nothing anew.
+    const isKnown = computed(() => Boolean(instrument.value));
+    effect(() => this.show(symbol.value, interval.value, isKnown.value));
     effect(() => ask.value && this.drawSoon());
     effect(() => this.quote(quoteOf(symbol.value).bid.value));
     effect(() => {

@@ -3,7 +3,7 @@
 import { orderCancel, orderCreate, ordersCancelAll, positionClose, positionReverse, positionsCloseAll } from "./api.js";
 import { dialogOpen } from "./dialog.js";
 import { orderEdit, partClose, stopsEdit, whyShow } from "./edits.js";
-import { MONEY_DECIMALS, cost, grouped, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, amount, cost, grouped, signedMoney, toUnits } from "./format.js";
 import { html } from "./html.js";
 import { busy, nameOf } from "./positions.js";
 import { orderMode } from "./prefs.js";
@@ -22,7 +22,7 @@ export async function order(body, deed) {
       toast("good", `${deed} waits for its price`);
     } else {
       const verb = body.type === "buy" ? "Bought" : "Sold";
-      toast("good", `${verb} ${body.quantity} ${body.symbol} at ${grouped(answer.price)}`);
+      toast("good", `${verb} ${amount(body.quantity)} ${body.symbol} at ${grouped(answer.price)}`);
     }
     await accountRefresh();
     return true;
@@ -36,7 +36,7 @@ function closedTell(done) {
   const fee = micros(done.commission) ? `, commission ${cost(micros(done.commission))} USD` : "";
   toast(
     "good",
-    `Closed ${trimZeros(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`,
+    `Closed ${amount(done.quantity)} ${done.symbol} at ${grouped(done.exit)}`,
     `Result ${signedMoney(micros(done.pnl))} USD${fee}`,
   );
   return accountRefresh();

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { Refusal, orderCancel, orderModify, positionClose, receiptGet } from "./api.js";
 import { dialogOpen } from "./dialog.js";
 import { Field } from "./fields.js";
-import { clock, pnlMicros, price, signedMoney, toText, toUnits, trimZeros } from "./format.js";
+import { amount, clock, pnlMicros, price, signedMoney, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { nameOf } from "./positions.js";
 import { stepsOf } from "./receipts.js";
@@ -127,7 +127,7 @@ function PartForm({ position, does, close }) {
     }
   };
   return html`<form onSubmit=${submit}>
-    <p class="muted">${trimZeros(position.quantity)} ${known.base} are open. The rest keeps its id, its entry and its stops.</p>
+    <p class="muted">${amount(position.quantity)} ${known.base} are open. The rest keeps its id, its entry and its stops.</p>
     <${Field} id="part-quantity" label="Quantity to close" value=${text} hint="0" unit=${known.base} note=${result} />
     <div class="shares" role="group" aria-label="Share of the position">
       ${PARTS.map((percent) => html`<button key=${percent} type="button" onClick=${() => choose(percent)}>${String(percent)}%</button>`)}

@@ -38,6 +38,9 @@ export function grouped(text) {
   return fraction === undefined ? spaced : `${spaced}.${fraction}`;
 }
 
+/** Show a quantity given as text by the server: thousands set apart, without idle zeros. */
+export const amount = (text) => grouped(trimZeros(text));
+
 /** Divide whole numbers, rounding towards minus infinity. */
 export function floorDivide(dividend, divisor) {
   const quotient = dividend / divisor;

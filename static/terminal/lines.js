@@ -7,7 +7,7 @@
 import { effect } from "@preact/signals";
 import { LineStyle } from "lightweight-charts";
 import { Refusal, orderModify } from "./api.js";
-import { pnlMicros, price as priceText, signedMoney, toText, toUnits, trimZeros } from "./format.js";
+import { amount, pnlMicros, price as priceText, signedMoney, toText, toUnits, trimZeros } from "./format.js";
 import { heartbeat, instrument, orders, positions, symbol } from "./store.js";
 import { toast } from "./toasts.js";
 
@@ -30,7 +30,7 @@ function linesWanted() {
   const wanted = [];
   for (const position of positions.value.filter((row) => row.symbol === symbol.value)) {
     const direction = position.direction === "long" ? "Long" : "Short";
-    wanted.push({ key: `${position.id} entry`, text: position.entry, name: `${direction} ${trimZeros(position.quantity)}`, tone: "--accent", owner: position, isEntry: true });
+    wanted.push({ key: `${position.id} entry`, text: position.entry, name: `${direction} ${amount(position.quantity)}`, tone: "--accent", owner: position, isEntry: true });
     for (const [field, name, tone] of STOPS) {
       if (position[field]) wanted.push({ key: `${position.id} ${field}`, text: position[field], name, tone, field, owner: position });
     }
@@ -39,7 +39,7 @@ function linesWanted() {
     }
   }
   for (const order of orders.value.filter((row) => row.symbol === symbol.value)) {
-    const name = `${order.side === "buy" ? "Buy" : "Sell"} ${KINDS[order.orderType]} ${trimZeros(order.quantity)}`;
+    const name = `${order.side === "buy" ? "Buy" : "Sell"} ${KINDS[order.orderType]} ${amount(order.quantity)}`;
     for (const field of ["stopPrice", "price"]) {
       if (order[field]) wanted.push({ key: `${order.id} ${field}`, text: order[field], name, tone: "--muted", field, owner: order });
     }

@@ -1,7 +1,7 @@
 // What happened to the account, in words: fills of waiting orders, stops, margin calls, stop-outs. Market orders and closes
 // that were asked for here are answered where they were asked.
 
-import { MONEY_DECIMALS, grouped, money, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, amount, grouped, money, signedMoney, toUnits, trimZeros } from "./format.js";
 import { toldOf } from "./refusals.js";
 import { account } from "./store.js";
 import { toast } from "./toasts.js";
@@ -32,7 +32,7 @@ const WORDS = {
   PositionOpened: (event) => {
     const kind = ORDER_KINDS[event.orderType];
     const verb = event.direction === "long" ? "bought" : "sold";
-    return kind && ["good", `${kind} order filled`, `${event.symbol}: ${verb} ${trimZeros(event.quantity)} at ${grouped(event.price)}`];
+    return kind && ["good", `${kind} order filled`, `${event.symbol}: ${verb} ${amount(event.quantity)} at ${grouped(event.price)}`];
   },
   OrderRejected: (event) => ["bad", `Order${inSymbol(event)} not filled`, `It reached its price and was refused. ${toldOf(event) ?? event.code}.`],
   OrderExpired: (event) => ["info", `Order${inSymbol(event)} expired`, "It was not filled before its end."],
@@ -40,7 +40,7 @@ const WORDS = {
     if (ASKED_FOR.has(event.closeReason)) return null;
     const pnl = micros(event.pnl);
     const title = `${event.symbol} closed by ${CLOSE_REASONS[event.closeReason] ?? event.closeReason}`;
-    const text = `${trimZeros(event.quantity)} at ${grouped(event.price)}, result ${signedMoney(pnl)} USD`;
+    const text = `${amount(event.quantity)} at ${grouped(event.price)}, result ${signedMoney(pnl)} USD`;
     return [pnl < 0n ? "bad" : "good", title, text];
   },
   CashPosted(event) {

@@ -77,12 +77,13 @@ function Tiles({ figures }) {
 
 const SYMBOL_HEADS = [
   ["Market", ""],
+  // Beside the name: what somebody looks for is in sight where the rest is scrolled to.
+  ["Result, USD", "Closed P&L − commission + swap"],
   ["Closed", "Closings, whole or in part"],
   ["Win rate", "Closings with a gain after their commission ÷ all closings"],
   ["Profit factor", "Sum of gains ÷ sum of losses"],
   ["Commission", "Paid on opening and on closing"],
   ["Swap", "Financing of nights"],
-  ["Result, USD", "Closed P&L − commission + swap"],
 ];
 
 function Symbols({ rows }) {
@@ -91,9 +92,9 @@ function Symbols({ rows }) {
     <thead><tr>${SYMBOL_HEADS.map(([name, why]) => html`<th key=${name} scope="col" title=${why}>${name}</th>`)}</tr></thead>
     <tbody>${rows.map(
       (row) => html`<tr key=${row.symbol} data-symbol=${row.symbol}><th scope="row"><a href="/trade/${row.symbol}">${row.symbol}</a></th>
+        <td class="number ${tone(micros(row.result))}">${signedMoney(micros(row.result))}</td>
         <td>${row.trades}</td><td>${percentText(row.winRate)}</td><td>${factorText(row.profitFactor)}</td>
-        <td class="number">${cost(micros(row.commission))}</td><td class="number">${signedMoney(micros(row.swap))}</td>
-        <td class="number ${tone(micros(row.result))}">${signedMoney(micros(row.result))}</td></tr>`,
+        <td class="number">${cost(micros(row.commission))}</td><td class="number">${signedMoney(micros(row.swap))}</td></tr>`,
     )}</tbody></table></div>`;
 }
 

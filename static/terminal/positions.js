@@ -2,7 +2,7 @@
 
 import { computed, signal, useComputed } from "@preact/signals";
 import { tone } from "./account.js";
-import { money, percent, price, signedMoney, toText, trimZeros } from "./format.js";
+import { amount, money, percent, price, signedMoney, toText, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { isGrouped, isThisSymbolOnly } from "./prefs.js";
 import { heartbeat, positions, symbol } from "./store.js";
@@ -24,7 +24,7 @@ const COLUMNS = [
   { id: "act", label: "" },
 ];
 
-export const nameOf = ({ symbol: name, direction, quantity }) => `${name} ${direction} ${trimZeros(quantity)}`;
+export const nameOf = ({ symbol: name, direction, quantity }) => `${name} ${direction} ${amount(quantity)}`;
 
 export function Direction({ direction }) {
   return html`<span class="direction ${direction}">${direction === "long" ? "Long" : "Short"}</span>`;
@@ -50,7 +50,7 @@ function PositionRow({ position, does }) {
       <${Direction} direction=${position.direction} />
       <span class="times">${position.leverage}×${position.marginMode === "isolated" ? " iso" : ""}</span>
     </th>
-    <td class="number" data-label="Quantity">${trimZeros(position.quantity)}</td>
+    <td class="number" data-label="Quantity">${amount(position.quantity)}</td>
     <td class="number" data-label="Entry">${price(position.entry)}</td>
     <td class="number" data-label="Now">${current}</td>
     <td class="number spare" data-label="Margin">${money(marginMicros)}</td>
@@ -87,7 +87,7 @@ function GroupRow({ name, rows, does }) {
   const side = net === 0n ? "flat" : net > 0n ? "net long" : "net short";
   return html`<tr data-group=${name}>
     <th scope="row"><a href="/trade/${name}" onClick=${(event) => does.show(event, name)}>${name}</a> <span class="times">${rows.length} × ${side}</span></th>
-    <td class="number" data-label="Net">${trimZeros(toText(net < 0n ? -net : net, known.quantityDecimals))}</td>
+    <td class="number" data-label="Net">${amount(toText(net < 0n ? -net : net, known.quantityDecimals))}</td>
     <td class="number" data-label="Margin">${money(margin)}</td>
     <td class="result" data-label="P&L"><span class=${className} data-pnl>${text}</span><small class="number muted">${share}</small></td>
     <td class="act"><button class="button small" type="button" aria-label="Close all ${name}" onClick=${() => does.closeAll({ symbol: name })}>Close all</button></td>

@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { typed } from "./fields.js";
-import { cost, marginMicros, notionalMicros, price, toText, toUnits, trimZeros } from "./format.js";
+import { amount, cost, marginMicros, notionalMicros, price, toText, toUnits, trimZeros } from "./format.js";
 import { html } from "./html.js";
 import { orderMode } from "./prefs.js";
 import { armed, isSending, letGo } from "./sending.js";
@@ -44,7 +44,7 @@ function trade(side, onOrder) {
     marginMode: marginMode.value,
   };
   const value = notionalMicros(known, ticksOf(side === "buy" ? ask.value : bid.value), units);
-  const deed = `${side === "buy" ? "Buy" : "Sell"} ${body.quantity} ${known.base}`;
+  const deed = `${side === "buy" ? "Buy" : "Sell"} ${amount(body.quantity)} ${known.base}`;
   letGo({
     key: `quick ${side}`,
     deed,

@@ -1,7 +1,7 @@
 // The tables of what waits and of what has been: pending orders, closings, the ledger.
 
 import { tone } from "./account.js";
-import { MONEY_DECIMALS, clock, cost, money, price, signedMoney, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, amount, clock, cost, money, price, signedMoney, toUnits } from "./format.js";
 import { html } from "./html.js";
 import { CLOSE_REASONS, ledgerWords } from "./words.js";
 import { Direction } from "./positions.js";
@@ -31,13 +31,13 @@ const ORDER_COLUMNS = [
 const validity = (row) => ({ gtc: "until cancelled", day: "today (UTC)", gtd: `until ${clock(row.expiresAt).replace(/:00$/, "")}` })[row.timeInForce];
 
 function OrderRow({ row, does }) {
-  const name = `${row.side} ${KINDS[row.orderType]} ${trimZeros(row.quantity)} ${row.symbol}`;
+  const name = `${row.side} ${KINDS[row.orderType]} ${amount(row.quantity)} ${row.symbol}`;
   const direction = row.side === "buy" ? "long" : "short";
   return html`<tr data-order=${row.id}>
     <th scope="row"><a href="/trade/${row.symbol}" onClick=${(event) => does.show(event, row.symbol)}>${row.symbol}</a>
       <span class="direction ${direction}">${row.side === "buy" ? "Buy" : "Sell"} ${KINDS[row.orderType]}</span>
       <span class="times">${row.leverage}×${row.isActivated ? " active" : ""}</span></th>
-    <td class="number" data-label="Quantity">${trimZeros(row.quantity)}</td>
+    <td class="number" data-label="Quantity">${amount(row.quantity)}</td>
     <td class="number" data-label="Stop price">${price(row.stopPrice)}</td>
     <td class="number" data-label="Limit price">${price(row.price)}</td>
     <td class="number spare later" data-label="Stop loss">${price(row.stopLoss)}</td>
@@ -80,7 +80,7 @@ function ClosedRow({ row, does }) {
   const pnl = micros(row.pnl);
   return html`<tr>
     <th scope="row"><a href="/trade/${row.symbol}" onClick=${(event) => does.show(event, row.symbol)}>${row.symbol}</a> <${Direction} direction=${row.direction} /></th>
-    <td class="number" data-label="Quantity">${trimZeros(row.quantity)}</td>
+    <td class="number" data-label="Quantity">${amount(row.quantity)}</td>
     <td class="number" data-label="Entry">${price(row.entry)}</td>
     <td class="number" data-label="Exit">${price(row.exit)}</td>
     <td class="number strong ${tone(pnl)}" data-label="P&L">${signedMoney(pnl)}</td>

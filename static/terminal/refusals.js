@@ -2,7 +2,7 @@
 // sentences of its reader's language along, in its element `refusals`: {code: [sentences from the most to the least telling, names
 // of their numbers in braces]}.
 
-import { MONEY_DECIMALS, cost, grouped, money, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, amount, cost, money, toUnits } from "./format.js";
 
 // Names and no numbers, though they are written in digits.
 const IDS = new Set(["account", "requestId", "cashSeq", "cashSeqExpected"]);
@@ -18,7 +18,7 @@ export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 function shown(name, text, isMoney) {
   if (IDS.has(name) || !NUMBER.test(text)) return text;
   if (isMoney) return (ASKED_FOR.has(name) ? cost : money)(toUnits(text, MONEY_DECIMALS));
-  return grouped(trimZeros(text));
+  return amount(text);
 }
 
 /** Return the sentence of a code with the numbers of `data`; null where none is known or their numbers are missing. */

@@ -1,7 +1,7 @@
 // The order ticket: kind, side, prices, quantity, leverage, stops, what it will cost, and one button that says what it does.
 
 import { computed, signal } from "@preact/signals";
-import { cost, signedMoney, money, price, toText, toUnits, trimZeros } from "./format.js";
+import { amount, cost, money, price, signedMoney, toText, toUnits, trimZeros } from "./format.js";
 import { Choice, Field, Unit } from "./fields.js";
 import { html } from "./html.js";
 import { orderMode } from "./prefs.js";
@@ -33,7 +33,7 @@ const placeholder = computed(() => {
 /** Say what the button does: "Buy 0.1 BTC", "Sell limit 2 SOL". */
 function deedOf(which) {
   const verb = which === "buy" ? "Buy" : "Sell";
-  return `${verb}${VERBS[wish.orderType.value]} ${wish.quantityText.value} ${instrument.value.base}`;
+  return `${verb}${VERBS[wish.orderType.value]} ${amount(wish.quantityText.value)} ${instrument.value.base}`;
 }
 
 async function send(onOrder) {
@@ -84,7 +84,7 @@ const SHARES = ["10", "25", "50", "75", "100"];
 
 function Quantity() {
   const known = instrument.value;
-  const meant = wish.quantityMode.value === "units" ? "" : wish.quantityText.value && `= ${wish.quantityText.value} ${known.base}`;
+  const meant = wish.quantityMode.value === "units" ? "" : wish.quantityText.value && `= ${amount(wish.quantityText.value)} ${known.base}`;
   const choose = (share) => {
     wish.quantityMode.value = "percent";
     wish.quantity.value = share;

@@ -104,6 +104,13 @@ export function Watchlist({ onChoose }) {
   const rows = [...instruments.value.values()];
   const list = useRef(null);
   useEffect(() => sightFollow(list.current), []);
+  /** Show the first market that the search has found. */
+  const open = (field) => {
+    const [first] = places.value.keys();
+    search.value = "";
+    field.blur();
+    onChoose(first);
+  };
   return html`
     <div class="search">
       <input
@@ -112,6 +119,7 @@ export function Watchlist({ onChoose }) {
         onInput=${(event) => (search.value = event.target.value)}
         onKeyDown=${(event) => {
           if (event.key === "Escape") search.value = "";
+          if (event.key === "Enter" && wanted.value && places.value.size) open(event.target);
           if (event.key === "ArrowDown") document.querySelector("#watchlist li:not([hidden]) a")?.focus();
         }}
       />
@@ -122,13 +130,13 @@ export function Watchlist({ onChoose }) {
       </button>
     </div>
     <p class="market-head" aria-hidden="true"><span>Market</span><span>Bid / spread</span><span>24 h</span></p>
-    <ul class="markets" ref=${list} onKeyDown=${step}>
-      ${rows.map((row) => html`<${Row} key=${row.symbol} row=${row} onChoose=${onChoose} />`)}
-    </ul>
     ${
       places.value.size === 0 &&
       rows.length > 0 &&
       html`<p class="empty">${wanted.value ? html`No market is called “${search}”.` : "No favourites yet: the star beside a market makes one."}</p>`
     }
+    <ul class="markets" ref=${list} onKeyDown=${step}>
+      ${rows.map((row) => html`<${Row} key=${row.symbol} row=${row} onChoose=${onChoose} />`)}
+    </ul>
   `;
 }

@@ -2,7 +2,7 @@
 // and the body of the request. Nothing is drawn and nothing is sent in this module.
 
 import { batch, computed, signal } from "@preact/signals";
-import { MONEY_DECIMALS, grouped, marginMicros, notionalMicros, pnlMicros, toText, toUnits, trimZeros } from "./format.js";
+import { MONEY_DECIMALS, amount, marginMicros, notionalMicros, pnlMicros, toText, toUnits, trimZeros } from "./format.js";
 import { stopTicks, tierFor, unitsFrom } from "./sizing.js";
 import { ask, bid, blockade, figures, instrument, side } from "./store.js";
 
@@ -132,7 +132,7 @@ function unitsWords(known, count) {
   if (count === null) return `Quantity is ${decimalsOf("number", known.quantityDecimals)}`;
   const [lowest, highest, step] = [known.quantityMin, known.quantityMax, known.quantityStep].map((text) => toUnits(text, known.quantityDecimals));
   if (count < (lowest ?? 1n)) return `The lowest quantity is ${trimZeros(known.quantityMin)} ${known.base}`;
-  if (highest && count > highest) return `The highest quantity of one order is ${grouped(trimZeros(known.quantityMax))} ${known.base}`;
+  if (highest && count > highest) return `The highest quantity of one order is ${amount(known.quantityMax)} ${known.base}`;
   return step && count % step !== 0n ? `Quantity goes in steps of ${trimZeros(known.quantityStep)} ${known.base}` : "";
 }
 

@@ -156,11 +156,15 @@ def test_a_laptop_shows_names_prices_and_results_side_by_side(demo):
     page.get_by_text("More conditions").click()
     field(page, "Trailing stop, distance").fill("0.01")
     page.locator(".ticket").get_by_role("button", name="Isolated").click()
+    page.locator(".ticket .side.sell").click()
+    field(page, "Stop loss").fill("99.99999")
+    field(page, "Take profit").fill("0.00100")
 
     order(page, quantity="10000", leverage="25", side="sell")
 
     expect(page.locator(PNL)).to_have_text(re.compile(r"\d\.\d\d"))
-    for width in (1024, 1280, 1366, 1440):
+    expect(page.locator(f"{ROWS} [data-label=Quantity]")).to_have_text("10,000")
+    for width in (1024, 1100, 1200, 1280, 1366, 1440):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(OVERLAPS) == [], width
 
@@ -293,6 +297,17 @@ def test_the_keyboard_is_enough(demo):
     expect(page.locator("dialog")).to_contain_text("Search markets")
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
+    # Enter opens the first that was found; where nothing was, that is said at the head of the list.
+    page.keyboard.press("/")
+    page.keyboard.type("doge")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/trade/DOGEUSDT")
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_have_value("")
+    page.keyboard.type("zzzz")
+    nothing = page.get_by_text("No market is called \u201czzzz\u201d")
+    expect(nothing).to_be_in_viewport()
+    assert nothing.bounding_box()["y"] < 200
 
 
 def test_one_click_trades_from_the_price_itself(demo):

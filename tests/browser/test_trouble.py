@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Product, Watch, running
 from tests.browser.journeys import (
@@ -131,6 +131,36 @@ def test_an_old_price_stops_trading_and_says_why(demo):
     expect(page.locator("#connection .line.warn")).to_contain_text("stale")
     line.muted = set()
     expect(page.locator("#obstacle")).to_have_text("")
+
+
+def test_the_end_of_a_halt_is_noticed_on_an_open_page(demo):
+    page = demo()
+    halted = {"BTCUSDT"}
+
+    def tell(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.text()
+        for symbol in halted:
+            head, tail = told.split(f'"symbol":"{symbol}"', 1)
+            told = (
+                head
+                + f'"symbol":"{symbol}"'
+                + tail.replace('"status":"open"', '"status":"halted"', 1)
+            )
+        route.fulfill(response=answer, body=told)
+
+    page.route("**/api/v1/supportedAssets", tell)
+    page.reload()
+    fill(page, quantity="0.02")
+    expect(page.locator("#obstacle")).to_have_text("Trading in BTCUSDT is halted")
+    expect(page.locator(".quick-side.buy")).to_have_attribute("aria-disabled", "true")
+
+    halted.clear()
+
+    expect(page.locator("#obstacle")).to_have_text("")
+    order(page, quantity="0.02")
+    expect(page.locator(ROWS)).to_have_count(1)
+    page.unroute("**/api/v1/supportedAssets")
 
 
 def test_what_happened_while_away_is_told_once(demo):
