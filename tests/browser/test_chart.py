@@ -65,6 +65,14 @@ def test_a_newcomer_sees_full_charts_and_that_they_are_simulated(demo):
         expect(body).to_have_attribute("aria-label", f"Candles of BTCUSDT, {interval}")
         expect(body).to_have_attribute("data-bars", re.compile(r"^[2-9]\d\d$"))
     expect(page.locator("header .badge", has_text="Simulated")).to_be_visible()
+    # The four prices under the pointer, all of them on a laptop too.
+    page.set_viewport_size({"width": 1024, "height": 768})
+    box = body.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    prices = page.locator(".chart-note")
+    expect(prices).to_have_text(re.compile(r"^O [\d,.]+ +H [\d,.]+ +L [\d,.]+ +C [\d,.]+$"))
+    told = prices.bounding_box()
+    assert told["x"] + told["width"] < box["x"] + box["width"]
 
 
 def test_an_open_chart_takes_in_a_past_that_comes_later(demo, product: Product, tmp_path: Path):
