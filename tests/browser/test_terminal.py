@@ -145,6 +145,7 @@ OVERLAPS = """() => {
     tabs: [edge(".tab-row", "right"), edge(".table-tools", "left")],
     menu: [edge(".many summary", "right"), edge("#tables", "right")],
     result: [edge("#tables td.result span", "right"), edge("#tables td.act", "left") + 14],
+    bar: [document.querySelector(".figures").scrollWidth, document.querySelector(".figures").clientWidth],
     rows: [document.querySelector("#tables .table-scroll").scrollWidth, edge("#tables", "right") - edge("#tables", "left")],
   };
   return Object.keys(pairs).filter((name) => pairs[name][0] > pairs[name][1] + 1);
@@ -167,6 +168,12 @@ def test_a_laptop_shows_names_prices_and_results_side_by_side(demo):
     for width in (1024, 1100, 1200, 1280, 1366, 1440):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate(OVERLAPS) == [], width
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.locator("[data-figure=stop-out]").hover()
+    formula = page.locator("#formula-stop-out")
+    expect(formula).to_be_visible()
+    place = formula.bounding_box()
+    assert place["x"] + place["width"] <= 1280
 
 
 def test_the_server_previews_what_the_order_costs(demo):
