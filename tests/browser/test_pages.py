@@ -231,8 +231,8 @@ def test_the_portfolio_says_what_the_statement_says(demo):
     expect(page.locator("[data-tile=profitFactor] dd")).to_have_text(factor)
     for row in today["symbols"]:
         shown = page.locator(f"[data-symbol={row['symbol']}] td")
-        expect(shown.first).to_have_text(str(row["trades"]))
-        expect(shown.last).to_have_text(cents(row["result"], "+"))
+        expect(shown.first).to_have_text(cents(row["result"], "+"))
+        expect(shown.nth(1)).to_have_text(str(row["trades"]))
     expect(page.locator("[data-symbol]")).to_have_count(3)
     day = page.locator(f"[data-day='{today['days'][0]['date']}'] b")
     expect(day).to_have_text(cents(figures["result"], "+"))
