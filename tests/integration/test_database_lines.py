@@ -1,6 +1,7 @@
 """Lines to a PostgreSQL of another host: one whose other end has vanished must not hold a thread for hours."""
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -23,20 +24,21 @@ def port() -> Iterator[int]:
     facts = connection.get_connection_params()
     server = Path(facts["host"]) / f".s.PGSQL.{facts.get('port') or 5432}"
 
-    def carry(source: socket.socket, goal: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                goal.sendall(data)
-            goal.shutdown(socket.SHUT_WR)
+    def carry(client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as inner, suppress(OSError):
+            inner.connect(str(server))
+            goals = {client: inner, inner: client}
+            while True:
+                for source in select.select(list(goals), [], [])[0]:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        return
+                    goals[source].sendall(data)
 
     def accept() -> None:
         with suppress(OSError):
             while True:
-                client, _ = listener.accept()
-                inner = socket.socket(socket.AF_UNIX)
-                inner.connect(str(server))
-                for pair in ((client, inner), (inner, client)):
-                    threading.Thread(target=carry, args=pair, daemon=True).start()
+                threading.Thread(target=carry, args=listener.accept()[:1], daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, daemon=True).start()

@@ -50,7 +50,8 @@ def test_f41_an_engine_that_is_told_to_end_drains_keeps_a_snapshot_and_says_so(
     sender.join(20)
 
     assert code == 0
-    assert after == (503, EngineState.STOPPED.value)
+    # A last report stands for five seconds.
+    assert after in {(503, EngineState.STOPPED.value), (503, "")}
     newest = next(SnapshotFiles(config).newest_first())
     assert newest.header.entry_id.encode() == position[b"in"]
     # What came too late waits in the log, and the next engine decides it: each exactly once.
