@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from apps.profile import selectors
-from apps.profile.groups import group_commands
+from apps.profile.groups import group_commands, stop_out_levels
 from apps.profile.selectors import AccountInfo
 from apps.profile.services import accounts, cash
 from apps.profile.services.accounts import AccountUnknownError
@@ -23,6 +23,7 @@ __all__ = [
     "cash_decided",
     "demo_account_seed",
     "group_commands",
+    "stop_out_levels",
 ]
 
 

@@ -23,3 +23,8 @@ def group_commands() -> Iterator[DefineGroup]:
             actor=Actor.SYSTEM,
             spec=spec,
         )
+
+
+def stop_out_levels() -> dict[str, int]:
+    """Return the margin level at which accounts of each group are stopped out, basis points, by the group's name."""
+    return {spec.name: spec.stop_out_level_bps for spec in GROUPS}

@@ -206,6 +206,8 @@ class AccountDay(models.Model):
     equity_micros = models.BigIntegerField()
 
     class Meta:
+        # Of who won and lost in the last days, over all accounts.
+        indexes = (models.Index(name="trade_account_day", fields=("day",)),)
         constraints = (
             models.CheckConstraint(
                 name="trade_day_adds_up",
@@ -229,6 +231,28 @@ class AccountDay(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.account} {self.day}"
+
+
+class HouseDay(models.Model):
+    """What one day (UTC) brought one of the house's ledger accounts, by the postings of one shard; micro-USD."""
+
+    pk = models.CompositePrimaryKey("shard", "ledger", "day")
+    shard = models.PositiveSmallIntegerField()
+    # Such as live:house:commission.
+    ledger = models.CharField(max_length=64)
+    day = models.DateField()
+    amount_micros = models.BigIntegerField()
+
+    class Meta:
+        permissions = (
+            ("view_house", "Can view exposure, results and liquidations of the house"),
+            ("view_health", "Can view the health of feed, engine and jobs"),
+        )
+        indexes = (models.Index(name="trade_house_day", fields=("day",)),)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.shard}/{self.ledger} {self.day}"
 
 
 class Account(models.Model):

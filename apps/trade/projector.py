@@ -26,6 +26,7 @@ from apps.notifications.facade import notify_all
 from apps.profile import facade as profile
 from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
+from apps.trade.services.projection.house import house_days_add
 from apps.trade.services.projection.journal import journal_append, output_from_journal
 from apps.trade.services.projection.ledger import ledger_append
 from apps.trade.services.projection.notices import notice_wishes
@@ -178,6 +179,7 @@ class Projector:
             journal_append(offset.layout, outputs)
             self._probe("mid_transaction")
             ledger_append(offset.layout, outputs)
+            house_days_add(outputs)
             read_models_apply(offset.layout, outputs)
             _tell_other_apps(outputs)
             notify_all(notice_wishes(outputs))

@@ -14,12 +14,14 @@ from apps.trade.models import (
     ClosedTrade,
     Fill,
     HistoryEvent,
+    HouseDay,
     LedgerEntry,
     Order,
     Position,
     ProjectorOffset,
     SymbolMark,
 )
+from apps.trade.services.projection.house import house_days_add
 from apps.trade.services.projection.journal import journal_outputs
 from apps.trade.services.projection.ledger import ledger_append
 from apps.trade.services.projection.read_models import read_models_apply
@@ -30,7 +32,7 @@ _BATCH: Final = 1_000
 # Everything that follows from the journal alone.
 DERIVED: Final = (
     *(Account, Order, Position, Fill, ClosedTrade, HistoryEvent, LedgerEntry),
-    *(AccountDay, SymbolMark),
+    *(AccountDay, SymbolMark, HouseDay),
 )
 
 
@@ -58,6 +60,7 @@ def _chain_rebuild(offset: ProjectorOffset) -> int:
         for output in batch:
             chain, last = _proved(output, chain, last), output.n
         ledger_append(offset.layout, batch)
+        house_days_add(batch)
         read_models_apply(offset.layout, batch)
     check(last == offset.n, f"the journal of shard {offset.shard} ends at {last}, not {offset.n}")
     check(chain == bytes(offset.chain), f"the chain of shard {offset.shard} ends otherwise")
