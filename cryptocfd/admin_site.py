@@ -10,6 +10,7 @@ from django.contrib.admin.apps import AdminConfig
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
+from django.urls import URLPattern
 from django.utils.http import urlencode
 from typing_extensions import override
 from unfold.sites import UnfoldAdminSite
@@ -32,6 +33,13 @@ class PlatformAdminSite(UnfoldAdminSite):
     @override
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         return csp_replace(_POLICY)(super().admin_view(view, cacheable))
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Return the routes of our own pages, as Unfold asks for them."""
+        # For the same reason as above.
+        from cryptocfd.office.urls import office_urls
+
+        return office_urls(self)
 
     @override
     def has_permission(self, request: HttpRequest) -> bool:

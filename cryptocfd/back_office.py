@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from django.http import HttpRequest
 from django.urls import reverse_lazy
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 # Those of the site's buttons and links (static/css/base.css, --accent-ground), from light to dark.
 COLOURS: Final = {
@@ -23,44 +25,78 @@ COLOURS: Final = {
     },
 }
 
-# Group -> (title, icon of Material Symbols, app, model).
-_MENU: Final = {
-    "People": (
-        ("Users", "group", "accounts", "user"),
-        ("Sign-in links", "mail_lock", "accounts", "loginlink"),
-        ("Groups of staff", "badge", "auth", "group"),
-        ("Identity checks", "verified_user", "profile", "kycfile"),
+# Pages over all apps (cryptocfd/office): (title, icon of Material Symbols, route, permission).
+_HOUSE: Final = (
+    (_("Exposure"), "balance", "office-exposure", "trade.view_house"),
+    (_("House results"), "finance", "office-results", "trade.view_house"),
+    (_("Liquidation ladder"), "stairs", "office-ladder", "trade.view_house"),
+    (_("Feed and engine health"), "monitor_heart", "office-health", "trade.view_health"),
+)
+
+# Group -> (title, icon, app, model).
+# Not a dict: a text that is translated later has no hash before that.
+_MENU: Final[tuple[tuple[Promise, tuple[tuple[Promise, str, str, str], ...]], ...]] = (
+    (
+        _("People"),
+        (
+            (_("Users"), "group", "accounts", "user"),
+            (_("Sign-in links"), "mail_lock", "accounts", "loginlink"),
+            (_("Groups of staff"), "badge", "auth", "group"),
+            (_("Identity checks"), "verified_user", "profile", "kycfile"),
+        ),
     ),
-    "Money": (
-        ("Deposits and withdrawals", "payments", "profile", "cashrequest"),
-        ("Cash commands", "outbound", "profile", "cashoutbox"),
-        ("Trading accounts", "account_balance_wallet", "profile", "tradingaccount"),
-        ("Balances", "account_balance", "trade", "account"),
-        ("Ledger", "receipt_long", "trade", "ledgerentry"),
+    (
+        _("Money"),
+        (
+            (_("Deposits and withdrawals"), "payments", "profile", "cashrequest"),
+            (_("Cash commands"), "outbound", "profile", "cashoutbox"),
+            (_("Trading accounts"), "account_balance_wallet", "profile", "tradingaccount"),
+            (_("Balances"), "account_balance", "trade", "account"),
+            (_("Ledger"), "receipt_long", "trade", "ledgerentry"),
+        ),
     ),
-    "Trading": (
-        ("Kill switch", "emergency_home", "market", "modechange"),
-        ("Instruments", "candlestick_chart", "market", "instrument"),
-        ("Swap rollovers", "bedtime", "market", "swaprollover"),
-        ("Positions", "show_chart", "trade", "position"),
-        ("Orders", "list_alt", "trade", "order"),
-        ("Fills", "done_all", "trade", "fill"),
-        ("Closed trades", "task_alt", "trade", "closedtrade"),
+    (
+        _("Trading"),
+        (
+            (_("Kill switch"), "emergency_home", "market", "modechange"),
+            (_("Instruments"), "candlestick_chart", "market", "instrument"),
+            (_("Swap rollovers"), "bedtime", "market", "swaprollover"),
+            (_("Positions"), "show_chart", "trade", "position"),
+            (_("Orders"), "list_alt", "trade", "order"),
+            (_("Fills"), "done_all", "trade", "fill"),
+            (_("Closed trades"), "task_alt", "trade", "closedtrade"),
+        ),
     ),
-    "Record": (
-        ("Audit log", "history", "common", "auditentry"),
-        ("Messages", "outgoing_mail", "notifications", "delivery"),
-        ("Outbox", "outbox", "common", "outboxeffect"),
+    (
+        _("Record"),
+        (
+            (_("Audit log"), "history", "common", "auditentry"),
+            (_("Messages"), "outgoing_mail", "notifications", "delivery"),
+            (_("Outbox"), "outbox", "common", "outboxeffect"),
+        ),
     ),
-}
+)
 
 
-def _may_view(app: str, model: str) -> Callable[[HttpRequest], bool]:
-    return lambda request: bool(request.user.has_perm(f"{app}.view_{model}"))
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: bool(request.user.has_perm(permission))
 
 
 def navigation() -> list[dict[str, Any]]:
     """Return the menu as Unfold takes it; everybody sees what they may look at."""
+    house: dict[str, Any] = {
+        "title": _("House"),
+        "separator": True,
+        "items": [
+            {
+                "title": title,
+                "icon": icon,
+                "link": reverse_lazy(f"admin:{route}"),
+                "permission": _may(permission),
+            }
+            for title, icon, route, permission in _HOUSE
+        ],
+    }
     groups: list[dict[str, Any]] = [
         {
             "title": group,
@@ -70,19 +106,19 @@ def navigation() -> list[dict[str, Any]]:
                     "title": title,
                     "icon": icon,
                     "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-                    "permission": _may_view(app, model),
+                    "permission": _may(f"{app}.view_{model}"),
                 }
                 for title, icon, app, model in rows
             ],
         }
-        for group, rows in _MENU.items()
+        for group, rows in _MENU
     ]
     groups[-1]["items"].append(
         {
-            "title": "Jobs",
+            "title": _("Jobs"),
             "icon": "work_history",
             "link": "/admin/django_rq/dashboard/",
             "permission": lambda request: bool(request.user.is_superuser),
         }
     )
-    return groups
+    return [house, *groups]

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import django_rq
 import msgspec
@@ -20,13 +21,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis import Redis
 from redis.exceptions import RedisError
+from rq import Queue
 from rq.job import Job
 
 from apps.market.facade import feed_status
 from apps.trade.facade import projected_number
 from cryptocfd.reconciliation import differences_reported
 from engine.messages.health import EngineHealth, EngineState
-from engine.messages.streams import health_key
+from engine.messages.streams import health_key, standby_health_key
 
 logger = logging.getLogger(__name__)
 
@@ -109,15 +111,28 @@ def _valkey() -> Check:
     return Check(is_good=True, detail={})
 
 
-def _report(shard: int) -> EngineHealth | None:
+def engine_report(shard: int) -> EngineHealth | None:
+    """Return what the active engine of a shard last said of itself, None when it has been silent.
+
+    Errors: RedisError.
+    """
+    return _health_at(health_key(settings.STREAM_PREFIX, shard))
+
+
+def standby_report(shard: int) -> EngineHealth | None:
+    """Return what the standby of a shard last said of itself, None without one; errors as engine_report."""
+    return _health_at(standby_health_key(settings.STREAM_PREFIX, shard))
+
+
+def _health_at(key: str) -> EngineHealth | None:
     with _client(settings.REDIS_URL) as client:
-        raw = client.get(health_key(settings.STREAM_PREFIX, shard))
+        raw = client.get(key)
     return None if raw is None else _decode_health(raw)
 
 
 def _projector(shard: int) -> Callable[[], Check]:
     def check() -> Check:
-        health = _report(shard)
+        health = engine_report(shard)
         if health is None:
             return Check(is_good=False, detail={"reason": "no engine reports"})
         # The report is up to a second old, and the projector may have passed it by now.
@@ -129,7 +144,7 @@ def _projector(shard: int) -> Callable[[], Check]:
 
 def _engine(shard: int) -> Callable[[], Check]:
     def check() -> Check:
-        health = _report(shard)
+        health = engine_report(shard)
         if health is None:
             return Check(is_good=False, detail={"reason": "no engine reports"})
         age_us = time.time_ns() // 1000 - health.reported_at_us
@@ -172,15 +187,19 @@ def _feed() -> Check:
 
 
 def _jobs() -> Check:
-    queue = django_rq.get_queue()
+    age_s = oldest_job_us(django_rq.get_queue()) // 1_000_000
+    return Check(is_good=age_s < _JOB_AGE_SECONDS_MAX, detail={"oldestSeconds": age_s})
+
+
+def oldest_job_us(queue: Queue) -> int:
+    """Return how long the job waits that is next in a queue, microseconds; 0 without one."""
     waiting = queue.get_job_ids(0, 1)
     # None for a job that a worker has finished in between.
     found = Job.fetch_many(waiting, connection=queue.connection, serializer=queue.serializer)
     oldest = next(iter(found), None)
-    age_s = 0
-    if oldest is not None and oldest.enqueued_at is not None:
-        age_s = int((timezone.now() - oldest.enqueued_at).total_seconds())
-    return Check(is_good=age_s < _JOB_AGE_SECONDS_MAX, detail={"oldestSeconds": age_s})
+    if oldest is None or oldest.enqueued_at is None:
+        return 0
+    return int((timezone.now() - oldest.enqueued_at) // timedelta(microseconds=1))
 
 
 def _reconciliation() -> Check:

@@ -11,7 +11,7 @@ from django.utils.cache import patch_vary_headers
 from apps.notifications.facade import language_chosen
 
 # Pages whose texts are marked for translation.
-_TRANSLATED: Final = ("/auth/", "/settings/", "/go-live")
+_TRANSLATED: Final = ("/auth/", "/settings/", "/go-live", "/admin/office/")
 
 
 class LanguageMiddleware:

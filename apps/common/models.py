@@ -37,6 +37,12 @@ class OutboxEffect(models.Model):
                 fields=("due_at", "id"),
                 condition=Q(done_at__isnull=True, given_up_at__isnull=True),
             ),
+            # Dead letters are counted each few seconds while somebody watches.
+            models.Index(
+                name="common_outbox_given_up",
+                fields=("id",),
+                condition=Q(given_up_at__isnull=False),
+            ),
         )
         constraints = (
             models.CheckConstraint(

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 import django_rq
 from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
@@ -121,6 +122,30 @@ def outbox_run(effect_id: int) -> None:
             logger.error("an effect is uncertain", extra={"effect": effect.pk, "task": effect.task})
             return
         _carry_out(effect)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFigures:
+    """How many effects are in which state."""
+
+    # To be carried out, and those of them that have failed before.
+    waiting: int
+    failing: int
+    given_up: int
+    # When the longest overdue one was due, None without one.
+    overdue_since: datetime | None
+
+
+def outbox_figures() -> OutboxFigures:
+    """Return how many effects wait, fail and were given up."""
+    waiting = OutboxEffect.objects.filter(done_at__isnull=True, given_up_at__isnull=True)
+    found = waiting.aggregate(
+        count=Count("pk"),
+        failing=Count("pk", filter=Q(failures__gt=0)),
+        oldest=Min("due_at", filter=Q(due_at__lte=timezone.now())),
+    )
+    given_up = OutboxEffect.objects.filter(given_up_at__isnull=False).count()
+    return OutboxFigures(found["count"], found["failing"], given_up, found["oldest"])
 
 
 def outbox_is_given_up(key: str) -> bool:

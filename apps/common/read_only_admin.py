@@ -9,8 +9,11 @@ from enum import StrEnum
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from typing_extensions import override
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
@@ -51,6 +54,8 @@ class ReadOnlyAdmin(AuditedAdmin):
     """Lists and shows rows; adds, changes and deletes none, whoever asks."""
 
     actions: Sequence[str] = ()
+    # What somebody who wants a new row does instead: a sentence, and a route of the admin with its title.
+    instead: tuple[str, str, str] | None = None
     # Counting a ledger of millions for each page would cost more than the page.
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -58,6 +63,25 @@ class ReadOnlyAdmin(AuditedAdmin):
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    @override
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuse, and say what is done instead."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        back = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        hint, way, title = self.instead or ("", back, "Back to the list")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Add {self.opts.verbose_name}",
+            "opts": self.opts,
+            "hint": hint,
+            "way": reverse(way),
+            "way_title": title,
+        }
+        return TemplateResponse(request, "admin/not_added.html", context, status=403)
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -234,6 +234,11 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("confirm", "withdraw")
     actions_list = ("ask",)
+    instead = (
+        "A trading mode is asked for by one person and confirmed by another.",
+        "admin:market_modechange_ask",
+        "Ask for a trading mode",
+    )
 
     @display(description="instrument", ordering="symbol")
     def target(self, change: ModeChange) -> str:

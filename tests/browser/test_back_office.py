@@ -24,6 +24,10 @@ PAGES = (
     "/admin/market/instrument/",
     "/admin/market/instrument/1/change/",
     "/admin/mfa/authenticator/add/",
+    "/admin/office/exposure/",
+    "/admin/office/health/",
+    "/admin/office/ladder/",
+    "/admin/office/results/?book=demo",
     "/admin/profile/cashrequest/",
     "/admin/trade/ledgerentry/",
 )
@@ -52,13 +56,19 @@ def test_s36_the_back_office_is_sound_and_breaks_no_policy(
         for path in PAGES:
             page.goto(path)
             page.wait_for_load_state("networkidle")
-            name = path.strip("/").replace("/", "-")
+            name = path.partition("?")[0].strip("/").replace("/", "-")
             examine(page, name, "wide", THEMES[0])
             page.emulate_media(color_scheme=THEMES[1])
             page.reload()
             expect(page.locator("html")).to_have_class(re.compile(r"\bdark\b"))
             examine(page, name, "wide", THEMES[1], colours_only=True)
             page.emulate_media(color_scheme=THEMES[0])
+        page.goto("/admin/office/health/")
+        # The page has fetched its figures anew, and what was held is held still.
+        page.get_by_role("link", name="Jobs", exact=True).last.focus()
+        expect(page.locator("[data-refreshed]")).to_be_visible()
+        expect(page.get_by_role("link", name="Jobs", exact=True).last).to_be_focused()
+        expect(page.locator("[data-office-fault]")).to_be_hidden()
         page.goto("/admin/accounts/user/?q=alice")
         page.get_by_role("link", name="alice@example.com").click()
         expect(page.get_by_label("Name")).to_have_value("Alice")

@@ -148,6 +148,22 @@ def test_s37_every_column_filter_and_search_works(cast, model):
         assert client.get(page, {"o": f"-{number}"}).status_code == 200
 
 
+def test_whoever_wants_to_add_what_is_derived_is_told_the_way(cast):
+    page = reverse("admin:market_modechange_add")
+    charlie = cast["charlie"]
+    User.objects.filter(pk=charlie.pk).update(is_staff=True)
+
+    answer = client_of(cast["bob"]).get(page)
+
+    assert answer.status_code == 403
+    assert reverse("admin:market_modechange_ask") in answer.content.decode()
+    assert "Ask for a trading mode" in answer.content.decode()
+    other = client_of(cast["bob"]).get(reverse("admin:trade_order_add")).content.decode()
+    assert reverse("admin:trade_order_changelist") in other
+    # Who may not see the list is told nothing of it.
+    assert "trading mode" not in client_of(charlie).get(page).content.decode()
+
+
 def test_bob_closes_a_door_but_cannot_delete_anybody(cast):
     client = client_of(cast["bob"])
     alice = cast["alice"]

@@ -11,7 +11,10 @@ from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
@@ -268,3 +271,40 @@ def test_s22_a_key_without_the_scope_to_read_reads_nothing(stage):
     # Staff only, whoever asks and how.
     assert codes.pop("GET /api/v1/candles/refresh") == (403, "PERMISSION_DENIED")
     assert set(codes.values()) == {(403, "KEY_SCOPE_MISSING"), (403, "KEY_FORBIDDEN")}
+
+
+# Which right each page over the whole house asks for; a new page fails here until it is said.
+OFFICE = {
+    "office-exposure": "view_house",
+    "office-results": "view_house",
+    "office-ladder": "view_house",
+    "office-health": "view_health",
+}
+
+
+@pytest.mark.django_db
+def test_s16_pages_over_the_house_are_for_staff_with_their_right_only(settings, redis_url):
+    settings.REDIS_URL = redis_url
+    names = {pattern.name for pattern in admin.site.extra_urls()}
+    people = {
+        name: User.objects.create(email=f"{name}@example.com", is_staff=name != "client")
+        for name in ("client", "staff", *sorted(set(OFFICE.values())))
+    }
+    for right in sorted(set(OFFICE.values())):
+        people[right].user_permissions.set(Permission.objects.filter(codename=right))
+
+    assert names == set(OFFICE)
+    for name, right in OFFICE.items():
+        page = reverse(f"admin:{name}")
+        for who, user in people.items():
+            client = Client()
+            client.force_login(user)
+            answer = client.get(page)
+            expected = 302 if who == "client" else 200 if who == right else 403
+            assert answer.status_code == expected, (name, who)
+            assert client.get(page, {"format": "csv"}).status_code == expected
+            # There is nothing to be done on them, by nobody.
+            assert client.post(page).status_code in {302, 403, 405}
+            # Figures of the house stay in no cache.
+            assert expected != 200 or "no-store" in answer.headers["Cache-Control"]
+        assert Client().get(page).url == f"/admin/login/?next={page}"
