@@ -33,6 +33,7 @@ from engine.messages.streams import FIRST_LAYOUT
 from engine.values import SourceClass, TradingMode
 
 __all__ = [
+    "CandleKey",
     "CandleWriter",
     "DayClose",
     "FeedService",

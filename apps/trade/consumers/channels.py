@@ -1,38 +1,64 @@
 """What a subscription may say: its channels, and after which events the accounts among them go on."""
 
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apps.common.errors import ServiceError
+from apps.market.facade import CandleKey, candle_key, instrument_get
 from apps.trade.consumers.limits import SUBSCRIPTIONS_MAX
 
 _ACCOUNT_DIGITS_MAX: Final = 13
 
 
-def channels_of(request: dict[str, Any]) -> list[str]:
+@dataclass(slots=True)
+class Channels:
+    """The channels of one message, all of them known before any is opened or ended."""
+
+    # As they were written.
+    names: list[str]
+    # Of prices; all of them by the name *.
+    symbols: set[str] = field(default_factory=set)
+    has_all_symbols: bool = False
+    candles: list[CandleKey] = field(default_factory=list)
+    accounts: list[int] = field(default_factory=list)
+
+    @property
+    def has_prices(self) -> bool:
+        """Return whether any of them is of prices."""
+        return self.has_all_symbols or bool(self.symbols)
+
+
+def channels_of(request: dict[str, Any]) -> Channels:
     """Return the channels that a message names.
 
-    Errors: ServiceError INVALID, CHANNEL_UNKNOWN.
+    Errors: ServiceError INVALID, CHANNEL_UNKNOWN, SYMBOL_UNKNOWN.
     """
-    channels: Any = request.get("channels")
-    is_list = isinstance(channels, list) and all(isinstance(c, str) for c in channels)
-    if not is_list or not 1 <= len(channels) <= SUBSCRIPTIONS_MAX:
+    names: Any = request.get("channels")
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or not 1 <= len(names) <= SUBSCRIPTIONS_MAX:
         raise ServiceError(
             "INVALID", f"channels: expected a list of 1 to {SUBSCRIPTIONS_MAX} names"
         )
-    for channel in channels:
-        if not channel.startswith(("prices:", "candles:", "account:")):
+    channels = Channels(list(names))
+    for name in channels.names:
+        _, _, rest = name.partition(":")
+        if name == "prices:*":
+            channels.has_all_symbols = True
+        elif name.startswith("prices:"):
+            channels.symbols |= {instrument_get(text).symbol for text in rest.split(",")}
+        elif name.startswith("candles:"):
+            channels.candles.append(candle_key(rest))
+        elif name.startswith("account:"):
+            channels.accounts.append(_account_of(rest))
+        else:
             raise ServiceError(
                 "CHANNEL_UNKNOWN",
-                f"expected a channel such as prices:BTCUSDT, prices:*, candles:BTCUSDT:1m or account:1001, was {channel[:40]!r}",
+                f"expected a channel such as prices:BTCUSDT, prices:*, candles:BTCUSDT:1m or account:1001, was {name[:40]!r}",
             )
-    return list(channels)
+    return channels
 
 
-def account_of(text: str) -> int:
-    """Return the account that a channel names after its colon.
-
-    Errors: ServiceError INVALID.
-    """
+def _account_of(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _ACCOUNT_DIGITS_MAX):
         raise ServiceError("INVALID", "expected a channel such as account:1001")
     return int(text)

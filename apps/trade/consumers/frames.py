@@ -14,10 +14,10 @@ Message = dict[str, Any]
 def reply_to(request: Message | None) -> dict[str, object]:
     """Return the beginning of an answer to a request; None for one that could not be read."""
     frame: dict[str, object] = {"ch": "reply"}
-    for name in ("id", "op"):
+    # Echoed so that clients can match answers; anything else than a short name, or as id a number, is not.
+    for name, kinds in (("id", (str, int)), ("op", str)):
         value = (request or {}).get(name)
-        # Echoed so that clients can match answers; anything else than a short name or number is not.
-        if isinstance(value, str | int) and len(str(value)) <= 64:
+        if isinstance(value, kinds) and not isinstance(value, bool) and len(str(value)) <= 64:
             frame[name] = value
     return frame
 

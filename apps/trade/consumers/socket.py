@@ -19,11 +19,11 @@ from apps.common.envelope import service_failure, success
 from apps.common.errors import STORE_AWAY, ServiceError, StoreAwayError
 from apps.common.exact_json import json_decode, json_encode
 from apps.common.requests import request_id_make
-from apps.market.facade import Subscription, candle_key, instrument_get, prices_subscribe
-from apps.profile.facade import account_for_async
+from apps.market.facade import CandleKey, Subscription, prices_subscribe
+from apps.profile.facade import AccountInfo, account_for_async
 from apps.trade.consumers import limits
 from apps.trade.consumers.account_feed import AccountFeed
-from apps.trade.consumers.channels import account_of, after_of, channels_of
+from apps.trade.consumers.channels import after_of, channels_of
 from apps.trade.consumers.frames import invalid_error, reply_to, request_validated
 from apps.trade.consumers.origins import headers_of, session_key_of
 from apps.trade.operations import OPERATIONS, Asked, Operation
@@ -233,7 +233,13 @@ class TradingSocket:
         token = request.get("token")
         if not isinstance(token, str):
             raise ServiceError("INVALID", "token: expected an access token")
-        user = await self._signed_in(token_identity(token))
+        try:
+            user = await self._signed_in(token_identity(token))
+        except ServiceError as error:
+            # One socket too many: no operation and no price is for it.
+            await self._error(request, error)
+            await self._close(limits.CLOSE_TOO_MANY)
+            return None
         if user is None:
             raise ServiceError(
                 "NOT_AUTHENTICATED", "the access token is wrong or has ended", http_status=401
@@ -253,35 +259,44 @@ class TradingSocket:
         return None
 
     async def _subscribe(self, request: Message) -> object:
-        channels = channels_of(request)
-        after = after_of(request)
-        for channel in channels:
-            kind, _, rest = channel.partition(":")
-            if kind == "prices":
-                self._prices_add(rest)
-            elif kind == "candles":
-                await self._candles_add(rest)
-            else:
-                await self._account_add(account_of(rest), after=after.get(rest))
-        return {"channels": channels}
+        # 1. Whatever refuses a message refuses it here, before the first of its channels is open.
+        wanted, after = channels_of(request), after_of(request)
+        accounts = [await self._account_of(account_id) for account_id in wanted.accounts]
+        self._candles_count(wanted.candles)
+        # 2. From here on only a part of the platform that is away can be in the way.
+        if wanted.has_prices:
+            self._prices_change(None if wanted.has_all_symbols else wanted.symbols)
+        for key in wanted.candles:
+            await self._stream().candles_add(key)
+        for account in accounts:
+            await self._account_add(account, after=after.get(str(account.id)))
+        return {"channels": wanted.names}
 
     async def _unsubscribe(self, request: Message) -> object:
-        channels = channels_of(request)
-        for channel in channels:
-            kind, _, rest = channel.partition(":")
-            if kind == "prices":
-                self._prices_remove(rest)
-            elif kind == "candles":
-                self._stream().candles_remove(candle_key(rest))
-            elif feed := self._accounts.pop(account_of(rest), None):
-                feed.close()
-        return {"channels": channels}
-
-    def _prices_add(self, symbols: str) -> None:
-        if symbols == "*":
-            self._symbols = None
+        named = channels_of(request)
+        if named.has_all_symbols:
+            self._symbols = set()
         elif self._symbols is not None:
-            self._symbols |= {instrument_get(text).symbol for text in symbols.split(",")}
+            # Who hears all hears these as a part of it, and goes on.
+            self._symbols -= named.symbols
+        for account_id in named.accounts:
+            if feed := self._accounts.pop(account_id, None):
+                feed.close()
+        if self._prices is not None:
+            self._prices.update(self._symbols)
+            for key in named.candles:
+                self._prices.candles_remove(key)
+            if self._symbols == set() and not self._prices.candles:
+                # Of the feed hears who takes something from it.
+                self._prices.close()
+                self._prices = None
+        return {"channels": named.names}
+
+    def _prices_change(self, added: set[str] | None) -> None:
+        if added is None or self._symbols is None:
+            self._symbols = None
+        else:
+            self._symbols |= added
         self._stream().update(self._symbols)
 
     def _stream(self) -> Subscription:
@@ -292,32 +307,22 @@ class TradingSocket:
             )
         return self._prices
 
-    def _prices_remove(self, symbols: str) -> None:
-        if symbols == "*":
-            self._symbols = set()
-        else:
-            named = {instrument_get(text).symbol for text in symbols.split(",")}
-            # Who hears all hears these as a part of it, and goes on.
-            self._symbols = None if self._symbols is None else self._symbols - named
-        if self._prices is not None:
-            self._prices.update(self._symbols)
-
     async def _stalled(self) -> None:
         await self._close(limits.CLOSE_TOO_SLOW)
 
-    async def _candles_add(self, text: str) -> None:
-        key, stream = candle_key(text), self._stream()
-        if key not in stream.candles and len(stream.candles) >= limits.SUBSCRIPTIONS_MAX:
+    def _candles_count(self, added: list[CandleKey]) -> None:
+        present = self._prices.candles if self._prices is not None else frozenset()
+        if len(present | set(added)) > limits.SUBSCRIPTIONS_MAX:
             raise ServiceError(
                 "RATE_LIMITED",
                 f"a socket has at most {limits.SUBSCRIPTIONS_MAX} candle channels: unsubscribe from one first",
                 http_status=429,
             )
-        await stream.candles_add(key)
 
-    async def _account_add(self, account_id: int, *, after: int | None) -> None:
-        user = await self._user_now()
-        account = await account_for_async(user.id, account_id)
+    async def _account_of(self, account_id: int) -> AccountInfo:
+        return await account_for_async((await self._user_now()).id, account_id)
+
+    async def _account_add(self, account: AccountInfo, *, after: int | None) -> None:
         if account.id in self._accounts:
             return
         feed = AccountFeed(

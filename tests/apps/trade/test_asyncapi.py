@@ -67,7 +67,9 @@ def test_what_the_socket_says_is_what_is_described(on_wire, alice, settings):
         wire.say({"op": "order.close", "orderId": f"{account.id}-1"})
         wire.say({"op": "ping", "t": 1})
         wire.say({"op": "nope"})
-        return frames + [await wire.hear() for _ in range(4)]
+        wire.say({"op": 5, "id": True})
+        wire.say({"op": "x" * 65, "id": "y" * 65})
+        return frames + [await wire.hear() for _ in range(6)]
 
     frames = on_wire(talk)
 

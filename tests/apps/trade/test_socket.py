@@ -254,6 +254,57 @@ def test_bad_messages_get_a_code_and_a_sentence(on_wire, alice, settings):
     assert all(frame["message"] for frame in frames)
 
 
+def test_a_refused_subscription_opens_none_of_its_channels(live, on_wire, alice, settings):
+    settings.SOCKET_MESSAGES_PER_SECOND = 1000
+    own, foreign = f"account:{alice[1].id}", f"account:{live.user()[1].id}"
+    wishes = [
+        ["prices:ETH", own, "prices:NOPE"],
+        ["prices:*", own, "candles:BTC:2h"],
+        ["candles:BTC:1m", own, "account:x"],
+        ["prices:ETH", "candles:BTC:1m", own, foreign],
+        [own, "prices:ETH", "orders:1"],
+    ]
+
+    async def talk(wire: Wire) -> list[dict[str, Any]]:
+        await signed_in(wire, alice[2])
+        return [
+            await wire.ask(message)
+            for channels in wishes
+            for message in ({"op": "subscribe", "channels": channels}, {"op": "ping"})
+        ]
+
+    before = len(broadcaster()._subscriptions)
+    frames = on_wire(talk)
+
+    assert [frame["ch"] for frame in frames] == ["reply", "pong"] * len(wishes)
+    assert [frame["code"] for frame in frames[::2]] == [
+        "SYMBOL_UNKNOWN",
+        "INVALID",
+        "INVALID",
+        "ACCOUNT_UNKNOWN",
+        "CHANNEL_UNKNOWN",
+    ]
+    assert len(broadcaster()._subscriptions) == before
+
+
+def test_who_takes_no_prices_any_more_hears_no_more_of_the_feed(on_wire, alice):
+    async def talk(wire: Wire) -> tuple[int, ...]:
+        await signed_in(wire, alice[2])
+        counts = []
+        for op, channels in (
+            ("subscribe", ["prices:BTC,ETH"]),
+            ("unsubscribe", ["prices:BTC"]),
+            ("unsubscribe", ["prices:ETH"]),
+            ("subscribe", ["prices:*"]),
+            ("unsubscribe", ["prices:*"]),
+        ):
+            assert (await _reply_to(wire, {"op": op, "channels": channels}))["success"] is True
+            counts.append(len(broadcaster()._subscriptions))
+        return tuple(counts)
+
+    assert on_wire(talk) == (1, 1, 0, 1, 0)
+
+
 def test_s32_nobody_trades_or_listens_unknown(on_wire, alice):
     account = alice[1]
     wishes = [
@@ -403,16 +454,18 @@ def test_s33_too_many_too_large_and_too_often(on_wire, alice, settings):
         await signed_in(wire, alice[2])
         second = Wire()
         refused = await second.ask({"op": "auth", "token": alice[2]})
+        closed = await second.hear()
         await second.hang_up()
         fast = [await wire.ask({"op": "ping", "t": number}) for number in range(20)]
         third = Wire()
         large = await third.ask({"op": "ping", "t": "x" * 20_000})
         await third.hang_up()
-        return [refused, fast[0], fast[-1], large]
+        return [refused, closed, fast[0], fast[-1], large]
 
-    refused, first, last, large = on_wire(talk)
+    refused, closed, first, last, large = on_wire(talk)
 
     assert (refused["code"], refused["statusCode"]) == ("RATE_LIMITED", 429)
+    assert closed == {"type": "websocket.close", "code": limits.CLOSE_TOO_MANY}
     assert first == {"ch": "pong", "t": 0}
     assert last["code"] == "RATE_LIMITED"
     assert large == {"type": "websocket.close", "code": limits.CLOSE_TOO_LARGE}
