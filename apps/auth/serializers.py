@@ -2,10 +2,12 @@
 
 # ruff: noqa: N815 - field names are those of the contract.
 
+from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from typing_extensions import override
 
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.models import ApiKey, Device
@@ -33,6 +35,12 @@ class PinField(serializers.RegexField):
     def __init__(self, **options: Any) -> None:
         super().__init__(_PIN, trim_whitespace=False, error_messages=_PIN_ERROR, **options)
 
+    @override
+    def to_internal_value(self, data: Any) -> str:
+        # 1234.0 is the same whole number as 1234.
+        is_whole = isinstance(data, Decimal) and data == data.to_integral_value()
+        return super().to_internal_value(str(int(data)) if is_whole else data)
+
 
 class LoginSerializer(TypedSerializer):
     """Who wants to sign in."""
@@ -48,12 +56,22 @@ class LoginSentSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class VerifyQuerySerializer(serializers.Serializer[Any]):
+class VerifyQuerySerializer(TypedSerializer):
     """The link's token and, where the link needs it, the code of the same mail."""
 
-    token = serializers.CharField(max_length=128)
-    code = serializers.CharField(max_length=16, required=False, default="")
-    factor = serializers.CharField(max_length=16, required=False, default="")
+    token = serializers.CharField(max_length=128, help_text="The token of the link.")
+    code = serializers.CharField(
+        max_length=16,
+        required=False,
+        default="",
+        help_text="The code of the mail, if a browser asked for the link.",
+    )
+    factor = serializers.CharField(
+        max_length=16,
+        required=False,
+        default="",
+        help_text="The code of the second factor, if the person has one.",
+    )
 
 
 class UserSerializer(serializers.Serializer[Any]):

@@ -57,7 +57,7 @@ def enveloped(
 
 
 class StrictShape(OpenApiSerializerExtension):
-    """Says of requests what strict serializers do: a field that they do not name is refused.
+    """Says of requests what strict serializers do: a field that they do not name is refused, and so is what breaks their `schema_rule`.
 
     Answers stay open, since the contract may add to them.
     """
@@ -68,4 +68,6 @@ class StrictShape(OpenApiSerializerExtension):
     @override
     def map_serializer(self, auto_schema: Any, direction: str) -> Any:
         shape = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001 - the library's own way for extensions.
-        return {**shape, "additionalProperties": False} if direction == "request" else shape
+        if direction != "request":
+            return shape
+        return {**shape, "additionalProperties": False, **getattr(self.target, "schema_rule", {})}

@@ -128,10 +128,11 @@ def _parameters_complete(operation: Json) -> None:
     own = examples()["operations"].get(operation["operationId"], {}).get("parameters", {})
     for parameter in operation.get("parameters", ()):
         name = parameter["name"]
+        # One that an operation sets to null would not go with its others: all examples together are a request.
         example = own.get(name, examples()["parameters"].get(name))
-        if example is None:
+        if example is None and name not in own:
             warn(f"{operation['operationId']}: the parameter {name} has no example")
-        else:
+        elif example is not None:
             parameter["example"] = example
 
 

@@ -1,7 +1,7 @@
 """Signs schemathesis in, lends it what is there at the moment, and counts what became of what it sent.
 
 It tries everything, ending its own session too, so it has many and takes the next one then. What needs a PIN is asked by a device of its
-own whose PIN is known, since wrong ones, of which it sends many, lock a device.
+own whose PIN is known, since wrong ones, of which it sends many, lock a device. What each person can do once is asked by somebody new.
 
 Only data that fits the document is changed, and not all of it: what is refused stays refused.
 """
@@ -19,7 +19,9 @@ from uuid import uuid4
 import httpx
 import schemathesis
 
+from tests.contract import schemathesis_people as people
 from tests.contract.schemathesis_orders import TAKEN, OpenOrders
+from tests.contract.schemathesis_rules import Rules
 from tests.contract.signals import PIN
 
 TOKENS = "SCHEMATHESIS_TOKENS"
@@ -45,6 +47,7 @@ _LENT_ELSE = 0.8
 
 _tokens = deque(os.environ[TOKENS].split(","))
 _orders = OpenOrders(_ADDRESS, _DEMO_ACCOUNT)
+_rules = Rules(httpx.get(f"{_ADDRESS}/api/v1/supportedAssets", timeout=60).json()["data"])
 _dice = random.Random(1)  # noqa: S311 - the same in each run.
 _made: dict[str, str] = {}
 # By phase and operation: how often it answered with which status.
@@ -66,11 +69,17 @@ def _phase(case: Any) -> str:
     return case.meta.phase.name.value if case.meta else ""
 
 
+def _is_good(case: Any) -> bool:
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
 @schemathesis.auth(refresh_interval=None)
 class AccessToken:
     """The access token of a session that still lives."""
 
     def get(self, case: Any, _context: Any) -> str:
+        if _is_good(case) and _name(case) in people.OF_NEW_PEOPLE:
+            return people.new_token()
         return os.environ["SCHEMATHESIS_PIN_TOKEN"] if _asks_a_pin(case) else _tokens[0]
 
     def set(self, case: Any, data: str, _context: Any) -> None:
@@ -87,7 +96,9 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         case.path_parameters["account_id"] = int(os.environ["SCHEMATHESIS_LIVE_ACCOUNT"])
     if _asks_a_pin(case) and isinstance(case.body, dict) and isinstance(case.body.get("pin"), str):
         case.body["pin"] = PIN
-    is_good = case.meta is not None and case.meta.generation.mode.is_positive
+    is_good = _is_good(case)
+    if is_good:
+        people.fit(_name(case), case)
     is_lent = is_good and _dice.random() < _LENT.get(_phase(case), _LENT_ELSE)
     if is_lent:
         _lend(case)
@@ -140,6 +151,15 @@ def after_call(_context: Any, case: Any, response: Any) -> None:
         if httpx.post(f"{_ADDRESS}/api/v1/auth/verify-user", headers=headers).status_code == 200:
             return
         _tokens.popleft()
+
+
+@schemathesis.check
+def refusal_is_explained(_context: Any, response: Any, case: Any) -> None:
+    """Hold that a 400 for good data has a reason in that data."""
+    if _is_good(case) and response.status_code == 400:
+        failure = response.json()
+        if not _rules.explain(_name(case), case, failure["code"]):
+            raise AssertionError(f"refused without a reason: {failure['message']}")
 
 
 @atexit.register

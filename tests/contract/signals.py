@@ -3,5 +3,7 @@
 # Before the codes that stand in for somebody's second factor, and when the staff is there.
 CODES = "CODES"
 READY = "at work"
+# Before the address where sign-in links of new people are handed out.
+PEOPLE = "PEOPLE"
 # Of the devices that approve something.
 PIN = "493021"

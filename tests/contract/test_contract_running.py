@@ -32,7 +32,7 @@ from tests.contract.contract_walk import (
     trade,
 )
 from tests.contract.links import Follower
-from tests.contract.signals import CODES, PIN, READY
+from tests.contract.signals import CODES, PEOPLE, PIN, READY
 from tests.contract.socket_walk import UNASKED, frames_of
 from tests.integration.product import Client, Product
 
@@ -69,6 +69,8 @@ class Installation:
     product: Product
     # By address: what stands in for the second factor of a member of the staff, each once.
     codes: dict[str, list[str]]
+    # Where the staff hands out sign-in links of new people.
+    links: str
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +79,15 @@ def installation():
     try:
         product.start()
         staff = product.beside("shell", "-c", "from tests.contract.staff_at_work import run; run()")
-        codes, said = {}, []
+        codes, links, said = {}, "", []
         while READY not in (line := staff.stdout.readline()):
             said.append(line)
             assert line, f"the staff does not come to work: {''.join(said)}"
             if line.startswith(CODES):
                 _, email, *codes[email] = line.split()
-        yield Installation(product, codes)
+            elif line.startswith(PEOPLE):
+                links = line.split()[1]
+        yield Installation(product, codes, links)
     finally:
         if staff is not None:
             staff.kill()
@@ -208,8 +212,12 @@ def test_every_link_of_an_order_leads_on(installation):
 # --- schemathesis ----------------------------------------------------------------------------------------------------
 
 
-# What needs more than a sign-in: staff with a second factor, a PIN, an open live account, an order that is open now.
+# What needs more than a sign-in: staff with a second factor, a PIN, an open live account, an order that is open now, or somebody who
+# has not done it yet.
 TAKEN = {
+    "GET /api/v1/auth/verify",
+    "POST /api/v1/kyc",
+    "POST /api/v1/kyc/documents",
     "POST /api/v1/candles/refresh",
     "POST /api/v1/keys",
     "POST /api/v1/accounts/{account_id}/deposits",
@@ -257,9 +265,9 @@ def prepared(installation: Installation, asker: Asker) -> tuple[Client, int]:
 
 
 def run(
-    product: Product, alice: Client, live: int, met: Path, *, seed: int
+    installation: Installation, alice: Client, live: int, met: Path, *, seed: int
 ) -> subprocess.CompletedProcess[str]:
-    tokens = tokens_of(alice)
+    product, tokens = installation.product, tokens_of(alice)
     bound = ("--max-time", SECONDS) if SECONDS else ("--max-examples", EXAMPLES)
     return subprocess.run(
         [
@@ -276,6 +284,7 @@ def run(
             # The device whose PIN is known.
             "SCHEMATHESIS_PIN_TOKEN": tokens[0],
             "SCHEMATHESIS_LIVE_ACCOUNT": str(live),
+            "SCHEMATHESIS_LINKS": installation.links,
             "SCHEMATHESIS_MET": str(met),
             "SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks",
         },
@@ -292,7 +301,7 @@ def test_nothing_that_schemathesis_tries_finds_a_fault(installation, asker_of, t
     for number in range(ROUNDS):
         # In CI always the same; the long form tries something else each time.
         seed = SEED if ROUNDS == 1 else secrets.randbelow(2**31)
-        done = run(product, alice, live, met, seed=seed)
+        done = run(installation, alice, live, met, seed=seed)
 
         assert done.returncode == 0, f"round {number}, seed {seed}:\n{done.stdout}{done.stderr}"
         # A run that was turned away everywhere would prove nothing.

@@ -10,6 +10,7 @@ from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 
 from apps.common.error_catalogue import error_catalogue
+from apps.trade.services.statements.requests import period_of
 from cryptocfd.openapi.completion import complete, examples
 from cryptocfd.openapi.links import LINKS
 from tests.contract.links import Json, told
@@ -57,12 +58,68 @@ def test_every_operation_has_examples_that_fit(document) -> None:
                     ]
         for parameter in operation.get("parameters", ()):
             if "example" not in parameter:
-                wrong.append((name, parameter["name"]))
+                own = examples()["operations"][name].get("parameters", {})
+                if parameter["name"] not in own:
+                    wrong.append((name, parameter["name"]))
             else:
                 found = faults(document, parameter["schema"], parameter["example"])
                 wrong += [(name, parameter["name"], f) for f in found]
 
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["account_statement", "account_performance"])
+def test_the_examples_of_a_period_name_it_in_one_way(document, name) -> None:
+    parameters = operations(document)[name]["parameters"]
+
+    period = period_of({p["name"]: p["example"] for p in parameters if "example" in p})
+
+    assert period.text == "2026-11-26"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_good"),
+    [
+        ({"day": "2026-11-26"}, True),
+        ({"month": "2026-11", "fileFormat": "csv"}, True),
+        ({"from": "2026-11-01", "to": "2026-11-26"}, True),
+        ({}, False),
+        ({"from": "2026-11-01"}, False),
+        ({"day": "2026-11-26", "month": "2026-11"}, False),
+        ({"day": "2026-11-26", "from": "2026-11-01", "to": "2026-11-26"}, False),
+        ({"month": "2026-13"}, False),
+        ({"month": "1969-12"}, False),
+        ({"day": "2026-11-26", "days": 1}, False),
+    ],
+)
+def test_the_document_says_that_a_statement_has_one_period(document, body, is_good) -> None:
+    media = operations(document)["account_statement_request"]["requestBody"]["content"]
+
+    assert (faults(document, media["application/json"]["schema"], body) == []) is is_good
+
+
+def test_the_document_says_where_keys_are_taken_and_with_which_scope(document) -> None:
+    scopes = {
+        name: requirement["signature"]
+        for name, operation in operations(document).items()
+        for requirement in operation.get("security", ())
+        if "signature" in requirement
+    }
+
+    for name, operation in operations(document).items():
+        if name.startswith("trade_") and operation["security"] != [{}]:
+            assert name in scopes
+    assert scopes["trade_create"] == ["trade"]
+    assert scopes["trade_preview"] == scopes["trade_open"] == scopes["balance_retrieve"] == ["read"]
+    assert not scopes.keys() & {
+        "keys_make",
+        "keys_list",
+        "kyc_submit",
+        "withdrawals_request",
+        "accounts_open",
+        "accounts_top_up",
+        "candles_refresh",
+    }
 
 
 def test_every_operation_tells_the_failures_that_it_may_have(document) -> None:

@@ -195,9 +195,11 @@ def _require_network(key: ApiKey, ip: str | None) -> None:
 def _require_fresh(timestamp_ms: int, window_ms: int) -> None:
     server_ms = now_us() // 1000
     if not timestamp_ms - AHEAD_MS < server_ms <= timestamp_ms + window_ms:
+        age_ms = server_ms - timestamp_ms
+        found = f"{age_ms} ms old" if age_ms >= 0 else f"{-age_ms} ms ahead"
         raise ServiceError(
             "TIMESTAMP_INVALID",
-            f"expected a timestamp at most {window_ms} ms old, found one that is {server_ms - timestamp_ms} ms old",
+            f"expected a timestamp at most {window_ms} ms old and less than {AHEAD_MS} ms ahead, found one that is {found}",
             http_status=401,
             data={"serverTime": server_ms, "recvWindow": window_ms},
         )

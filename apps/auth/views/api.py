@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import get_language_from_request
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -85,15 +85,7 @@ class VerifyView(APIView):
         return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("token", str, required=True, description="The token of the link."),
-            OpenApiParameter(
-                "code", str, description="The code of the mail, if a browser asked for the link."
-            ),
-            OpenApiParameter(
-                "factor", str, description="The code of the second factor, if the person has one."
-            ),
-        ],
+        parameters=[VerifyQuerySerializer],
         responses=enveloped(ClientSessionSerializer, failures=(400, 403, 410)),
     )
     def get(self, request: Request) -> Response:

@@ -1,5 +1,8 @@
 """How a REST request proves who sends it: an access token, else (DRF's own class) a session."""
 
+from typing import Any
+
+from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -9,6 +12,7 @@ from typing_extensions import override
 from apps.auth.services.identities import AuthenticatedUser, user_by_token
 from apps.auth.services.signatures import KEY_HEADER, KeyUser, SignedRequest, request_check
 from apps.auth.views.edge import client_ip
+from apps.common.key_access import Scope
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -42,10 +46,11 @@ class SignatureAuthentication(BaseAuthentication):
             return None
         plain = request._request  # noqa: SLF001 - DRF's only way to the body as it was sent.
         query = plain.META.get("QUERY_STRING", "")
+        path = _path_as_sent(plain)
         user = request_check(
             request=SignedRequest(
                 method=str(plain.method),
-                path=f"{plain.path}?{query}" if query else plain.path,
+                path=f"{path}?{query}" if query else path,
                 body=plain.body,
                 headers=plain.headers,
                 ip=client_ip(plain),
@@ -56,6 +61,12 @@ class SignatureAuthentication(BaseAuthentication):
     @override
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
+
+
+def _path_as_sent(request: HttpRequest) -> str:
+    # Django's own is decoded, and somebody has signed %3A where it says a colon.
+    raw: bytes | None = getattr(request, "scope", {}).get("raw_path")
+    return request.path if raw is None else raw.decode("latin-1")
 
 
 class SignatureAuthenticationScheme(OpenApiAuthenticationExtension):
@@ -70,8 +81,15 @@ class SignatureAuthenticationScheme(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "header",
             "name": KEY_HEADER,
-            "description": "Beside X-Timestamp, X-Nonce and X-Signature, see docs/API-KEYS.md.",
+            "description": "Beside X-Timestamp, X-Nonce and X-Signature, see docs/API-KEYS.md; the scope that the key needs.",
         }
+
+    @override
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        # Nothing where no key is taken at all.
+        scopes: dict[str, Scope] = getattr(auto_schema.view, "key_scopes", {})
+        scope = scopes.get(auto_schema.method)
+        return [] if scope is None else [{self.name: [scope]}]
 
 
 class BearerAuthenticationScheme(OpenApiAuthenticationExtension):

@@ -2,8 +2,9 @@
 
 # ruff: noqa: N815 - field names are those of the contract.
 
-from typing import Any
+from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
 
@@ -11,23 +12,49 @@ from apps.common.serializers import StrictSerializer
 from apps.trade.choices import StatementFormat
 from apps.trade.serializers.answers import number_field
 
+_MONTH = r"^(19[7-9][0-9]|2[01][0-9]{2}|22[0-4][0-9]|225[0-5])-(0[1-9]|1[0-2])$"
+
+
+@extend_schema_field({"type": "string", "format": "date"})
+class DayField(serializers.RegexField):
+    """A day in UTC, whose place in the calendar the service looks at."""
+
+    def __init__(self, help_text: str) -> None:
+        super().__init__(
+            r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z",
+            required=False,
+            help_text=help_text,
+            error_messages={"invalid": "expected a day such as 2026-11-26"},
+        )
+
+
+def _only(*names: str) -> dict[str, Any]:
+    others = {"day", "month", "from", "to"} - set(names)
+    return {"required": list(names), "properties": {name: {"not": {}} for name in sorted(others)}}
+
 
 class PerformancePeriodSerializer(StrictSerializer):
     """A day, a month, or a range of days (both included), in UTC."""
 
-    day = serializers.CharField(required=False, max_length=10, help_text="Such as 2026-11-26.")
-    month = serializers.CharField(required=False, max_length=7, help_text="Such as 2026-11.")
-    to = serializers.CharField(required=False, max_length=10, help_text="With from.")
+    day = DayField("Such as 2026-11-26, from 1970 to 2255.")
+    month = serializers.RegexField(
+        _MONTH,
+        required=False,
+        help_text="Such as 2026-11.",
+        error_messages={"invalid": "expected a month such as 2026-11, from 1970 to 2255"},
+    )
+    to = DayField("The last day, with from.")
 
     @override
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Return the fields, with the one whose name is a word of Python."""
-        start = serializers.CharField(required=False, max_length=10, help_text="With to.")
-        return {**super().get_fields(), "from": start}
+        return {**super().get_fields(), "from": DayField("The first day, with to.")}
 
 
 class PeriodSerializer(PerformancePeriodSerializer):
-    """A period, and how its statement is written."""
+    """A period, named in one of the three ways, and how its statement is written."""
+
+    schema_rule: ClassVar = {"oneOf": [_only("day"), _only("month"), _only("from", "to")]}
 
     fileFormat = serializers.ChoiceField(choices=StatementFormat.choices, default="json")
 
