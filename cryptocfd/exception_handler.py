@@ -5,6 +5,7 @@ details are in the log only.
 """
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,7 +83,8 @@ def _from_api(error: exceptions.APIException) -> Response:
         headers["WWW-Authenticate"] = scheme
     wait = getattr(error, "wait", None)
     if wait is not None:
-        headers["Retry-After"] = str(int(wait) + 1)
+        # Whole seconds, as the sentence says them.
+        headers["Retry-After"] = str(max(1, math.ceil(wait)))
     body = failure(
         status=error.status_code,
         message=str(error.detail if isinstance(error.detail, str) else error.default_detail),

@@ -17,6 +17,8 @@ from django.http import HttpResponse, HttpResponseBase
 from django.http.response import StreamingHttpResponse
 from django.urls import set_script_prefix
 
+from apps.common.envelope import failure
+from apps.common.exact_json import json_encode
 from cryptocfd.database.base import statements_limit
 
 Scope = MutableMapping[str, Any]
@@ -58,9 +60,8 @@ class Island(BaseHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if self._in_flight >= _IN_FLIGHT_MAX:
-            await _send_plain(
-                send, 503, "Too many requests wait: try again in a second.", retry_s=1
-            )
+            text = "too many requests wait: try again in a second"
+            await _send_refusal(scope, send, 503, "UNAVAILABLE", text, retry_s=1)
             return
         self._in_flight += 1
         try:
@@ -68,7 +69,8 @@ class Island(BaseHandler):
         except _DisconnectedError:
             pass
         except _TooLargeError:
-            await _send_plain(send, 413, f"The body must have at most {_BODY_BYTES_MAX} bytes.")
+            text = f"the body must have at most {_BODY_BYTES_MAX} bytes"
+            await _send_refusal(scope, send, 413, "TOO_LARGE", text)
         finally:
             self._in_flight -= 1
 
@@ -95,7 +97,8 @@ class Island(BaseHandler):
             request = ASGIRequest(scope, io.BytesIO(body))
         except (UnicodeDecodeError, ValueError):
             signals.request_finished.send(sender=type(self))
-            return HttpResponse("The address is not valid.", status=400, content_type="text/plain")
+            body, kind = _refusal(scope, 400, "MALFORMED", "the address is not valid")
+            return HttpResponse(body, status=400, content_type=kind)
         response = self.get_response(request)
         if not response.streaming:
             # Ends the request for Django: its database connection goes back to the pool.
@@ -149,9 +152,20 @@ def _head(response: HttpResponseBase) -> dict[str, Any]:
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
-async def _send_plain(send: Send, status: int, text: str, *, retry_s: int | None = None) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+def _refusal(scope: Scope, status: int, code: str, text: str) -> tuple[bytes, str]:
+    """Return body and content type of what is refused before any view: programs read the envelope, people a sentence."""
+    if scope["path"].startswith("/api/"):
+        envelope = failure(status=status, message=text, code=code)
+        return json_encode(envelope), "application/json"
+    return f"{text[0].upper()}{text[1:]}.".encode(), "text/plain; charset=utf-8"
+
+
+async def _send_refusal(
+    scope: Scope, send: Send, status: int, code: str, text: str, *, retry_s: int | None = None
+) -> None:
+    body, kind = _refusal(scope, status, code, text)
+    headers = [(b"content-type", kind.encode())]
     if retry_s is not None:
         headers.append((b"retry-after", str(retry_s).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": text.encode()})
+    await send({"type": "http.response.body", "body": body})

@@ -4,8 +4,15 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
+from django.core.validators import (
+    BaseValidator,
+    MaxLengthValidator,
+    MaxValueValidator,
+    MinLengthValidator,
+    MinValueValidator,
+)
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.utils import html
@@ -25,8 +32,40 @@ _EPOCH_US_MAX = 2**53 - 1
 EPOCH_MS_MAX = _EPOCH_US_MAX // 1000
 
 
+# What the framework's own refusals say here: what was expected, and what was found.
+_SENTENCES: Final = {
+    "required": "expected a value, found none",
+    "null": "expected a value, found null",
+    "blank": "expected a value, found blank text",
+}
+_BOUNDS: Final[dict[type[BaseValidator], str]] = {
+    MinValueValidator: "expected at least %(limit_value)s, found %(value)s",
+    MaxValueValidator: "expected at most %(limit_value)s, found %(value)s",
+    MinLengthValidator: "expected at least %(limit_value)s characters, found %(show_value)s",
+    MaxLengthValidator: "expected at most %(limit_value)s characters, found %(show_value)s",
+}
+
+
 class TypedSerializer(serializers.Serializer[Any]):
     """Takes text as text and truth as truth: a number where a name stands is a mistake of its sender, and no name."""
+
+    @override
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Return the fields, which refuse in the words of this contract."""
+        fields = super().get_fields()
+        for field in fields.values():
+            field.error_messages |= _SENTENCES
+            if isinstance(field, serializers.IntegerField):
+                field.error_messages["invalid"] = "expected a whole number"
+            elif isinstance(field, serializers.ChoiceField):
+                choices = ", ".join(map(str, field.choices))
+                field.error_messages["invalid_choice"] = (
+                    f"expected one of {choices}, found {{input!r:.42}}"
+                )
+            for validator in field.validators:
+                if isinstance(validator, BaseValidator) and type(validator) in _BOUNDS:
+                    validator.message = _BOUNDS[type(validator)]
+        return fields
 
     @override
     def to_internal_value(self, data: Any) -> Any:
@@ -129,7 +168,7 @@ class InstantField(serializers.Field[int, Any, Any, Any]):
         if isinstance(data, int) and not isinstance(data, bool):
             if not 0 <= data <= EPOCH_MS_MAX:
                 raise serializers.ValidationError(
-                    f"expected milliseconds since 1970, at most {EPOCH_MS_MAX}"
+                    f"expected milliseconds since 1970, at most {EPOCH_MS_MAX}, found {data}"
                 )
             return data * 1000
         try:
@@ -138,11 +177,13 @@ class InstantField(serializers.Field[int, Any, Any, Any]):
             instant = None
         if instant is None or instant.tzinfo is None:
             raise serializers.ValidationError(
-                "expected milliseconds since 1970 or a time with its zone, such as 2030-01-31T12:00:00Z"
+                f"expected milliseconds since 1970 or a time with its zone, such as 2030-01-31T12:00:00Z, found {data!r:.42}"
             )
         us = us_from_datetime(instant)
         if not 0 <= us <= _EPOCH_US_MAX:
-            raise serializers.ValidationError("expected a time from 1970 to 2255")
+            raise serializers.ValidationError(
+                f"expected a time from 1970 to 2255, found {data!r:.42}"
+            )
         return us
 
     @override

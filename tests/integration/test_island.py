@@ -53,6 +53,29 @@ async def test_s25_a_body_beyond_every_limit_is_refused_before_it_is_read(
     answer = await client.post("/api/v1/auth/login", content=b"x" * (5 * 1024 * 1024 + 1))
 
     assert answer.status_code == 413
+    assert answer.json() == {
+        "success": False,
+        "statusCode": 413,
+        "message": "the body must have at most 5242880 bytes",
+        "code": "TOO_LARGE",
+        "data": {},
+    }
+
+
+async def test_a_process_with_too_much_to_do_says_so_to_programs_and_to_people(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryptocfd.island._IN_FLIGHT_MAX", 0)
+
+    of_program = await client.get("/api/v1/accounts")
+    of_person = await client.get("/trade/BTCUSDT")
+
+    assert (of_program.status_code, of_program.headers["Retry-After"]) == (503, "1")
+    assert (of_program.json()["success"], of_program.json()["code"]) == (False, "UNAVAILABLE")
+    assert (of_person.status_code, of_person.text) == (
+        503,
+        "Too many requests wait: try again in a second.",
+    )
 
 
 async def test_an_unknown_address_answers_programs_and_people_in_their_language(

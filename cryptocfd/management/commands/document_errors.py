@@ -18,7 +18,7 @@ The same list is served at `/api/errors`.
 
 A failure is `{"success": false, "statusCode": 400, "message": "...", "code": "...", "data": {...}, "requestId": "..."}`, over REST
 and in the frames of the socket. Branch on `code`: it is stable. `message` is for people and may change; `data` has its numbers.
-Codes are only added. "Again" says whether the same wish may succeed later without being changed: after a refusal of the engine
+`requestId` is there where the request had reached the engine, and after `OUTCOME_UNKNOWN`. Codes are only added. "Again" says whether the same wish may succeed later without being changed: after a refusal of the engine
 under a new request id, after `OUTCOME_UNKNOWN` under the same one.
 """
 
@@ -39,7 +39,8 @@ def document() -> str:
             "",
             "## Refusals of the engine",
             "",
-            "In order of precedence: the first that applies is the answer. Each stands in the journal and has used its request id up.",
+            "In order of precedence: the first that applies is the answer. One with a `requestId` stands in the journal and has used that id up;",
+            "one without was seen before the engine (a symbol, account or order that there is not, too many decimals): its id is free.",
             "Names in braces are the numbers, which `data` carries too. `NOT_OWNER` is shown as `ACCOUNT_UNKNOWN`.",
             "",
             *_table(decided),

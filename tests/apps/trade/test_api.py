@@ -154,6 +154,30 @@ def test_s20_the_same_key_returns_the_same_answer_and_other_content_is_a_conflic
     assert exact(alice.get("/api/v1/trade/open"))["data"]["total"] == 1
 
 
+def test_an_id_is_used_up_by_the_engine_only(alice):
+    wrong = [
+        {"quantity": "0.000001"},
+        {"quantity": -1},
+        {"symbol": "NOPE"},
+        {"accountId": 2**40 - 1},
+        {"stopLosss": 1},
+    ]
+    seen = [exact(create(alice, clientOrderId="free", **change)) for change in wrong]
+    decided = exact(create(alice, clientOrderId="used", leverage=1000))
+
+    assert [failure["code"] for failure in seen] == [
+        "QUANTITY_INVALID",
+        "QUANTITY_INVALID",
+        "SYMBOL_UNKNOWN",
+        "ACCOUNT_UNKNOWN",
+        "INVALID",
+    ]
+    assert not any("requestId" in failure for failure in seen)
+    assert exact(create(alice, clientOrderId="free"))["success"] is True
+    assert (decided["code"], decided["requestId"]) == ("LEVERAGE_INVALID", "used")
+    assert exact(create(alice, clientOrderId="used"))["code"] == "EXISTS_WITH_DIFFERENT_CONTENT"
+
+
 def test_a_closed_part_is_answered_again_after_the_rest_is_gone(live, alice):
     order_id = exact(create(alice))["data"]["orderId"]
     part = {"orderId": order_id, "quantity": "0.04", "clientOrderId": "c1"}
