@@ -1,6 +1,9 @@
 """A bot on two moving averages: long while the fast one is above the slow one, short below. For a demo account; no advice.
 
+pip install clients/python
 python examples/moving_average_bot.py --url http://localhost:8000 --key-id ... --secret ... --symbol BTCUSDT
+
+It closes what is open in its symbol on the other side, whoever has opened that.
 """
 
 import argparse
@@ -12,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients" / "python"))
 
-from cryptocfd_client import ApiError, Client, HmacKey, Token
+from cryptocfd_client import ApiError, Client, HmacKey, OutcomeUnknownError, Token
 
 FAST, SLOW = 5, 20
 
@@ -57,6 +60,8 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two looks")
     parser.add_argument("--steps", type=int, default=0, help="end after so many looks; 0: never")
     options = parser.parse_args()
+    if not options.token and not (options.key_id and options.secret):
+        parser.error("give --key-id and --secret of an API key that may trade, or a --token")
     proof = Token(options.token) if options.token else HmacKey(options.key_id, options.secret)
     looks = 0
     with Client(options.url, proof) as client:
@@ -66,6 +71,9 @@ def main() -> None:
                 print(step(client, options.symbol, options.quantity, options.leverage), flush=True)
             except ApiError as refusal:
                 print(f"refused: {refusal}", flush=True)
+            except OutcomeUnknownError as unknown:
+                # The next look sees what is open.
+                print(unknown, flush=True)
             if looks != options.steps:
                 time.sleep(options.every)
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import subprocess
 import sys
 from calendar import monthrange
@@ -55,7 +56,7 @@ def product() -> Iterator[Product]:
 @pytest.fixture(scope="module")
 def visitors(product: Product) -> list[Visitor]:
     # All at once: a management command takes a while on a busy machine.
-    return product.clients(12)
+    return product.clients(16)
 
 
 @pytest.fixture
@@ -273,6 +274,106 @@ def test_the_stream_resumes_without_a_gap(
     assert resumed.last_seq == {account: snapshots[0].seq + 2}
 
 
+def test_the_stream_asks_for_the_next_token_when_one_has_ended() -> None:
+    price = {"ch": "prices", "n": 1, "d": [["BTCUSDT", "1.0", "2.0", 3]]}
+    heard: list[Any] = []
+    given = iter(["first", "second"])
+
+    async def serve_one(socket: ServerConnection) -> None:
+        heard.append(json.loads(await socket.recv())["token"])
+        await socket.recv()
+        await socket.send(json.dumps(price))
+        await socket.recv()
+        await socket.close(4401)
+
+    async def token() -> str:
+        return next(given)
+
+    async def talk() -> str:
+        async with serve(serve_one, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
+            updates = aiter(Stream(url, token, prices=["BTCUSDT"]))
+            async with asyncio.timeout(60):
+                await anext(updates)
+                await anext(updates)
+                await updates.aclose()
+                kept = aiter(Stream(url, "kept", prices=["BTCUSDT"]))
+                await anext(kept)
+                with pytest.raises(ApiError) as ended:
+                    await anext(kept)
+            return ended.value.code
+
+    assert asyncio.run(talk()) == "NOT_AUTHENTICATED"
+    assert heard == ["first", "second", "kept"]
+
+
+def test_the_stream_takes_more_symbols_than_a_message_may_have_channels(
+    product: Product, client: Client, visitor: Visitor
+) -> None:
+    symbols = [price["asset"] for price in client.prices()][:60]
+
+    async def hear() -> set[str]:
+        found: set[str] = set()
+        async with asyncio.timeout(60):
+            async for update in Stream(product.socket_url, visitor.token, prices=symbols):
+                assert isinstance(update, PriceUpdate)
+                found.add(update.symbol)
+                if len(found) == len(symbols):
+                    break
+        return found
+
+    assert len(symbols) == 60
+    assert asyncio.run(hear()) == set(symbols)
+
+
+def test_tokens_are_refreshed_once_and_never_by_a_repeat(
+    product: Product, client: Client, visitor: Visitor
+) -> None:
+    device = visitor.get("/auth/mobile/session-token")
+
+    pair = client.refresh(device["refreshToken"])
+    with Client(product.url, Token(pair["accessToken"])) as refreshed:
+        balance = refreshed.balance()
+    transport = flaky(client, product.url, losses=1)
+    with pytest.raises(OutcomeUnknownError, match="nobody has answered"):
+        client.refresh(pair["refreshToken"])
+
+    assert balance["balance"] == 10_000
+    assert len(transport.sent) == 1
+
+
+def test_the_stream_of_the_readme_tells_events(
+    product: Product, client: Client, visitor: Visitor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account = client.balance()["accountId"]
+    text = (REPOSITORY / "clients" / "python" / "README.md").read_text()
+    (example,) = [
+        code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Stream" in code
+    ]
+    example = example.replace("localhost:8000", f"127.0.0.1:{product.port}")
+    names: dict[str, Any] = {}
+    exec(example.replace("1001", str(account)), names)  # noqa: S102 - the example of this very repository.
+    told: list[str] = []
+
+    def is_told() -> bool:
+        told.append(capsys.readouterr().out)
+        return "PositionOpened" in "".join(told)
+
+    async def watch() -> None:
+        watching = asyncio.create_task(
+            names["watch"](visitor.get("/auth/mobile/session-token")["refreshToken"])
+        )
+        # The order comes once the stream follows the account: until then it belongs to the snapshot.
+        async with asyncio.timeout(60):
+            while not is_told():
+                await asyncio.to_thread(client.create_order, "BTC", "buy", "0.001", 10)
+                await asyncio.sleep(0.5)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    asyncio.run(watch())
+
+
 def test_the_stream_comes_back_after_a_refusal_that_passes() -> None:
     refusal = {"ch": "reply", "success": False, "statusCode": 503, "code": "ENGINE_BUSY"}
     price = {"ch": "prices", "n": 1, "d": [["BTCUSDT", "1.0", "2.0", 3]]}
@@ -280,11 +381,12 @@ def test_the_stream_comes_back_after_a_refusal_that_passes() -> None:
 
     async def serve_one(socket: ServerConnection) -> None:
         await socket.recv()
+        await socket.recv()
         await socket.send(json.dumps(answers.pop(0)))
         await socket.wait_closed()
 
     async def first_of(url: str) -> Any:
-        return await anext(aiter(Stream(url, prices=["BTCUSDT"])))
+        return await anext(aiter(Stream(url, "any", prices=["BTCUSDT"])))
 
     async def talk() -> tuple[Any, str]:
         async with serve(serve_one, "127.0.0.1", 0) as server:
@@ -315,7 +417,29 @@ def test_the_bot_runs(product: Product, visitor: Visitor) -> None:
     assert any(words in done.stdout for words in ("nothing to do", "buy 0.001", "sell 0.001"))
 
 
+def test_the_bot_says_what_it_lacks_and_outlives_a_platform_that_is_away() -> None:
+    bot = [sys.executable, str(REPOSITORY / "examples" / "moving_average_bot.py"), "--steps", "1"]
+
+    poor = subprocess.run(bot, capture_output=True, text=True, timeout=60, check=False)
+    alone = subprocess.run(
+        # Nobody listens there.
+        [*bot, "--token", "x", "--url", "http://127.0.0.1:9"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert (poor.returncode, "--key-id" in poor.stderr) == (2, True)
+    assert alone.stdout.startswith("nobody has answered")
+
+
 PIN = "493021"
+
+
+def cells_of_notebook() -> list[str]:
+    notebook = json.loads((REPOSITORY / "examples" / "equity_curve.ipynb").read_text())
+    return ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
 
 
 def key_of(visitor: Visitor, **wish: Any) -> dict[str, Any]:
@@ -327,9 +451,14 @@ def key_of(visitor: Visitor, **wish: Any) -> dict[str, Any]:
     return made
 
 
-def test_a_key_with_a_secret_signs_and_its_scopes_hold(product: Product, visitor: Visitor) -> None:
+def test_a_key_with_a_secret_signs_and_its_scopes_hold(
+    product: Product, visitor: Visitor, monkeypatch
+) -> None:
     made = key_of(visitor, algorithm="hmac", scopes=["read"])
     with Client(product.url, HmacKey(made["keyId"], made["secret"])) as reader:
+        # Its colon is written as %3A in the address, and signed so.
+        with pytest.raises(ApiError, match="REQUEST_UNKNOWN"):
+            reader.request("a:1")
         balance = reader.balance()
         listed = reader.open_orders()["message"]
         with pytest.raises(ApiError) as refused:
@@ -338,7 +467,18 @@ def test_a_key_with_a_secret_signs_and_its_scopes_hold(product: Product, visitor
     with stranger, pytest.raises(ApiError) as unknown:
         stranger.balance()
 
+    for name, value in (
+        ("URL", product.url),
+        ("KEY_ID", made["keyId"]),
+        ("SECRET", made["secret"]),
+    ):
+        monkeypatch.setenv(f"CRYPTOCFD_{name}", value)
+    names: dict[str, Any] = {}
+    exec(cells_of_notebook()[0], names)  # noqa: S102 - the example of this very repository.
+    names["client"].close()
+
     assert (balance["accountId"], listed) == (made["accountId"], [])
+    assert names["balance"]["accountId"] == made["accountId"]
     assert refused.value.code == "KEY_SCOPE_MISSING"
     assert unknown.value.code == "SIGNATURE_INVALID"
 
@@ -375,12 +515,10 @@ def test_every_cell_of_the_notebook_runs_and_its_picture_shows_the_account(
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.chdir(REPOSITORY / "examples")
-    notebook = json.loads(Path("equity_curve.ipynb").read_text())
     names: dict[str, Any] = {}
 
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)  # noqa: S102 - the example of this very repository.
+    for cell in cells_of_notebook():
+        exec(cell, names)  # noqa: S102 - the example of this very repository.
     picture = tmp_path / "picture.png"
     names["figure"].savefig(picture)
     names["plt"].close("all")

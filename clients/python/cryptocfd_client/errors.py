@@ -22,8 +22,15 @@ class ApiError(Exception):
 
 
 class OutcomeUnknownError(Exception):
-    """Nobody has answered in time, again and again: ask `request(request_id)` what became of it, or send it again under that id."""
+    """Nobody has answered in time, again and again: ask `request(request_id)` what became of it, or send it again under that id.
+
+    What changes nothing has no id: then it is just not known.
+    """
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
-        super().__init__(f"the outcome of request {request_id!r} is unknown")
+        super().__init__(
+            f"the outcome of request {request_id!r} is unknown"
+            if request_id
+            else "nobody has answered; nothing was to be changed"
+        )

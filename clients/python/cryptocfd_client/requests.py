@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 BASE = "/api/v1"
@@ -28,6 +28,13 @@ class Request:
     body: bytes
     # Empty for reads.
     request_id: str
+    # Whether it may be sent again while nobody answers.
+    is_repeatable: bool = True
+
+
+def part(text: str) -> str:
+    """Return text as one part of an address, whatever signs it has."""
+    return quote(text, safe="")
 
 
 def read(path: str, **query: Any) -> Request:
@@ -49,6 +56,11 @@ def ask(path: str, body: dict[str, Any]) -> Request:
     """Return a POST that changes nothing."""
     given = {name: _plain(value) for name, value in body.items() if value is not None}
     return Request("POST", f"{BASE}{path}", json.dumps(given).encode(), "")
+
+
+def once(path: str, body: dict[str, Any]) -> Request:
+    """Return a POST that is sent a single time, since it has no id by which a second one would be known."""
+    return Request("POST", f"{BASE}{path}", json.dumps(body).encode(), "", is_repeatable=False)
 
 
 class Remove:

@@ -14,7 +14,18 @@ from typing import Any, Generic, Self, TypeVar
 import httpx
 
 from cryptocfd_client.errors import ApiError, OutcomeUnknownError
-from cryptocfd_client.requests import Day, Number, Remove, Request, ask, decoded, read, write
+from cryptocfd_client.requests import (
+    Day,
+    Number,
+    Remove,
+    Request,
+    ask,
+    decoded,
+    once,
+    part,
+    read,
+    write,
+)
 from cryptocfd_client.signing import Proof
 
 Answer = dict[str, Any]
@@ -197,9 +208,11 @@ class _Calls(Generic[R]):
         """List open orders with live figures."""
         return self._send(read("/trade/open", limit=limit, offset=offset, accountId=account_id))
 
-    def pending_orders(self, *, limit: int = 100, account_id: int | None = None) -> R:
+    def pending_orders(
+        self, *, limit: int = 100, offset: int = 0, account_id: int | None = None
+    ) -> R:
         """List pending orders."""
-        return self._send(read("/trade/pending", limit=limit, accountId=account_id))
+        return self._send(read("/trade/pending", limit=limit, offset=offset, accountId=account_id))
 
     def closed_orders(
         self, *, limit: int = 100, offset: int = 0, account_id: int | None = None
@@ -209,11 +222,11 @@ class _Calls(Generic[R]):
 
     def order(self, order_id: str) -> R:
         """Return an order with its receipts."""
-        return self._send(read(f"/trade/orders/{order_id}"))
+        return self._send(read(f"/trade/orders/{part(order_id)}"))
 
     def request(self, request_id: str, *, account_id: int | None = None) -> R:
         """Return what became of a request."""
-        return self._send(read(f"/trade/requests/{request_id}", accountId=account_id))
+        return self._send(read(f"/trade/requests/{part(request_id)}", accountId=account_id))
 
     def balance(self, *, account_id: int | None = None) -> R:
         """Return the money of an account."""
@@ -244,6 +257,15 @@ class _Calls(Generic[R]):
         """Return candles, oldest first."""
         return self._send(read("/candles", symbol=symbol, interval=interval, limit=limit))
 
+    # --- tokens -------------------------------------------------------------------------------------------------------
+
+    def refresh(self, refresh_token: str) -> R:
+        """Return the next pair of tokens of a device: accessToken and refreshToken, which replaces the one that was given.
+
+        Sent once: a token that is shown again after more than ten seconds signs its device out.
+        """
+        return self._send(once("/auth/mobile/refresh-token", {"refreshToken": refresh_token}))
+
 
 class Client(_Calls[Answer]):
     """The sync client."""
@@ -271,7 +293,8 @@ class Client(_Calls[Answer]):
 
     def _send(self, request: Request) -> Answer:
         is_unknown = False
-        for attempt in range(_ATTEMPTS):
+        attempts = _ATTEMPTS if request.is_repeatable else 1
+        for attempt in range(attempts):
             response = None
             try:
                 response = self._http.request(**_arguments(self._proof, request))
@@ -282,7 +305,7 @@ class Client(_Calls[Answer]):
                 return answer
             is_unknown |= response is not None and response.status_code == 408
             pause_s = _pause_s(attempt, response)
-            if attempt + 1 < _ATTEMPTS and pause_s is not None:
+            if attempt + 1 < attempts and pause_s is not None:
                 time.sleep(pause_s)
                 continue
             if response is not None and not is_unknown:
@@ -317,7 +340,8 @@ class AsyncClient(_Calls[Awaitable[Answer]]):
 
     async def _send(self, request: Request) -> Answer:
         is_unknown = False
-        for attempt in range(_ATTEMPTS):
+        attempts = _ATTEMPTS if request.is_repeatable else 1
+        for attempt in range(attempts):
             response = None
             try:
                 response = await self._http.request(**_arguments(self._proof, request))
@@ -328,7 +352,7 @@ class AsyncClient(_Calls[Awaitable[Answer]]):
                 return answer
             is_unknown |= response is not None and response.status_code == 408
             pause_s = _pause_s(attempt, response)
-            if attempt + 1 < _ATTEMPTS and pause_s is not None:
+            if attempt + 1 < attempts and pause_s is not None:
                 await asyncio.sleep(pause_s)
                 continue
             if response is not None and not is_unknown:

@@ -7,7 +7,7 @@ twice; what the platform cannot bridge arrives as a snapshot with `is_reset`.
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,12 +15,12 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from cryptocfd_client.errors import ApiError
+from cryptocfd_client.errors import ApiError, OutcomeUnknownError
 from cryptocfd_client.requests import decoded
 
 _PAUSE_S_MAX = 30.0
 _OPEN_S = 10.0
-# After this close code the session has ended: coming back would change nothing.
+# After this close code the session or its token has ended: coming back with the same one would change nothing.
 _UNAUTHORISED = 4401
 # Statuses of a refusal that passes: the engine changes over, a part of the platform is away, too many lines are open.
 _PASSING = frozenset({408, 429, 503})
@@ -70,15 +70,19 @@ class Stream:
 
     # Such as wss://example.com/ws/
     url: str
-    # Needed for accounts only.
-    token: str = field(default="", repr=False)
+    # An access token; or what returns, or awaits, the one of the moment, since tokens end after ten minutes. Nobody gets prices for
+    # longer than ten seconds without one.
+    token: str | Callable[[], str | Awaitable[str]] = field(repr=False)
     prices: Sequence[str] = ()
     accounts: Sequence[int] = ()
     # Last event that was seen, by account; kept up to date, and may be given to resume an earlier stream.
     last_seq: dict[int, int] = field(default_factory=dict)
 
     async def __aiter__(self) -> AsyncIterator[Update]:
-        """Connect, and come back after every loss and every refusal that passes; errors: ApiError after any other refusal."""
+        """Connect, and come back after every loss, every refusal that passes and the end of a token that can be had anew.
+
+        Errors: ApiError after any other refusal.
+        """
         pause_s = 0.5
         while True:
             try:
@@ -91,20 +95,24 @@ class Stream:
                             pause_s = 0.5
                             yield update
             except ConnectionClosed as closed:
-                if closed.rcvd is not None and closed.rcvd.code == _UNAUTHORISED:
+                has_ended = closed.rcvd is not None and closed.rcvd.code == _UNAUTHORISED
+                if has_ended and not callable(self.token):
                     raise ApiError(
                         401, {"code": "NOT_AUTHENTICATED", "message": "the session has ended"}
                     ) from closed
-            except (OSError, TimeoutError, InvalidHandshake, _PassingError):
+            except (OSError, TimeoutError, InvalidHandshake, OutcomeUnknownError, _PassingError):
                 pass
             # Spread, so that all who were cut off together do not come back together.
             await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311 - no secret.
             pause_s = min(_PAUSE_S_MAX, pause_s * 2)
 
     async def _begin(self, socket: ClientConnection) -> None:
-        if self.token:
-            await socket.send(json.dumps({"op": "auth", "token": self.token}))
-        channels = [f"prices:{symbol}" for symbol in self.prices]
+        token = self.token() if callable(self.token) else self.token
+        if not isinstance(token, str):
+            token = await token
+        await socket.send(json.dumps({"op": "auth", "token": token}))
+        # One channel for all symbols: a message may name fifty channels.
+        channels = [f"prices:{','.join(self.prices)}"] if self.prices else []
         channels += [f"account:{account}" for account in self.accounts]
         after = {str(account): seq for account, seq in self.last_seq.items()}
         message = {"op": "subscribe", "channels": channels}
