@@ -31,6 +31,8 @@ THREADS = 32
 _IN_FLIGHT_MAX = 1024
 # Uploads of documents; JSON is limited to 64 KiB by its parser.
 _BODY_BYTES_MAX = 5 * 1024 * 1024
+# What comes of a body slower than this never comes: a document over a poor line takes less.
+_BODY_SECONDS = 60.0
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -40,6 +42,10 @@ class _DisconnectedError(Exception):
 
 class _TooLargeError(Exception):
     """The body is larger than anything that is accepted here."""
+
+
+class _TooSlowError(Exception):
+    """The body has not come to its end in time."""
 
 
 class Island(BaseHandler):
@@ -71,11 +77,19 @@ class Island(BaseHandler):
         except _TooLargeError:
             text = f"the body must have at most {_BODY_BYTES_MAX} bytes"
             await _send_refusal(scope, send, 413, "TOO_LARGE", text)
+        except _TooSlowError:
+            text = f"the body must come within {_BODY_SECONDS:.0f} s"
+            await _send_refusal(scope, send, 400, "MALFORMED", text, is_last=True)
         finally:
             self._in_flight -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body_read(receive)
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _body_read(receive)
+        except TimeoutError:
+            # Else a thousand clients that never finish would be all that may wait here.
+            raise _TooSlowError from None
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(self._executor, self._respond, scope, body)
         await send(_head(response))
@@ -161,11 +175,20 @@ def _refusal(scope: Scope, status: int, code: str, text: str) -> tuple[bytes, st
 
 
 async def _send_refusal(
-    scope: Scope, send: Send, status: int, code: str, text: str, *, retry_s: int | None = None
+    scope: Scope,
+    send: Send,
+    status: int,
+    code: str,
+    text: str,
+    *,
+    retry_s: int | None = None,
+    is_last: bool = False,
 ) -> None:
     body, kind = _refusal(scope, status, code, text)
     headers = [(b"content-type", kind.encode())]
     if retry_s is not None:
         headers.append((b"retry-after", str(retry_s).encode()))
+    if is_last:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,9 @@
 """The synchronous part of the site as the ASGI server meets it: one hop, limits, files, and answers to strangers."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
 
 import httpx
 import pytest
@@ -60,6 +63,33 @@ async def test_s25_a_body_beyond_every_limit_is_refused_before_it_is_read(
         "code": "TOO_LARGE",
         "data": {},
     }
+
+
+async def test_who_never_ends_a_body_is_told_so_and_holds_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cryptocfd.island._BODY_SECONDS", 0.1)
+    island = Island()
+    told: list[dict[str, Any]] = []
+    said = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        for message in said:
+            return message
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        told.append(dict(message))
+
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/auth/login", "headers": []}
+    await asyncio.wait_for(island(scope, receive, send), 30)
+    island.close()
+
+    start, body = told
+    assert (start["status"], (b"connection", b"close") in start["headers"]) == (400, True)
+    assert json.loads(body["body"])["code"] == "MALFORMED"
+    assert island._in_flight == 0
 
 
 async def test_a_process_with_too_much_to_do_says_so_to_programs_and_to_people(
