@@ -34,13 +34,16 @@ def forget_expiry(state: State, order: PendingOrder) -> None:
         state.stale_expiries += 1
 
 
+def is_due(state: State) -> bool:
+    """Return whether the time of the first key has come, stale or not."""
+    expiries = state.expiries
+    return bool(expiries) and expiries[0] >> (_EXPIRY_ACCOUNT_BITS + _EXPIRY_K_BITS) <= state.now_us
+
+
 def next_due(state: State) -> PendingOrder | None:
     """Take the keys off whose time has come, up to the first whose order still ends then, and return that order."""
-    while state.expiries:
-        key = state.expiries[0]
-        if key >> (_EXPIRY_ACCOUNT_BITS + _EXPIRY_K_BITS) > state.now_us:
-            return None
-        heappop(state.expiries)
+    while is_due(state):
+        key = heappop(state.expiries)
         order = _standing(state, key)
         # A key that stands is counted stale by its order's own end, a stale one already was.
         state.stale_expiries -= 1

@@ -44,7 +44,7 @@ def _book(kind: AccountKind) -> _Book:
     )
 
 
-_BOOKS = {kind: _book(kind) for kind in AccountKind}
+BOOKS = {kind: _book(kind) for kind in AccountKind}
 
 
 def fill_postings(
@@ -55,7 +55,7 @@ def fill_postings(
     Units: micro-USD; commission and insured amounts are not negative.
     Source: docs/ENGINE.md, rule G2.
     """
-    book = _BOOKS[account.kind]
+    book = BOOKS[account.kind]
     client = pnl_micros - commission_micros + insured_micros
     own = f"{book.client}{account.account}"
     postings = []
@@ -75,7 +75,7 @@ def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> 
 
     Source: docs/ENGINE.md, rule G2.
     """
-    book = _BOOKS[account.kind]
+    book = BOOKS[account.kind]
     rows = (
         (book.client + str(account.account), amount_micros + insured_micros),
         (book.swap, -amount_micros),
@@ -89,7 +89,7 @@ def insurance_postings(account: Account, amount_micros: int) -> tuple[Posting, .
 
     Source: docs/ENGINE.md, rule L6.
     """
-    book = _BOOKS[account.kind]
+    book = BOOKS[account.kind]
     return (
         Posting(book.client + str(account.account), amount_micros),
         Posting(book.insurance, -amount_micros),
@@ -103,7 +103,7 @@ def cash_postings(
 
     Source: docs/ENGINE.md, rule G3.
     """
-    book = _BOOKS[account.kind]
+    book = BOOKS[account.kind]
     rows = (
         (book.client + str(account.account), client_micros),
         (book.pending, pending_micros),
@@ -119,7 +119,7 @@ def post(
 
     Errors: InvariantError for a group that does not sum to zero, names another client or book, or misses the balance.
     """
-    book = _BOOKS[account.kind]
+    book = BOOKS[account.kind]
     own = f"{book.client}{account.account}"
     house = state.house
     total = 0

@@ -10,28 +10,31 @@ import msgspec
 from engine.core import image
 from engine.core.decide.entry import (
     advance,
-    begin,
     decide_command,
     decide_quotes,
     decide_tick,
 )
+from engine.core.decide.plain_order import plain_order
 from engine.core.decide.quotes import note_sequence
+from engine.core.decide.work import Work
 from engine.core.evolve import evolve, write_quote
 from engine.core.invariants import verify, verifying
 from engine.core.rearm import guard, rearm, spent_bands
-from engine.core.requests import remember, request_key
+from engine.core.request_table import RequestRecord
+from engine.core.requests import keep, remember, request_key
 from engine.core.state import State
 from engine.core.views import account_view, preview_view
 from engine.messages.commands import (
     AccountCommand,
     AnyMessage,
     Command,
+    PlaceOrder,
     Tick,
     UpdateQuotes,
 )
 from engine.messages.events import AccountEvent, AnyEvent, EntrySkipped, QuoteRefused, Receipt
 from engine.messages.rejects import RejectCode
-from engine.messages.replies import AnyReply, Rejected
+from engine.messages.replies import Accepted, AnyReply, Rejected
 from engine.messages.views import AccountQuery, AnyQuery, AnyView
 from engine.values import check, text_from_entry_id
 
@@ -88,11 +91,21 @@ class Machine:
         state = self.state
         if entry_id <= state.entry_id:
             check(False, "entry ids must rise")  # noqa: FBT003 - always wrong.
-        work = begin(state, entry_id, decided_at_us)
+        time_us = advance(state, entry_id)
+        decided_at_us = decided_at_us or time_us
+        key = ""
+        if type(message) is PlaceOrder:
+            key = f"a{message.account}:{message.request_id}"
+            events = plain_order(state, message, key, time_us, decided_at_us)
+            if events is not None:
+                reply = Accepted(created=(events[0].position_id,))
+                keep(state, RequestRecord(key, digest, entry_id, None))
+                return Outcome(message.account, message.request_id, reply, tuple(events))
+        work = Work(state, state.now_us, time_us, decided_at_us)
         if isinstance(message, UpdateQuotes):
             decide_quotes(work, message)
         elif isinstance(message, Command):
-            key = request_key(message)
+            key = key or request_key(message)
             reply = decide_command(work, message, key, digest)
             remember(state, key, digest, entry_id, reply)
             account = message.account if isinstance(message, AccountCommand) else 0

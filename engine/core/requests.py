@@ -7,6 +7,9 @@ from engine.messages.rejects import RejectCode
 from engine.messages.replies import AnyReply, Duplicate, Rejected
 from engine.values import entry_id_before, text_from_entry_id
 
+# From an entry to the last one that may be too old for its table.
+_BEFORE = entry_id_before(0, REQUEST_AGE_US_MAX)
+
 
 def request_key(command: AnyCommand) -> str:
     """Return the key of a request: its account, or the source of a command without one, and its id.
@@ -47,8 +50,15 @@ def remember(state: State, key: str, digest: bytes, entry_id: int, reply: AnyRep
             return
     if not key:
         return
+    keep(state, RequestRecord(key, digest, entry_id, code))
+
+
+def keep(state: State, record: RequestRecord) -> None:
+    """Keep the record of a new request; the oldest leave by number and by age."""
     requests = state.requests
-    requests.add(RequestRecord(key, digest, entry_id, code))
-    oldest_id = entry_id_before(entry_id, REQUEST_AGE_US_MAX)
-    while requests.count > REQUESTS_MAX or requests.oldest_id < oldest_id:
-        requests.drop_oldest()
+    requests.add(record)
+    # Nearly always nothing is that old; the millisecond in question is looked at more closely.
+    if requests.count > REQUESTS_MAX or requests.oldest_id < record.entry_id + _BEFORE:
+        oldest_id = entry_id_before(record.entry_id, REQUEST_AGE_US_MAX)
+        while requests.count > REQUESTS_MAX or requests.oldest_id < oldest_id:
+            requests.drop_oldest()

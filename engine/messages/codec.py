@@ -15,10 +15,12 @@ WIRE_VERSION = 2
 # before gateways. A version whose messages differ from today's is translated here before it is decoded.
 READABLE_VERSIONS = frozenset({b"1", b"2"})
 
-# Commands to which the gateway adds its last quote. A union in the call would be built anew each time.
-_QUOTED = (PlaceOrder, ClosePosition)
+# Commands to which the gateway adds its last quote.
+_QUOTED = frozenset({PlaceOrder, ClosePosition})
 
 _encode = msgspec.json.Encoder().encode
+_replace = msgspec.structs.replace
+_blake2b = hashlib.blake2b
 _message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
 _reply_decoder: msgspec.json.Decoder[AnyReply] = msgspec.json.Decoder(AnyReply)
 _events_decoder = msgspec.json.Decoder(tuple[AnyEvent, ...])
@@ -70,8 +72,8 @@ def content_digest(command: AnyCommand) -> bytes:
 
     What the gateway adds (deadline, last quote) is left out, else an honest retry would be "other content".
     """
-    if isinstance(command, _QUOTED):
-        command = msgspec.structs.replace(command, deadline_us=0, quoted_price_ticks=None)
+    if type(command) in _QUOTED:
+        command = _replace(command, deadline_us=0, quoted_price_ticks=None)
     elif command.deadline_us:
-        command = msgspec.structs.replace(command, deadline_us=0)
-    return hashlib.blake2b(_encode(command), digest_size=16).digest()
+        command = _replace(command, deadline_us=0)
+    return _blake2b(_encode(command), digest_size=16).digest()

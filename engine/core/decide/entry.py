@@ -14,6 +14,7 @@ from engine.core.decide import (
     positions,
 )
 from engine.core.decide.checks import check_deadline, find_account
+from engine.core.decide.ending import finish
 from engine.core.decide.firing import fire_triggers
 from engine.core.decide.margin_check import check_margins
 from engine.core.decide.quotes import take_quotes
@@ -36,12 +37,6 @@ def advance(state: State, entry_id: int) -> int:
     if time_us > state.now_us:
         state.now_us = time_us
     return time_us
-
-
-def begin(state: State, entry_id: int, decided_at_us: int) -> Work:
-    """Advance to an entry and begin its work; without a recorded wall clock the entry's own time counts."""
-    time_us = advance(state, entry_id)
-    return Work(state, state.now_us, time_us, decided_at_us or time_us)
 
 
 def decide_quotes(work: Work, entry: cmd.UpdateQuotes) -> None:
@@ -72,12 +67,7 @@ def decide_command(work: Work, command: cmd.AnyCommand, key: str, digest: bytes)
     if known is not None:
         return known
     reply = check_deadline(work, command) or _dispatch(work, command)
-    if work.filled:
-        instruments = list(work.filled.values())
-        fire_triggers(work, instruments)
-        check_margins(work, instruments[0])
-    elif work.touched:
-        check_margins(work, None)
+    finish(work)
     return reply
 
 

@@ -18,7 +18,6 @@ from engine.core.decide.pending import (
     is_marketable,
     resolve_expiry,
 )
-from engine.core.decide.plain_order import plain_cost
 from engine.core.decide.work import Work, rejected
 from engine.core.state import Account, Instrument, entity_id
 from engine.messages.commands import PlaceOrder
@@ -41,9 +40,7 @@ def place_order(work: Work, account: Account, command: PlaceOrder) -> Accepted |
     if instrument is None:
         return rejected(RejectCode.SYMBOL_UNKNOWN, symbol=command.symbol)
     opening = opening_of_command(account, command)
-    cost = plain_cost(work, account, instrument, command, opening) or check_order(
-        work, account, instrument, command, opening
-    )
+    cost = check_order(work, account, instrument, command, opening)
     if cost is None:
         return _queue(work, account, command, opening)
     if isinstance(cost, Rejected):

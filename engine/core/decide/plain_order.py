@@ -1,98 +1,281 @@
-"""The plain order: at the market, cross margin, well within every limit. One straight way that says yes or nothing.
+"""The plain order: at the market, cross margin, well within every limit. One straight way from the command to its fill.
 
-Nearly every order is one, and asking it a dozen questions one by one takes most of its time. What is not plain, or is to be
-refused, goes the general way (orders.check_order), which alone knows reasons and their precedence. Both lead to the same
-fill: a test tells whole histories with and without this module and compares every byte.
+Nearly every order is one, and passing it through a dozen functions takes most of its time. What is not plain, or is to be
+refused, goes the general way (orders.place_order), which alone knows reasons and their precedence. Both lead to the same
+bytes: a test tells whole histories with and without this module and compares every one.
 """
 
+from engine.core.arming import compact
+from engine.core.bands import QUEUES
 from engine.core.decide.checks import CLOCK_AHEAD_US_MAX
-from engine.core.decide.opening import Cost, Opening
+from engine.core.decide.ending import finish
 from engine.core.decide.work import Work
-from engine.core.figures import floor_margin, gross_notional
-from engine.core.margin import PPM
-from engine.core.state import Account, Instrument
+from engine.core.expiries import is_due
+from engine.core.ledger import BOOKS
+from engine.core.margin import BPS, PPM
+from engine.core.state import NO_BANDS, Account, Holdings, Instrument, Position, State
+from engine.core.triggers import (
+    ASK_FALLS,
+    ASK_RISES,
+    BID_FALLS,
+    BID_RISES,
+    PRICE_MAX,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    owner_of,
+)
 from engine.messages.commands import PlaceOrder
-from engine.rounding import ceil_div
+from engine.messages.events import AnyEvent, PositionOpened, Posting, Receipt
 from engine.values import (
     POSITIONS_MAX,
     AccountStatus,
+    Actor,
+    Direction,
+    MarginMode,
     OrderType,
+    Side,
     TimeInForce,
     TradingMode,
 )
 
 # Reading a member off its enum costs as much as a call, and every order comes by here.
+_CLIENT = Actor.CLIENT
 _ACTIVE = AccountStatus.ACTIVE
-_MARKET = OrderType.MARKET
+_BUY = Side.BUY
+_CROSS = MarginMode.CROSS
 _GTC = TimeInForce.GTC
+_LONG, _SHORT = Direction.LONG, Direction.SHORT
+_MARKET = OrderType.MARKET
 _OPEN = TradingMode.OPEN
 
 
-def plain_cost(
-    work: Work, account: Account, instrument: Instrument, command: PlaceOrder, opening: Opening
-) -> Cost | None:
-    """Return what an order costs that passes rules R5-R12, O1, O4, P2 and P4 without a doubt; None: look closer.
+def plain_order(
+    state: State, command: PlaceOrder, key: str, time_us: int, decided_at_us: int
+) -> list[AnyEvent] | None:
+    """Fill an order that passes rules R1-R12, O1, O4, P2 and P4 without a doubt, and return what happened; None: look closer.
 
-    Rounding: margin and commission up, as opening_cost() does.
+    The state already stands at the order's entry; with None nothing else has changed.
     """
-    spec = instrument.spec
-    quote = instrument.quote
-    units, leverage = opening.quantity_units, opening.leverage
+    # What was not asked for since the start is decoded by the general way.
+    account = state.accounts.by_id.get(command.account)
+    instrument = state.instrument_by_symbol.get(command.symbol)
     if (
-        quote is None
-        or work.now_us - instrument.ts_us > spec.quote_age_us_max
-        or quote.source_class is not instrument.source_class
-        or instrument.trading_mode is not _OPEN
-        or opening.order_type is not _MARKET
-        or not opening.is_cross
-        or account.status is not _ACTIVE
-        or account.is_stop_out_pending
-        or work.entry_time_us - work.decided_at_us > CLOCK_AHEAD_US_MAX
-        or not spec.quantity_min_units <= units <= spec.quantity_max_units
-        or units % spec.quantity_step_units
-        or leverage > account.leverage_cap
-        or leverage > account.terms.leverage_cap
-        or len(account.positions) >= POSITIONS_MAX
+        account is None
+        or instrument is None
+        or command.order_type is not _MARKET
         or command.time_in_force is not _GTC
         or command.expires_at_us is not None
         or command.price_ticks is not None
         or command.stop_price_ticks is not None
-        or opening.trailing_ticks
+        or command.trailing_ticks is not None
+        or command.actor is not _CLIENT
+        or command.user_id != account.owner_id
+        or 0 < command.deadline_us < decided_at_us
+        or time_us - decided_at_us > CLOCK_AHEAD_US_MAX
+        or account.status is not _ACTIVE
+        or account.is_stop_out_pending
+        or len(account.positions) >= POSITIONS_MAX
+        or instrument.trading_mode is not _OPEN
+        or is_due(state)
+        or state.requests.get(key) is not None
     ):
         return None
+    mode = command.margin_mode
+    if not account.is_cross if mode is None else mode is not _CROSS:
+        return None
+    holdings = state.holdings.get(account.account) or state.holdings_of(account)
+    cost = _cost(state, account, holdings, instrument, command)
+    if cost is None:
+        return None
+    event = _fill(state, account, holdings, instrument, command, cost)
+    if (
+        not account.is_margin_call
+        and account.account not in state.watched
+        # guard(), written out.
+        and (account.balance_micros - holdings.isolated_margin + holdings.floor_micros) * BPS
+        > account.terms.margin_call_level_bps * holdings.used_margin
+        and not instrument.queues.is_touched(instrument.bid, instrument.ask)
+    ):
+        return [event]
+    work = Work(state, state.now_us, time_us, decided_at_us, events=[event])
+    work.filled[instrument.index] = instrument
+    work.touched[account.account] = False
+    finish(work)
+    return work.events
+
+
+def _cost(
+    state: State, account: Account, holdings: Holdings, instrument: Instrument, command: PlaceOrder
+) -> tuple[int, int, int, int] | None:
+    """Return price in ticks, notional, margin and commission, if quantity, prices, caps and free margin allow the order.
+
+    Rounding: margin and commission up, as opening_cost() does.
+    """
+    spec, quote, terms = instrument.spec, instrument.quote, account.terms
     bid, ask = instrument.bid, instrument.ask
-    expected = command.expected_price_ticks or command.quoted_price_ticks or 0
-    if opening.is_buy:
-        price, closing = ask, bid
-        adverse = ask - expected
-        below, above = opening.stop_loss_ticks, opening.take_profit_ticks
+    units, leverage = command.quantity_units, command.leverage
+    expected = command.expected_price_ticks or command.quoted_price_ticks
+    if command.side is _BUY:
+        price, closing, sign = ask, bid, 1
+        below, above = command.stop_loss_ticks, command.take_profit_ticks
     else:
-        price, closing = bid, ask
-        adverse = expected - bid
-        below, above = opening.take_profit_ticks, opening.stop_loss_ticks
-    least = spec.stop_distance_ticks or 1
+        price, closing, sign = bid, ask, -1
+        below, above = command.take_profit_ticks, command.stop_loss_ticks
     slippage_ppm = command.slippage_ppm
     if (
-        below > closing - least
-        or 0 < above < closing + least
-        or (expected and slippage_ppm is not None and adverse * PPM > slippage_ppm * expected)
+        quote is None
+        or quote.source_class is not instrument.source_class
+        or state.now_us - instrument.ts_us > spec.quote_age_us_max
+        or not spec.quantity_min_units <= units <= spec.quantity_max_units
+        or units % spec.quantity_step_units
+        or leverage > account.leverage_cap
+        or leverage > terms.leverage_cap
+        or (below and below > closing - (spec.stop_distance_ticks or 1))
+        or (above and above < closing + (spec.stop_distance_ticks or 1))
+        or (
+            expected
+            and slippage_ppm is not None
+            and sign * (price - expected) * PPM > slippage_ppm * expected
+        )
     ):
         return None
     value = units * instrument.k
     notional = price * value
-    margin = ceil_div(notional, leverage)
-    commission = ceil_div(notional * account.terms.commission_ppm, PPM)
-    spread_cost = (ask - bid) * value
-    holdings = work.state.holdings_of(account)
+    # Both rounded up.
+    margin = -(-notional // leverage)
+    commission = -(-notional * terms.commission_ppm // PPM)
+    long_slot = instrument.index * QUEUES
+    exposed = holdings.exposed
+    gross = notional
+    if exposure := exposed.get(long_slot):
+        gross += exposure[1] * bid
+    if exposure := exposed.get(long_slot + ASK_RISES):
+        gross -= exposure[1] * ask
+    if isolated := holdings.isolated:
+        gross += isolated.get(long_slot, 0) * bid - isolated.get(long_slot + ASK_RISES, 0) * ask
     tier = spec.tiers[0]
-    gross = gross_notional(holdings, instrument) + notional
     house_cap = spec.exposure_house_micros_max
     if (
         gross > tier.notional_cap_micros
-        or 0 < spec.exposure_account_micros_max < gross
-        or (house_cap and (abs(instrument.net_units) + units) * price * instrument.k > house_cap)
         or leverage > tier.leverage_max
-        or margin + commission + spread_cost > floor_margin(holdings, account)
+        or 0 < spec.exposure_account_micros_max < gross
+        or (
+            house_cap
+            and (abs(instrument.net_units) + units) * price * instrument.k > house_cap
+        )
+        or margin + commission + (ask - bid) * value
+        > account.balance_micros
+        - holdings.isolated_margin
+        + holdings.floor_micros
+        - holdings.used_margin
     ):
         return None
-    return Cost(price, closing, notional, margin, commission, spread_cost, 0)
+    return price, notional, margin, commission
+
+
+def _fill(
+    state: State,
+    account: Account,
+    holdings: Holdings,
+    instrument: Instrument,
+    command: PlaceOrder,
+    cost: tuple[int, int, int, int],
+) -> PositionOpened:
+    """Fill the order: what open_position() says and fills.open_fill() does, written out."""
+    price, notional, margin, commission = cost
+    account_id, k, index = account.account, account.next_k, instrument.index
+    units, leverage = command.quantity_units, command.leverage
+    stop_loss, take_profit = command.stop_loss_ticks, command.take_profit_ticks
+    now_us = state.now_us
+    position_id = f"{account_id}-{k}"
+    account.next_k = k + 1
+    account.seq = seq = account.seq + 1
+    balance = account.balance_micros
+    postings: tuple[Posting, ...] = ()
+    if commission:
+        book = BOOKS[account.kind]
+        ledger, house = book.commission, state.house
+        house[ledger] = house.get(ledger, 0) + commission
+        account.balance_micros = balance = balance - commission
+        own = f"{book.client}{account_id}"
+        postings = (Posting(own, -commission), Posting(ledger, commission))
+    queues = instrument.queues
+    owner = owner_of(account_id, k)
+    bands = state.bands.get(account_id, NO_BANDS)
+    weight = units * instrument.k
+    slot = index * QUEUES
+    if command.side is _BUY:
+        is_long, direction = True, _LONG
+        instrument.net_units += units
+        worst = bands.get(slot, -1) + 1
+        loss, gain = BID_FALLS, BID_RISES
+    else:
+        is_long, direction = False, _SHORT
+        instrument.net_units -= units
+        slot += ASK_RISES
+        worst = bands.get(slot, PRICE_MAX + 1) - 1
+        weight = -weight
+        loss, gain = ASK_RISES, ASK_FALLS
+    account.positions[k] = Position(
+        account_id,
+        k,
+        index,
+        is_long,
+        True,  # noqa: FBT003 - cross; a position is built by place.
+        units,
+        price,
+        leverage,
+        margin,
+        stop_loss or 0,
+        take_profit or 0,
+        0,  # trailing_ticks
+        0,  # liquidation_ticks
+        now_us,
+        1,  # fills
+        0,  # swap_day
+        0,  # swap_micros
+        commission,
+    )
+    instrument.open_count += 1
+    cost_micros = weight * price
+    holdings.used_margin += margin
+    holdings.floor_micros += worst * weight - cost_micros
+    exposed = holdings.exposed
+    if before := exposed.get(slot):
+        exposed[slot] = (instrument, before[1] + weight, before[2] + cost_micros)
+    else:
+        exposed[slot] = (instrument, weight, cost_micros)
+    if stop_loss and queues.arm(loss, stop_loss, owner, STOP_LOSS):
+        compact(state, instrument, loss)
+    if take_profit and queues.arm(gain, take_profit, owner, TAKE_PROFIT):
+        compact(state, instrument, gain)
+    return PositionOpened(
+        account=account_id,
+        seq=seq,
+        position_id=position_id,
+        fill_id=position_id + ".1",
+        symbol=command.symbol,
+        direction=direction,
+        order_type=_MARKET,
+        quantity_units=units,
+        price_ticks=price,
+        leverage=leverage,
+        margin_mode=_CROSS,
+        margin_micros=margin,
+        commission_micros=commission,
+        stop_loss_ticks=stop_loss,
+        take_profit_ticks=take_profit,
+        opened_at_us=now_us,
+        balance_micros=balance,
+        postings=postings,
+        receipt=Receipt(
+            "P1",
+            instrument.quote,
+            instrument.previous,
+            {
+                "notional_micros": notional,
+                "margin_micros": margin,
+                "commission_micros": commission,
+            },
+        ),
+    )

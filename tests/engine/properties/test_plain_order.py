@@ -2,8 +2,9 @@
 
 import pytest
 
-from engine.core.decide import orders, plain_order
-from engine.core.decide.opening import Cost
+from engine.core import machine
+from engine.core.decide import plain_order
+from engine.messages.events import AnyEvent
 from tests.engine.properties.comparing import tell
 from tests.engine.properties.histories import Seeded, seeds_from
 
@@ -21,15 +22,15 @@ def test_histories_without_the_straight_way_end_in_the_same_bytes(
 ) -> None:
     taken = 0
 
-    def counted(*arguments: object) -> Cost | None:
+    def counted(*arguments: object) -> list[AnyEvent] | None:
         nonlocal taken
-        cost = plain_order.plain_cost(*arguments)  # type: ignore[arg-type]
-        taken += cost is not None
-        return cost
+        events = plain_order.plain_order(*arguments)  # type: ignore[arg-type]
+        taken += events is not None
+        return events
 
-    monkeypatch.setattr(orders, "plain_cost", counted)
+    monkeypatch.setattr(machine, "plain_order", counted)
     with_it = [told(seed) for seed in SEEDS]
     assert taken > len(SEEDS)
 
-    monkeypatch.setattr(orders, "plain_cost", lambda *_: None)
+    monkeypatch.setattr(machine, "plain_order", lambda *_: None)
     assert [told(seed) for seed in SEEDS] == with_it
