@@ -32,6 +32,7 @@ from engine.messages.chain import chain_hash
 from engine.messages.events import AnyEvent, PositionClosed
 from engine.messages.replies import Accepted
 from engine.runtime.ports import InputEntry, Output, Position, Snapshot, SnapshotHeader
+from engine.runtime.runner import PART
 from engine.runtime.shard import Shard
 from engine.runtime.snapshots import header_of
 from engine.values import Side, check, entry_time_us
@@ -146,6 +147,19 @@ class Engine:
         codec.encode(outcome.events)
         self.outcomes.append(outcome)
 
+    def commands(self, entries: Sequence[InputEntry]) -> None:
+        """Do the same with a part of a batch, stage by stage as a shard does."""
+        messages = [codec.decode_message(entry.message) for entry in entries]
+        digests = [codec.content_digest(message) for message in messages]
+        outcomes = [
+            self._decide(entry.entry_id, message, digest)
+            for entry, message, digest in zip(entries, messages, digests, strict=True)
+        ]
+        for outcome in outcomes:
+            codec.encode(outcome.reply)
+            codec.encode(outcome.events)
+        self.outcomes.extend(outcomes)
+
     def quote(self, entry: tuple[int, cmd.UpdateQuotes]) -> None:
         """Decide one entry of quotes, evolve and encode what it sets off."""
         outcome = self._decide(*entry)
@@ -164,11 +178,10 @@ class Line:
         )
         self.outputs: list[Output] = []
 
-    def take(self, entry: InputEntry) -> None:
-        """Decode, decide, encode and hash one entry."""
-        output = self._shard.decide(entry, entry_time_us(entry.entry_id))
-        if output is not None:
-            self.outputs.append(output)
+    def take(self, entries: Sequence[InputEntry]) -> None:
+        """Decode, decide, encode and hash a part of a batch."""
+        decided = self._shard.decide_part(entries, entry_time_us(entries[0].entry_id))
+        self.outputs.extend(output for output, _ in decided if output is not None)
 
 
 # --- the crowd: orders, quotes and triggers among 1,000,000 positions --------------------------------------------------
@@ -214,23 +227,32 @@ def bench_quotes(bench: Bench, market: Market) -> None:
 def bench_orders(bench: Bench, market: Market, accounts: Sequence[int]) -> None:
     """Place orders and close what they opened: decode, digest, decide, evolve, encode.
 
-    Each account trades again and again, as traders do. Its first order since the engine's start, for which its positions are
+    Orders of a batch are decided in parts, as the runner takes them; a lone order is told apart. Each account trades again and again, as traders do. Its first order since the engine's start, for which its positions are
     summed up, is told apart.
     """
     engine = Engine(market)
     first_us = bench.us_each(orders(market, accounts), engine.command)
     again = [account for _ in range(ROUNDS) for account in accounts]
-    bench.show("order_us", bench.us_each(orders(market, again), engine.command), "us")
+    bench.show(
+        "order_us", bench.us_each(in_parts(orders(market, again)), engine.commands) / PART, "us"
+    )
+    bench.show("lone_order_us", bench.us_each(orders(market, again), engine.command), "us")
     bench.show("first_order_us", first_us, "us")
-    entries = closes(market, engine.outcomes)
-    bench.show("close_us", bench.us_each(entries, engine.command), "us")
+    entries = in_parts(closes(market, engine.outcomes))
+    bench.show("close_us", bench.us_each(entries, engine.commands) / PART, "us")
+
+
+def in_parts(entries: Sequence[InputEntry]) -> list[Sequence[InputEntry]]:
+    """Return the whole parts of a batch."""
+    return [entries[first : first + PART] for first in range(0, len(entries) - PART + 1, PART)]
 
 
 def bench_stages(bench: Bench, market: Market, accounts: Sequence[int]) -> None:
     """Take orders through a whole shard, and others through one stage after the other, to say where the time goes."""
     again = [account for _ in range(ROUNDS) for account in accounts]
     entries = orders(market, again)
-    bench.show("order_in_shard_us", bench.us_each(entries, Line(market).take), "us")
+    taken_us = bench.us_each(in_parts(entries), Line(market).take) / PART
+    bench.show("order_in_shard_us", taken_us, "us")
     entries = orders(market, again)
     messages = [codec.decode_message(entry.message) for entry in entries]
     digests = [codec.content_digest(message) for message in messages]

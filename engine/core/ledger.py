@@ -44,7 +44,7 @@ def _book(kind: AccountKind) -> _Book:
     )
 
 
-BOOKS = {kind: _book(kind) for kind in AccountKind}
+_BOOKS = {kind: _book(kind) for kind in AccountKind}
 
 
 def fill_postings(
@@ -55,7 +55,7 @@ def fill_postings(
     Units: micro-USD; commission and insured amounts are not negative.
     Source: docs/ENGINE.md, rule G2.
     """
-    book = BOOKS[account.kind]
+    book = _BOOKS[account.kind]
     client = pnl_micros - commission_micros + insured_micros
     own = f"{book.client}{account.account}"
     postings = []
@@ -70,12 +70,40 @@ def fill_postings(
     return tuple(postings)
 
 
+def settle(
+    state: State, account: Account, pnl_micros: int, commission_micros: int
+) -> tuple[Posting, ...]:
+    """Post a fill that no insurance pays for, and return its group: fill_postings() and post() in one step.
+
+    Units: micro-USD; the commission is not negative.
+    Source: docs/ENGINE.md, rule G2.
+    """
+    book, house = _BOOKS[account.kind], state.house
+    own = f"{book.client}{account.account}"
+    if commission_micros:
+        house[book.commission] = house.get(book.commission, 0) + commission_micros
+        if not pnl_micros:
+            account.balance_micros -= commission_micros
+            return Posting(own, -commission_micros), Posting(book.commission, commission_micros)
+    postings = []
+    client = pnl_micros - commission_micros
+    if client:
+        account.balance_micros += client
+        postings.append(Posting(own, client))
+    if pnl_micros:
+        house[book.pnl] = house.get(book.pnl, 0) - pnl_micros
+        postings.append(Posting(book.pnl, -pnl_micros))
+    if commission_micros:
+        postings.append(Posting(book.commission, commission_micros))
+    return tuple(postings)
+
+
 def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> tuple[Posting, ...]:
     """Return the group of overnight financing; a positive amount is paid to the client.
 
     Source: docs/ENGINE.md, rule G2.
     """
-    book = BOOKS[account.kind]
+    book = _BOOKS[account.kind]
     rows = (
         (book.client + str(account.account), amount_micros + insured_micros),
         (book.swap, -amount_micros),
@@ -89,7 +117,7 @@ def insurance_postings(account: Account, amount_micros: int) -> tuple[Posting, .
 
     Source: docs/ENGINE.md, rule L6.
     """
-    book = BOOKS[account.kind]
+    book = _BOOKS[account.kind]
     return (
         Posting(book.client + str(account.account), amount_micros),
         Posting(book.insurance, -amount_micros),
@@ -103,7 +131,7 @@ def cash_postings(
 
     Source: docs/ENGINE.md, rule G3.
     """
-    book = BOOKS[account.kind]
+    book = _BOOKS[account.kind]
     rows = (
         (book.client + str(account.account), client_micros),
         (book.pending, pending_micros),
@@ -119,7 +147,7 @@ def post(
 
     Errors: InvariantError for a group that does not sum to zero, names another client or book, or misses the balance.
     """
-    book = BOOKS[account.kind]
+    book = _BOOKS[account.kind]
     own = f"{book.client}{account.account}"
     house = state.house
     total = 0

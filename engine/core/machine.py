@@ -93,27 +93,30 @@ class Machine:
             check(False, "entry ids must rise")  # noqa: FBT003 - always wrong.
         time_us = advance(state, entry_id)
         decided_at_us = decided_at_us or time_us
+        if isinstance(message, UpdateQuotes):
+            quoted = decide_quotes(state, message, time_us, decided_at_us)
+            if quoted is None or not quoted.events:
+                return None
+            return Outcome(0, "", None, tuple(quoted.events))
         key = ""
         if type(message) is PlaceOrder:
             key = f"a{message.account}:{message.request_id}"
-            events = plain_order(state, message, key, time_us, decided_at_us)
-            if events is not None:
-                reply = Accepted(created=(events[0].position_id,))
+            filled = plain_order(state, message, key, time_us, decided_at_us)
+            if filled is not None:
+                position_id, events = filled
                 keep(state, RequestRecord(key, digest, entry_id, None))
-                return Outcome(message.account, message.request_id, reply, tuple(events))
+                accepted = Accepted(created=(position_id,))
+                return Outcome(message.account, message.request_id, accepted, events)
         work = Work(state, state.now_us, time_us, decided_at_us)
-        if isinstance(message, UpdateQuotes):
-            decide_quotes(work, message)
-        elif isinstance(message, Command):
+        if isinstance(message, Command):
             key = key or request_key(message)
             reply = decide_command(work, message, key, digest)
             remember(state, key, digest, entry_id, reply)
             account = message.account if isinstance(message, AccountCommand) else 0
             return Outcome(account, message.request_id, reply, tuple(work.events))
-        else:
-            decide_tick(work)
-            if message is None:
-                return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
+        decide_tick(work)
+        if message is None:
+            return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
         if not work.events:
             return None
         return Outcome(0, "", None, tuple(work.events))

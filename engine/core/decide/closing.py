@@ -1,10 +1,13 @@
 """Closing a position, whole or in part: the fill and who pays it (rules P1, M5, M6, L5)."""
 
+from engine.core.arming import disarm_position
+from engine.core.bands import QUEUES
 from engine.core.decide.work import Work
-from engine.core.ledger import fill_postings
+from engine.core.ledger import fill_postings, settle
 from engine.core.liquidation import liquidation_ticks
-from engine.core.margin import commission_micros, notional_micros, pnl_micros, released_margin
-from engine.core.state import Account, Instrument, Position, entity_id
+from engine.core.margin import PPM, commission_micros, notional_micros, pnl_micros, released_margin
+from engine.core.state import NO_BANDS, Account, Instrument, Position, entity_id
+from engine.core.triggers import ASK_RISES, PRICE_MAX
 from engine.messages.definitions import Terms
 from engine.messages.events import PositionClosed, Receipt
 from engine.values import CloseReason, Direction
@@ -41,9 +44,26 @@ def close_position(
     units: int,
     reason: CloseReason,
     rule: str,
+    **inputs: int,
+) -> None:
+    """Close ``units`` of a position at the current closing price; checks were made before."""
+    if position.is_cross and units == position.quantity_units:
+        close_plainly(work, account, position, reason, rule, inputs)
+    else:
+        close_at(work, account, position, units, reason, rule, inputs)
+
+
+def close_at(
+    work: Work,
+    account: Account,
+    position: Position,
+    units: int,
+    reason: CloseReason,
+    rule: str,
+    inputs: dict[str, int],
+    *,
     price_ticks: int = 0,
     is_free: bool = False,
-    **inputs: int,
 ) -> None:
     """Close ``units`` of a position at a price (0: the current closing price); checks were made before.
 
@@ -98,4 +118,78 @@ def close_position(
             postings=fill_postings(account, pnl, commission, insured),
             receipt=Receipt(rule, instrument.quote, instrument.previous, inputs),
         ),
+    )
+
+
+def close_plainly(
+    work: Work,
+    account: Account,
+    position: Position,
+    reason: CloseReason,
+    rule: str,
+    inputs: dict[str, int],
+) -> None:
+    """Close a whole cross position at the current price: what close_at() says and fills.close_fill() does, written out.
+
+    Nearly every close is one, and a stop that fires is half made of it. A test compares both ways.
+    """
+    state = work.state
+    instrument = state.instruments[position.instrument]
+    account_id, k, units = account.account, position.k, position.quantity_units
+    entry, margin = position.price_ticks, position.margin_micros
+    value = units * instrument.k
+    slot = position.instrument * QUEUES
+    bands = state.bands.get(account_id, NO_BANDS)
+    if position.is_long:
+        price, direction, weight = instrument.bid, _LONG, value
+        instrument.net_units -= units
+        worst = bands.get(slot, -1) + 1
+    else:
+        price, direction, weight = instrument.ask, _SHORT, -value
+        instrument.net_units += units
+        slot += ASK_RISES
+        worst = bands.get(slot, PRICE_MAX + 1) - 1
+    pnl = (price - entry) * weight
+    # Rounded up: the client owes it.
+    commission = -(-price * value * account.terms.commission_ppm // PPM)
+    disarm_position(instrument, position)
+    if (holdings := state.holdings.get(account_id)) is not None:
+        cost = entry * weight
+        holdings.used_margin -= margin
+        holdings.floor_micros -= worst * weight - cost
+        _, held, held_cost = holdings.exposed[slot]
+        if held == weight:
+            del holdings.exposed[slot]
+        else:
+            holdings.exposed[slot] = (instrument, held - weight, held_cost - cost)
+    del account.positions[k]
+    instrument.open_count -= 1
+    postings = settle(state, account, pnl, commission)
+    account.seq = seq = account.seq + 1
+    position_id = f"{account_id}-{k}"
+    work.filled[instrument.index] = instrument
+    work.touched[account_id] = True
+    work.events.append(
+        PositionClosed(
+            account=account_id,
+            seq=seq,
+            position_id=position_id,
+            fill_id=f"{position_id}.{position.fills + 1}",
+            symbol=instrument.spec.symbol,
+            direction=direction,
+            close_reason=reason,
+            quantity_units=units,
+            remaining_units=0,
+            entry_price_ticks=entry,
+            price_ticks=price,
+            pnl_micros=pnl,
+            commission_micros=commission,
+            insured_micros=0,
+            margin_micros=0,
+            liquidation_ticks=0,
+            closed_at_us=work.now_us,
+            balance_micros=account.balance_micros,
+            postings=postings,
+            receipt=Receipt(rule, instrument.quote, instrument.previous, inputs),
+        )
     )

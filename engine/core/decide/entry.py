@@ -19,6 +19,7 @@ from engine.core.decide.firing import fire_triggers
 from engine.core.decide.margin_check import check_margins
 from engine.core.decide.quotes import take_quotes
 from engine.core.decide.work import Work
+from engine.core.expiries import is_due
 from engine.core.requests import answered
 from engine.core.state import Account, State
 from engine.messages import commands as cmd
@@ -39,18 +40,32 @@ def advance(state: State, entry_id: int) -> int:
     return time_us
 
 
-def decide_quotes(work: Work, entry: cmd.UpdateQuotes) -> None:
-    """Expire orders, take the quotes, fire triggers, check margins: in this order (rule E2)."""
-    work.is_quotes = True
-    if work.state.expiries:
-        pending.expire_orders(work)
-    written = take_quotes(work, entry)
-    fire_triggers(work, written)
-    for instrument in written:
+def decide_quotes(
+    state: State, entry: cmd.UpdateQuotes, time_us: int, decided_at_us: int
+) -> Work | None:
+    """Expire orders, take the quotes, fire triggers, check margins: in this order (rule E2); None: nothing came of it."""
+    expired = []
+    if is_due(state):
+        before = Work(state, state.now_us, time_us, decided_at_us)
+        pending.expire_orders(before)
+        expired = before.events
+    written, refused = take_quotes(state, entry)
+    for instrument in written.values():
+        if instrument.watchers or instrument.queues.is_touched(instrument.bid, instrument.ask):
+            break
+    else:
+        if not (expired or refused):
+            return None
+    events = [*expired, *refused]
+    work = Work(state, state.now_us, time_us, decided_at_us, is_quotes=True, events=events)
+    instruments = list(written.values())
+    fire_triggers(work, instruments)
+    for instrument in instruments:
         for account_id in instrument.watchers:
             work.touched[account_id] = True
     if work.touched:
-        check_margins(work, written[0] if written else None)
+        check_margins(work, instruments[0] if instruments else None)
+    return work
 
 
 def decide_tick(work: Work) -> None:

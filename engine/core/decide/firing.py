@@ -3,7 +3,7 @@
 from engine.core.arming import stands
 from engine.core.bands import QUEUES
 from engine.core.decide.checks import can_fill, check_may_fill, check_mode_open
-from engine.core.decide.closing import close_position
+from engine.core.decide.closing import close_plainly, close_position
 from engine.core.decide.opening import (
     Cost,
     check_fill,
@@ -18,6 +18,7 @@ from engine.core.rearm import spend_band
 from engine.core.state import Account, Instrument, PendingOrder, Position, entity_id
 from engine.core.triggers import (
     BAND,
+    BID_RISES,
     ENTRY,
     LIQUIDATION,
     STOP_LOSS,
@@ -62,9 +63,14 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
     fired = False
     queues = instrument.queues
     is_halted = instrument.trading_mode is _HALTED
+    bid, ask, tops = instrument.bid, instrument.ask, queues.tops
     for queue in range(QUEUES):
+        # What pop_reached() asks first, for all but one queue in vain.
+        price = bid if queue <= BID_RISES else ask
+        if price < tops[queue] if queue & 1 else price > tops[queue]:
+            continue
         waiting: list[int] = []
-        while (key := queues.pop_reached(queue, instrument.bid, instrument.ask)) >= 0:
+        while (key := queues.pop_reached(queue, bid, ask)) >= 0:
             parts = trigger_parts(queue, key)
             if not stands(work.state, instrument, queue, parts):
                 continue
@@ -112,6 +118,9 @@ def _fire(
         return
     if kind in _CLOSE_RULES:
         reason, rule = _CLOSE_RULES[kind]
+        if position.is_cross:
+            close_plainly(work, account, position, reason, rule, {"threshold_ticks": price_ticks})
+            return
         close_position(
             work,
             account,

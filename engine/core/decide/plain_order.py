@@ -11,7 +11,7 @@ from engine.core.decide.checks import CLOCK_AHEAD_US_MAX
 from engine.core.decide.ending import finish
 from engine.core.decide.work import Work
 from engine.core.expiries import is_due
-from engine.core.ledger import BOOKS
+from engine.core.ledger import settle
 from engine.core.margin import BPS, PPM
 from engine.core.state import NO_BANDS, Account, Holdings, Instrument, Position, State
 from engine.core.triggers import (
@@ -25,7 +25,7 @@ from engine.core.triggers import (
     owner_of,
 )
 from engine.messages.commands import PlaceOrder
-from engine.messages.events import AnyEvent, PositionOpened, Posting, Receipt
+from engine.messages.events import AnyEvent, PositionOpened, Receipt
 from engine.values import (
     POSITIONS_MAX,
     AccountStatus,
@@ -51,8 +51,8 @@ _OPEN = TradingMode.OPEN
 
 def plain_order(
     state: State, command: PlaceOrder, key: str, time_us: int, decided_at_us: int
-) -> list[AnyEvent] | None:
-    """Fill an order that passes rules R1-R12, O1, O4, P2 and P4 without a doubt, and return what happened; None: look closer.
+) -> tuple[str, tuple[AnyEvent, ...]] | None:
+    """Fill an order that passes rules R1-R12, O1, O4, P2 and P4 without a doubt, and return the position's id and what happened; None: look closer.
 
     The state already stands at the order's entry; with None nothing else has changed.
     """
@@ -96,12 +96,12 @@ def plain_order(
         > account.terms.margin_call_level_bps * holdings.used_margin
         and not instrument.queues.is_touched(instrument.bid, instrument.ask)
     ):
-        return [event]
+        return event.position_id, (event,)
     work = Work(state, state.now_us, time_us, decided_at_us, events=[event])
     work.filled[instrument.index] = instrument
     work.touched[account.account] = False
     finish(work)
-    return work.events
+    return event.position_id, tuple(work.events)
 
 
 def _cost(
@@ -159,10 +159,7 @@ def _cost(
         gross > tier.notional_cap_micros
         or leverage > tier.leverage_max
         or 0 < spec.exposure_account_micros_max < gross
-        or (
-            house_cap
-            and (abs(instrument.net_units) + units) * price * instrument.k > house_cap
-        )
+        or (house_cap and (abs(instrument.net_units) + units) * price * instrument.k > house_cap)
         or margin + commission + (ask - bid) * value
         > account.balance_micros
         - holdings.isolated_margin
@@ -190,15 +187,7 @@ def _fill(
     position_id = f"{account_id}-{k}"
     account.next_k = k + 1
     account.seq = seq = account.seq + 1
-    balance = account.balance_micros
-    postings: tuple[Posting, ...] = ()
-    if commission:
-        book = BOOKS[account.kind]
-        ledger, house = book.commission, state.house
-        house[ledger] = house.get(ledger, 0) + commission
-        account.balance_micros = balance = balance - commission
-        own = f"{book.client}{account_id}"
-        postings = (Posting(own, -commission), Posting(ledger, commission))
+    postings = settle(state, account, 0, commission)
     queues = instrument.queues
     owner = owner_of(account_id, k)
     bands = state.bands.get(account_id, NO_BANDS)
@@ -266,7 +255,7 @@ def _fill(
         stop_loss_ticks=stop_loss,
         take_profit_ticks=take_profit,
         opened_at_us=now_us,
-        balance_micros=balance,
+        balance_micros=account.balance_micros,
         postings=postings,
         receipt=Receipt(
             "P1",

@@ -16,7 +16,7 @@ from engine.core.decide.checks import (
     check_stops,
     find_position,
 )
-from engine.core.decide.closing import close_position
+from engine.core.decide.closing import close_at, close_position
 from engine.core.decide.opening import (
     Opening,
     Relief,
@@ -141,13 +141,14 @@ def close_by(work: Work, account: Account, command: cmd.CloseBy) -> Accepted | R
     older, newer = sorted((one, other), key=lambda position: (position.opened_at_us, position.k))
     price_ticks = older.price_ticks
     for position in (older, newer):
-        close_position(
+        close_at(
             work,
             account,
             position,
-            units=units,
-            reason=CloseReason.CLOSE_BY,
-            rule="C3",
+            units,
+            CloseReason.CLOSE_BY,
+            "C3",
+            {},
             price_ticks=price_ticks,
             is_free=True,
         )

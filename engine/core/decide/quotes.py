@@ -1,6 +1,5 @@
 """Quotes: which are accepted, which are refused and why (rules Q1-Q3)."""
 
-from engine.core.decide.work import Work
 from engine.core.evolve import write_quote
 from engine.core.state import Instrument, State
 from engine.messages.commands import Quote, UpdateQuotes
@@ -11,34 +10,43 @@ from engine.messages.rejects import RejectCode
 QUOTE_AHEAD_US_MAX = 5_000_000
 
 
-def take_quotes(work: Work, entry: UpdateQuotes) -> list[Instrument]:
-    """Write every acceptable quote of an entry, record the others, and return the instruments that were written."""
-    state = work.state
+def take_quotes(
+    state: State, entry: UpdateQuotes
+) -> tuple[dict[int, Instrument], list[QuoteRefused]]:
+    """Write every acceptable quote of an entry; return the instruments that were written, by index, and the refusals."""
     is_in_sequence = note_sequence(state, entry)
+    now_us, source_class = state.now_us, entry.source_class
     written: dict[int, Instrument] = {}
+    refused: list[QuoteRefused] = []
     for quote in entry.quotes:
         instrument = state.instrument_by_symbol.get(quote.symbol)
         if instrument is None:
-            _refuse(work, quote, RejectCode.SYMBOL_UNKNOWN)
+            refused.append(_refusal(quote, RejectCode.SYMBOL_UNKNOWN))
             continue
-        code = _fault(state.now_us, instrument, quote, entry, is_in_sequence)
-        if code is None:
+        ts_us = quote.ts_us
+        # Whether _fault() finds any; which one is asked only then.
+        if (
+            is_in_sequence
+            and 0 < quote.bid_ticks <= quote.ask_ticks <= instrument.price_ticks_max
+            and instrument.ts_us <= ts_us <= now_us + QUOTE_AHEAD_US_MAX
+            and now_us - ts_us <= instrument.spec.quote_age_us_max
+            and source_class is instrument.source_class
+        ):
             write_quote(instrument, quote, entry)
             written[instrument.index] = instrument
         else:
-            _refuse(work, quote, code)
-    return list(written.values())
+            code = _fault(now_us, instrument, quote, entry, is_in_sequence=is_in_sequence)
+            refused.append(_refusal(quote, code))
+    return written, refused
 
 
-def _refuse(work: Work, quote: Quote, code: RejectCode) -> None:
-    work.emit(
-        QuoteRefused(
-            symbol=quote.symbol,
-            code=code,
-            bid_ticks=quote.bid_ticks,
-            ask_ticks=quote.ask_ticks,
-            ts_us=quote.ts_us,
-        )
+def _refusal(quote: Quote, code: RejectCode) -> QuoteRefused:
+    return QuoteRefused(
+        symbol=quote.symbol,
+        code=code,
+        bid_ticks=quote.bid_ticks,
+        ask_ticks=quote.ask_ticks,
+        ts_us=quote.ts_us,
     )
 
 
@@ -56,8 +64,10 @@ def _fault(
     instrument: Instrument,
     quote: Quote,
     entry: UpdateQuotes,
-    is_in_sequence: bool,  # noqa: FBT001 - keywords cost, and every quote comes by here
-) -> RejectCode | None:
+    *,
+    is_in_sequence: bool,
+) -> RejectCode:
+    """Return the first fault of a quote that is not acceptable."""
     if entry.source_class is not instrument.source_class:
         return RejectCode.PRICE_SOURCE_MISMATCH
     age_us = now_us - quote.ts_us
@@ -71,6 +81,4 @@ def _fault(
         return RejectCode.QUOTE_CROSSED
     if not is_in_sequence or quote.ts_us < instrument.ts_us:
         return RejectCode.QUOTE_OUT_OF_ORDER
-    if age_us > instrument.spec.quote_age_us_max:
-        return RejectCode.QUOTE_STALE
-    return None
+    return RejectCode.QUOTE_STALE
