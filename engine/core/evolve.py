@@ -45,14 +45,16 @@ def evolve(state: State, event: ev.AnyEvent) -> None:
 
     Errors: InvariantError when the event contradicts the state, which is a bug or a foreign log.
     """
-    if not isinstance(event, ev.AccountEvent) or type(event) is ev.AccountOpened:
+    handler = _ACCOUNT_HANDLERS.get(type(event))
+    if handler is None:
         _HANDLERS[type(event)](state, event)
         return
-    account = state.accounts.by_id[event.account]
+    of_account: Any = event
+    account = state.accounts.by_id[of_account.account]
     seq = account.seq + 1
-    check(event.seq == seq, "account event out of sequence")
+    check(of_account.seq == seq, "account event out of sequence")
     account.seq = seq
-    _ACCOUNT_HANDLERS[type(event)](state, account, event)
+    handler(state, account, event)
 
 
 def write_quote(instrument: Instrument, quote: Quote, entry: UpdateQuotes) -> None:

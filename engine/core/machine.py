@@ -93,7 +93,7 @@ class Machine:
             check(False, "entry ids must rise")  # noqa: FBT003 - always wrong.
         time_us = advance(state, entry_id)
         decided_at_us = decided_at_us or time_us
-        if isinstance(message, UpdateQuotes):
+        if type(message) is UpdateQuotes:
             quoted = decide_quotes(state, message, time_us, decided_at_us)
             if quoted is None or not quoted.events:
                 return None

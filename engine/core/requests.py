@@ -42,9 +42,9 @@ def answered(
 def remember(state: State, key: str, digest: bytes, entry_id: int, reply: AnyReply) -> None:
     """Keep a terminal answer; the oldest leave by number and by age in the log, only when one is added."""
     code = None
-    if isinstance(reply, Duplicate):
+    if type(reply) is Duplicate:
         return
-    if isinstance(reply, Rejected):
+    if type(reply) is Rejected:
         code = reply.code
         if code is RejectCode.EXISTS_WITH_DIFFERENT_CONTENT:
             return

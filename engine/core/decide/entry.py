@@ -76,7 +76,7 @@ def decide_tick(work: Work) -> None:
 def decide_command(work: Work, command: cmd.AnyCommand, key: str, digest: bytes) -> AnyReply:
     """Answer a command once and for all, with everything that follows from it in the same entry (rules E2, E3)."""
     state = work.state
-    if state.expiries:
+    if is_due(state):
         pending.expire_orders(work)
     known = answered(state, key, command, digest)
     if known is not None:
