@@ -132,11 +132,12 @@ def close_plainly(
     """Close a whole cross position at the current price: what close_at() says and fills.close_fill() does, written out.
 
     Nearly every close is one, and a stop that fires is half made of it. A test compares both ways.
+    Rounding: commission up.
     """
     state = work.state
     instrument = state.instruments[position.instrument]
-    account_id, k, units = account.account, position.k, position.quantity_units
-    entry, margin = position.price_ticks, position.margin_micros
+    account_id, k, entry = account.account, position.k, position.price_ticks
+    units = position.quantity_units
     value = units * instrument.k
     slot = position.instrument * QUEUES
     bands = state.bands.get(account_id, NO_BANDS)
@@ -150,12 +151,11 @@ def close_plainly(
         slot += ASK_RISES
         worst = bands.get(slot, PRICE_MAX + 1) - 1
     pnl = (price - entry) * weight
-    # Rounded up: the client owes it.
     commission = -(-price * value * account.terms.commission_ppm // PPM)
     disarm_position(instrument, position)
     if (holdings := state.holdings.get(account_id)) is not None:
         cost = entry * weight
-        holdings.used_margin -= margin
+        holdings.used_margin -= position.margin_micros
         holdings.floor_micros -= worst * weight - cost
         _, held, held_cost = holdings.exposed[slot]
         if held == weight:
@@ -164,11 +164,11 @@ def close_plainly(
             holdings.exposed[slot] = (instrument, held - weight, held_cost - cost)
     del account.positions[k]
     instrument.open_count -= 1
+    work.filled[position.instrument] = instrument
+    work.touched[account_id] = True
     postings = settle(state, account, pnl, commission)
     account.seq = seq = account.seq + 1
     position_id = f"{account_id}-{k}"
-    work.filled[instrument.index] = instrument
-    work.touched[account_id] = True
     work.events.append(
         PositionClosed(
             account=account_id,
@@ -184,9 +184,7 @@ def close_plainly(
             price_ticks=price,
             pnl_micros=pnl,
             commission_micros=commission,
-            insured_micros=0,
             margin_micros=0,
-            liquidation_ticks=0,
             closed_at_us=work.now_us,
             balance_micros=account.balance_micros,
             postings=postings,

@@ -87,7 +87,8 @@ def plain_order(
     cost = _cost(state, account, holdings, instrument, command)
     if cost is None:
         return None
-    event = _fill(state, account, holdings, instrument, command, cost)
+    position, event = _fill(state, account, instrument, command, cost)
+    _hold(state, account, holdings, instrument, position)
     if (
         not account.is_margin_call
         and account.account not in state.watched
@@ -173,44 +174,28 @@ def _cost(
 def _fill(
     state: State,
     account: Account,
-    holdings: Holdings,
     instrument: Instrument,
     command: PlaceOrder,
     cost: tuple[int, int, int, int],
-) -> PositionOpened:
-    """Fill the order: what open_position() says and fills.open_fill() does, written out."""
+) -> tuple[Position, PositionOpened]:
+    """Post the commission of the order, and return the position and what open_position() says of it."""
     price, notional, margin, commission = cost
-    account_id, k, index = account.account, account.next_k, instrument.index
+    account_id, k = account.account, account.next_k
     units, leverage = command.quantity_units, command.leverage
     stop_loss, take_profit = command.stop_loss_ticks, command.take_profit_ticks
+    is_long = command.side is _BUY
     now_us = state.now_us
-    position_id = f"{account_id}-{k}"
+    postings = settle(state, account, 0, commission)
     account.next_k = k + 1
     account.seq = seq = account.seq + 1
-    postings = settle(state, account, 0, commission)
-    queues = instrument.queues
-    owner = owner_of(account_id, k)
-    bands = state.bands.get(account_id, NO_BANDS)
-    weight = units * instrument.k
-    slot = index * QUEUES
-    if command.side is _BUY:
-        is_long, direction = True, _LONG
-        instrument.net_units += units
-        worst = bands.get(slot, -1) + 1
-        loss, gain = BID_FALLS, BID_RISES
-    else:
-        is_long, direction = False, _SHORT
-        instrument.net_units -= units
-        slot += ASK_RISES
-        worst = bands.get(slot, PRICE_MAX + 1) - 1
-        weight = -weight
-        loss, gain = ASK_RISES, ASK_FALLS
-    account.positions[k] = Position(
+    position_id = f"{account_id}-{k}"
+    # In the order of the fields: eighteen keywords would cost more than all the rest here.
+    position = Position(
         account_id,
         k,
-        index,
+        instrument.index,
         is_long,
-        True,  # noqa: FBT003 - cross; a position is built by place.
+        True,  # noqa: FBT003 - cross
         units,
         price,
         leverage,
@@ -225,26 +210,14 @@ def _fill(
         0,  # swap_micros
         commission,
     )
-    instrument.open_count += 1
-    cost_micros = weight * price
-    holdings.used_margin += margin
-    holdings.floor_micros += worst * weight - cost_micros
-    exposed = holdings.exposed
-    if before := exposed.get(slot):
-        exposed[slot] = (instrument, before[1] + weight, before[2] + cost_micros)
-    else:
-        exposed[slot] = (instrument, weight, cost_micros)
-    if stop_loss and queues.arm(loss, stop_loss, owner, STOP_LOSS):
-        compact(state, instrument, loss)
-    if take_profit and queues.arm(gain, take_profit, owner, TAKE_PROFIT):
-        compact(state, instrument, gain)
-    return PositionOpened(
+    inputs = {"notional_micros": notional, "margin_micros": margin, "commission_micros": commission}
+    return position, PositionOpened(
         account=account_id,
         seq=seq,
         position_id=position_id,
         fill_id=position_id + ".1",
         symbol=command.symbol,
-        direction=direction,
+        direction=_LONG if is_long else _SHORT,
         order_type=_MARKET,
         quantity_units=units,
         price_ticks=price,
@@ -257,14 +230,43 @@ def _fill(
         opened_at_us=now_us,
         balance_micros=account.balance_micros,
         postings=postings,
-        receipt=Receipt(
-            "P1",
-            instrument.quote,
-            instrument.previous,
-            {
-                "notional_micros": notional,
-                "margin_micros": margin,
-                "commission_micros": commission,
-            },
-        ),
+        receipt=Receipt("P1", instrument.quote, instrument.previous, inputs),
     )
+
+
+def _hold(
+    state: State, account: Account, holdings: Holdings, instrument: Instrument, position: Position
+) -> None:
+    """Keep the position, the sums that it changes and its triggers, as fills.open_fill() does."""
+    account_id, k, price = position.account, position.k, position.price_ticks
+    stop_loss, take_profit = position.stop_loss_ticks, position.take_profit_ticks
+    account.positions[k] = position
+    instrument.open_count += 1
+    bands = state.bands.get(account_id, NO_BANDS)
+    units = position.quantity_units
+    weight = units * instrument.k
+    slot = position.instrument * QUEUES
+    if position.is_long:
+        instrument.net_units += units
+        worst = bands.get(slot, -1) + 1
+        loss, gain = BID_FALLS, BID_RISES
+    else:
+        instrument.net_units -= units
+        slot += ASK_RISES
+        worst = bands.get(slot, PRICE_MAX + 1) - 1
+        weight = -weight
+        loss, gain = ASK_RISES, ASK_FALLS
+    cost = weight * price
+    holdings.used_margin += position.margin_micros
+    holdings.floor_micros += worst * weight - cost
+    exposed = holdings.exposed
+    if before := exposed.get(slot):
+        exposed[slot] = (instrument, before[1] + weight, before[2] + cost)
+    else:
+        exposed[slot] = (instrument, weight, cost)
+    owner = owner_of(account_id, k)
+    queues = instrument.queues
+    if stop_loss and queues.arm(loss, stop_loss, owner, STOP_LOSS):
+        compact(state, instrument, loss)
+    if take_profit and queues.arm(gain, take_profit, owner, TAKE_PROFIT):
+        compact(state, instrument, gain)
