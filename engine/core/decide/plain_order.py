@@ -210,7 +210,12 @@ def _fill(
         0,  # swap_micros
         commission,
     )
-    inputs = {"notional_micros": notional, "margin_micros": margin, "commission_micros": commission}
+    inputs = {
+        "notional_micros": notional,
+        "margin_micros": margin,
+        "commission_micros": commission,
+        "tier": 1,
+    }
     return position, PositionOpened(
         account=account_id,
         seq=seq,
