@@ -234,19 +234,19 @@ def _tell_other_apps(outputs: Sequence[Output]) -> None:
     cash: list[profile.CashDecision] = []
     for output in outputs:
         for event in output.events:
-            if isinstance(event, CashPosted | CashRefused):
+            if type(event) is CashPosted or type(event) is CashRefused:
                 cash.append(
                     profile.CashDecision(
                         account_id=event.account,
                         cash_seq=event.cash_seq,
                         kind=event.kind,
-                        code=event.code if isinstance(event, CashRefused) else None,
+                        code=event.code if type(event) is CashRefused else None,
                         decided_at_us=output.decided_at_us,
                     )
                 )
-            elif isinstance(event, TradingModeSet):
+            elif type(event) is TradingModeSet:
                 market.trading_mode_record(symbol=event.symbol, trading_mode=event.trading_mode)
-            elif isinstance(event, PriceSourceSet):
+            elif type(event) is PriceSourceSet:
                 market.price_source_record(symbol=event.symbol, source_class=event.source_class)
     if cash:
         profile.cash_decided(cash)

@@ -27,7 +27,7 @@ def scales_apply(outputs: Sequence[Output]) -> None:
     found: dict[str, SymbolMark] = {}
     for output in outputs:
         for event in output.events:
-            if isinstance(event, ev.InstrumentDefined):
+            if type(event) is ev.InstrumentDefined:
                 spec = event.spec
                 decimals = _MICRO_DECIMALS - spec.price_decimals - spec.quantity_decimals
                 found[spec.symbol] = SymbolMark(
@@ -70,10 +70,10 @@ class DayBook:
     def take(self, place: int, output: Output, event: ev.AccountEvent, before_micros: int) -> None:
         """Take over an event that the rows have taken."""
         self._mark(event)
-        if isinstance(event, ev.PositionOpened):
+        if type(event) is ev.PositionOpened:
             position = self._rows.positions.get(event.position_id)
             self._positions.setdefault(event.account, {})[event.position_id] = position
-        elif isinstance(event, ev.PositionClosed) and not event.remaining_units:
+        elif type(event) is ev.PositionClosed and not event.remaining_units:
             del self._positions[event.account][event.position_id]
         day = day_of(output)
         key = (event.account, day)
@@ -131,12 +131,12 @@ def _day(number: int) -> date:
 def _add(row: AccountDay, event: ev.AccountEvent, amount_micros: int) -> None:
     """Divide what an event did to the balance among the figures of its day."""
     pnl = commission = swap = 0
-    if isinstance(event, ev.PositionClosed):
+    if type(event) is ev.PositionClosed:
         pnl, commission = event.pnl_micros, event.commission_micros
         row.trades += 1
-    elif isinstance(event, ev.PositionOpened):
+    elif type(event) is ev.PositionOpened:
         commission = event.commission_micros
-    elif isinstance(event, ev.SwapCharged):
+    elif type(event) is ev.SwapCharged:
         swap = event.amount_micros
     row.pnl_micros += pnl
     row.commission_micros += commission

@@ -59,9 +59,9 @@ def notice_wishes(outputs: Sequence[Output]) -> list[Wish]:
 
 
 def _told_as(event: ev.Event) -> NoticeEvent | None:
-    if isinstance(event, ev.PositionOpened):
+    if type(event) is ev.PositionOpened:
         return NoticeEvent.ORDER_FILLED
-    if isinstance(event, ev.PositionClosed):
+    if type(event) is ev.PositionClosed:
         return _CLOSINGS.get(event.close_reason)
     return _ALARMS.get(type(event))
 
@@ -84,7 +84,7 @@ def _facts(event: ev.AccountEvent) -> dict[str, str] | None:
         # whole, whether or not there are words for it.
         logger.warning("nobody is told of a fill", extra={"symbol": event.symbol})
         return None
-    side = _side(event.direction, is_closing=isinstance(event, ev.PositionClosed))
+    side = _side(event.direction, is_closing=type(event) is ev.PositionClosed)
     if isinstance(event, ev.PositionOpened):
         return {**fill, "side": side}
     net_micros = event.pnl_micros - event.commission_micros

@@ -73,7 +73,7 @@ def _history_add(
 
 
 def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> None:
-    if isinstance(event, ev.AccountOpened):
+    if type(event) is ev.AccountOpened:
         _account_opened(rows, event)
         return
     account = rows.accounts.get(event.account)
@@ -360,7 +360,7 @@ def _margin_changed(
     position: Position = rows.positions.get(event.position_id)
     position.margin_micros = event.margin_micros
     position.liquidation_ticks = event.liquidation_ticks
-    if isinstance(event, ev.SwapCharged):
+    if type(event) is ev.SwapCharged:
         position.swap_micros += event.amount_micros
 
 

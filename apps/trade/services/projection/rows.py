@@ -78,11 +78,11 @@ class BatchRows:
     def __init__(self, events: Sequence[ev.AccountEvent]) -> None:
         positions = {e.position_id for e in events if hasattr(e, "position_id")}
         for event in events:
-            if isinstance(event, ev.AccountTermsChanged):
+            if type(event) is ev.AccountTermsChanged:
                 positions.update(position_id for position_id, _ in event.liquidations)
         orders = {e.order_id for e in events if hasattr(e, "order_id")}
         # A position has the id of the order that opened it.
-        opened = {e.position_id for e in events if isinstance(e, ev.PositionOpened)}
+        opened = {e.position_id for e in events if type(e) is ev.PositionOpened}
         self.accounts = Rows[int, Account](Account, {e.account for e in events})
         self.positions = Rows[str, Position](Position, positions)
         self.orders = Rows[str, Order](Order, orders | opened)
