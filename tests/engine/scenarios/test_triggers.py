@@ -177,6 +177,21 @@ def test_a_stop_that_is_changed_back_and_forth_stands_once_in_its_queue() -> Non
     story.tell("quote BTCUSDT 59000.0 59010.0 -> PositionClosed close_reason=stop_loss")
 
 
+def test_plain_orders_that_come_and_go_leave_short_queues() -> None:
+    story = Story().tell(BEGIN)
+    with story.unchecked():
+        for _ in range(100):
+            story.tell("""
+                quote BTCUSDT 60000.0 60010.0
+                open L 1 BTCUSDT buy 0.01 x100 sl=59000.0 tp=61000.0
+                open S 1 BTCUSDT sell 0.01 x100 sl=61000.0 tp=59000.0
+                close L
+                close S
+                """)
+    queues = story.machine.state.instruments[0].queues
+    assert max(len(queues.entries(queue)) for queue in range(4)) <= 66
+
+
 def test_a_stop_loss_in_a_gap_comes_before_the_stop_out() -> None:
     Story().tell("""
         account 1 1000.00
