@@ -18,8 +18,8 @@ POSITIONS_MAX: Final = 200
 ORDERS_MAX: Final = 200
 
 # An entry id "<ms>-<seq>" packed into 63 bits keeps its order as an integer: 42 bits of ms, 21 bits of seq.
-_SEQUENCE_BITS: Final = 21
-_SEQUENCE_MASK: Final = (1 << _SEQUENCE_BITS) - 1
+SEQUENCE_BITS: Final = 21
+_SEQUENCE_MASK: Final = (1 << SEQUENCE_BITS) - 1
 
 _PLAIN_DECIMAL: Final = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,18})?", re.ASCII)
 
@@ -201,19 +201,19 @@ def entry_id_from_text(text: str) -> int:
     if not 0 <= packed_sequence <= _SEQUENCE_MASK:
         message = f"entry id {text!r} has a sequence above {_SEQUENCE_MASK}"
         raise ValueError(message)
-    return int(ms) << _SEQUENCE_BITS | packed_sequence
+    return int(ms) << SEQUENCE_BITS | packed_sequence
 
 
 def text_from_entry_id(entry_id: int) -> str:
     """Unpack an entry id to the stream's own text."""
-    return f"{entry_id >> _SEQUENCE_BITS}-{entry_id & _SEQUENCE_MASK}"
+    return f"{entry_id >> SEQUENCE_BITS}-{entry_id & _SEQUENCE_MASK}"
 
 
 def entry_time_us(entry_id: int) -> int:
     """Return the time that an entry id carries, in microseconds."""
-    return (entry_id >> _SEQUENCE_BITS) * 1000
+    return (entry_id >> SEQUENCE_BITS) * 1000
 
 
 def entry_id_before(entry_id: int, age_us: int) -> int:
     """Return the first id of the millisecond that lies whole milliseconds of an age before an entry's."""
-    return (entry_id >> _SEQUENCE_BITS) - age_us // 1000 << _SEQUENCE_BITS
+    return (entry_id >> SEQUENCE_BITS) - age_us // 1000 << SEQUENCE_BITS

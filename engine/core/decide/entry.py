@@ -24,7 +24,7 @@ from engine.core.requests import answered
 from engine.core.state import Account, State
 from engine.messages import commands as cmd
 from engine.messages.replies import Accepted, AnyReply, Rejected
-from engine.values import entry_time_us
+from engine.values import SEQUENCE_BITS
 
 AccountHandler = Callable[[Work, Account, Any], Accepted | Rejected]
 Handler = Callable[[Work, Any], Accepted | Rejected]
@@ -34,7 +34,8 @@ def advance(state: State, entry_id: int) -> int:
     """Move the position and the logical time to an entry and return the entry's own; time never goes back (rule E1)."""
     state.entry_id = entry_id
     state.entry_count += 1
-    time_us = entry_time_us(entry_id)
+    # entry_time_us(), written out.
+    time_us = (entry_id >> SEQUENCE_BITS) * 1000
     if time_us > state.now_us:
         state.now_us = time_us
     return time_us

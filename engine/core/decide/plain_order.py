@@ -76,7 +76,7 @@ def plain_order(
         or account.is_stop_out_pending
         or len(account.positions) >= POSITIONS_MAX
         or instrument.trading_mode is not _OPEN
-        or is_due(state)
+        or (state.expiries and is_due(state))
         or state.requests.get(key) is not None
     ):
         return None
@@ -87,7 +87,8 @@ def plain_order(
     cost = _cost(state, account, holdings, instrument, command)
     if cost is None:
         return None
-    position, event = _fill(state, account, instrument, command, cost)
+    position_id = f"{account.account}-{account.next_k}"
+    position, event = _fill(state, account, instrument, command, position_id, cost)
     _hold(state, account, holdings, instrument, position)
     if (
         not account.is_margin_call
@@ -97,12 +98,12 @@ def plain_order(
         > account.terms.margin_call_level_bps * holdings.used_margin
         and not instrument.queues.is_touched(instrument.bid, instrument.ask)
     ):
-        return event.position_id, (event,)
+        return position_id, (event,)
     work = Work(state, state.now_us, time_us, decided_at_us, events=[event])
     work.filled[instrument.index] = instrument
     work.touched[account.account] = False
     finish(work)
-    return event.position_id, tuple(work.events)
+    return position_id, tuple(work.events)
 
 
 def _cost(
@@ -176,6 +177,7 @@ def _fill(
     account: Account,
     instrument: Instrument,
     command: PlaceOrder,
+    position_id: str,
     cost: tuple[int, int, int, int],
 ) -> tuple[Position, PositionOpened]:
     """Post the commission of the order, and return the position and what open_position() says of it."""
@@ -188,7 +190,6 @@ def _fill(
     postings = settle(state, account, 0, commission)
     account.next_k = k + 1
     account.seq = seq = account.seq + 1
-    position_id = f"{account_id}-{k}"
     # In the order of the fields: eighteen keywords would cost more than all the rest here.
     position = Position(
         account_id,
