@@ -106,21 +106,6 @@ def test_an_open_chart_takes_in_a_past_that_comes_later(demo, product: Product, 
     expect(body).to_have_attribute("data-bars", re.compile(r"^1[678]$"))
 
 
-def test_an_open_chart_gives_up_an_invented_past_when_the_prices_are_others(demo, product: Product):
-    page = demo("XAIUSDT")
-    page.locator(".intervals").get_by_text("1h", exact=True).click()
-    body = page.locator("#chart-body")
-    # Its invented past comes within seconds of the first start.
-    expect(body).to_have_attribute("data-bars", re.compile(r"^[45]\d\d$"), timeout=60_000)
-
-    product.manage(
-        "set_price_source", "XAIUSDT", "replay", "--staff", "bob@example.com", "--reason", "a tape"
-    )
-
-    # The hours since the start are left: fills point to them.
-    expect(body).to_have_attribute("data-bars", re.compile(r"^[1-9]$"), timeout=60_000)
-
-
 def test_the_panel_over_the_chart_trades_at_the_market(demo):
     page = demo()
     sell, buy = page.locator(".quick-side.sell"), page.locator(".quick-side.buy")
