@@ -1,13 +1,11 @@
 """Closing a position, whole or in part: the fill and who pays it (rules P1, M5, M6, L5)."""
 
-from engine.core.arming import disarm_position
-from engine.core.bands import QUEUES
 from engine.core.decide.work import Work
 from engine.core.ledger import fill_postings, settle
 from engine.core.liquidation import liquidation_ticks
 from engine.core.margin import PPM, commission_micros, notional_micros, pnl_micros, released_margin
-from engine.core.state import NO_BANDS, Account, Instrument, Position, entity_id
-from engine.core.triggers import ASK_RISES, PRICE_MAX
+from engine.core.plain_fills import let_go
+from engine.core.state import Account, Instrument, Position, entity_id
 from engine.messages.definitions import Terms
 from engine.messages.events import PositionClosed, Receipt
 from engine.values import CloseReason, Direction
@@ -47,7 +45,7 @@ def close_position(
     **inputs: int,
 ) -> None:
     """Close ``units`` of a position at the current closing price; checks were made before."""
-    if position.is_cross and units == position.quantity_units:
+    if units == position.quantity_units:
         close_plainly(work, account, position, reason, rule, inputs)
     else:
         close_at(work, account, position, units, reason, rule, inputs)
@@ -129,44 +127,30 @@ def close_plainly(
     rule: str,
     inputs: dict[str, int],
 ) -> None:
-    """Close a whole cross position at the current price: what close_at() says and fills.close_fill() does, written out.
+    """Close a whole position at the current price: what close_at() says and fills.close_fill() does, written out.
 
-    Nearly every close is one, and a stop that fires is half made of it. A test compares both ways.
+    Nearly every close is one, and a stop that fires is half made of it; a test compares both ways. Where the insurance account
+    has to pay it is not plain.
     Rounding: commission up.
     """
-    state = work.state
-    instrument = state.instruments[position.instrument]
+    instrument = work.state.instruments[position.instrument]
     account_id, k, entry = account.account, position.k, position.price_ticks
     units = position.quantity_units
     value = units * instrument.k
-    slot = position.instrument * QUEUES
-    bands = state.bands.get(account_id, NO_BANDS)
     if position.is_long:
-        price, direction, weight = instrument.bid, _LONG, value
-        instrument.net_units -= units
-        worst = bands.get(slot, -1) + 1
+        price, direction = instrument.bid, _LONG
+        pnl = (price - entry) * value
     else:
-        price, direction, weight = instrument.ask, _SHORT, -value
-        instrument.net_units += units
-        slot += ASK_RISES
-        worst = bands.get(slot, PRICE_MAX + 1) - 1
-    pnl = (price - entry) * weight
+        price, direction = instrument.ask, _SHORT
+        pnl = (entry - price) * value
     commission = -(-price * value * account.terms.commission_ppm // PPM)
-    disarm_position(instrument, position)
-    if (holdings := state.holdings.get(account_id)) is not None:
-        cost = entry * weight
-        holdings.used_margin -= position.margin_micros
-        holdings.floor_micros -= worst * weight - cost
-        _, held, held_cost = holdings.exposed[slot]
-        if held == weight:
-            del holdings.exposed[slot]
-        else:
-            holdings.exposed[slot] = (instrument, held - weight, held_cost - cost)
-    del account.positions[k]
-    instrument.open_count -= 1
+    if not position.is_cross and commission - pnl > position.margin_micros:
+        close_at(work, account, position, units, reason, rule, inputs)
+        return
+    let_go(work.state, account, instrument, position)
     work.filled[position.instrument] = instrument
     work.touched[account_id] = True
-    postings = settle(state, account, pnl, commission)
+    postings = settle(work.state, account, pnl, commission)
     account.seq = seq = account.seq + 1
     position_id = f"{account_id}-{k}"
     work.events.append(

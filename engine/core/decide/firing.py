@@ -3,7 +3,7 @@
 from engine.core.arming import stands
 from engine.core.bands import QUEUES
 from engine.core.decide.checks import can_fill, check_may_fill, check_mode_open
-from engine.core.decide.closing import close_plainly, close_position
+from engine.core.decide.closing import close_plainly
 from engine.core.decide.opening import (
     Cost,
     check_fill,
@@ -102,34 +102,14 @@ def _fire(
         _fire_entry(work, account, instrument, account.orders[k], price_ticks)
         return
     position = account.positions[k]
-    if kind == LIQUIDATION and position.margin_micros:
-        notional = notional_micros(price_ticks, position.quantity_units, instrument.k)
-        close_position(
-            work,
-            account,
-            position,
-            units=position.quantity_units,
-            reason=CloseReason.LIQUIDATION,
-            rule="L5",
-            threshold_ticks=price_ticks,
-            margin_micros=position.margin_micros,
-            tier=tier_index(instrument.spec.tiers, notional) + 1,
-        )
-        return
     if kind in _CLOSE_RULES:
         reason, rule = _CLOSE_RULES[kind]
-        if position.is_cross:
-            close_plainly(work, account, position, reason, rule, {"threshold_ticks": price_ticks})
-            return
-        close_position(
-            work,
-            account,
-            position,
-            units=position.quantity_units,
-            reason=reason,
-            rule=rule,
-            threshold_ticks=price_ticks,
-        )
+        inputs = {"threshold_ticks": price_ticks}
+        if kind == LIQUIDATION and position.margin_micros:
+            notional = notional_micros(price_ticks, position.quantity_units, instrument.k)
+            inputs["margin_micros"] = position.margin_micros
+            inputs["tier"] = tier_index(instrument.spec.tiers, notional) + 1
+        close_plainly(work, account, position, reason, rule, inputs)
         return
     _move_trailing(work, account, instrument, position, price_ticks)
 

@@ -5,7 +5,6 @@ refused, goes the general way (orders.place_order), which alone knows reasons an
 bytes: a test tells whole histories with and without this module and compares every one.
 """
 
-from engine.core.arming import compact
 from engine.core.bands import QUEUES
 from engine.core.decide.checks import CLOCK_AHEAD_US_MAX
 from engine.core.decide.ending import finish
@@ -13,17 +12,9 @@ from engine.core.decide.work import Work
 from engine.core.expiries import is_due
 from engine.core.ledger import settle
 from engine.core.margin import BPS, PPM
-from engine.core.state import NO_BANDS, Account, Holdings, Instrument, Position, State
-from engine.core.triggers import (
-    ASK_FALLS,
-    ASK_RISES,
-    BID_FALLS,
-    BID_RISES,
-    PRICE_MAX,
-    STOP_LOSS,
-    TAKE_PROFIT,
-    owner_of,
-)
+from engine.core.plain_fills import hold
+from engine.core.state import Account, Holdings, Instrument, Position, State
+from engine.core.triggers import ASK_RISES
 from engine.messages.commands import PlaceOrder
 from engine.messages.events import AnyEvent, PositionOpened, Receipt
 from engine.values import (
@@ -89,7 +80,7 @@ def plain_order(
         return None
     position_id = f"{account.account}-{account.next_k}"
     position, event = _fill(state, account, instrument, command, position_id, cost)
-    _hold(state, account, holdings, instrument, position)
+    hold(state, account, holdings, instrument, position)
     if (
         not account.is_margin_call
         and account.account not in state.watched
@@ -238,41 +229,3 @@ def _fill(
         postings=postings,
         receipt=Receipt("P1", instrument.quote, instrument.previous, inputs),
     )
-
-
-def _hold(
-    state: State, account: Account, holdings: Holdings, instrument: Instrument, position: Position
-) -> None:
-    """Keep the position, the sums that it changes and its triggers, as fills.open_fill() does."""
-    account_id, k, price = position.account, position.k, position.price_ticks
-    stop_loss, take_profit = position.stop_loss_ticks, position.take_profit_ticks
-    account.positions[k] = position
-    instrument.open_count += 1
-    bands = state.bands.get(account_id, NO_BANDS)
-    units = position.quantity_units
-    weight = units * instrument.k
-    slot = position.instrument * QUEUES
-    if position.is_long:
-        instrument.net_units += units
-        worst = bands.get(slot, -1) + 1
-        loss, gain = BID_FALLS, BID_RISES
-    else:
-        instrument.net_units -= units
-        slot += ASK_RISES
-        worst = bands.get(slot, PRICE_MAX + 1) - 1
-        weight = -weight
-        loss, gain = ASK_RISES, ASK_FALLS
-    cost = weight * price
-    holdings.used_margin += position.margin_micros
-    holdings.floor_micros += worst * weight - cost
-    exposed = holdings.exposed
-    if before := exposed.get(slot):
-        exposed[slot] = (instrument, before[1] + weight, before[2] + cost)
-    else:
-        exposed[slot] = (instrument, weight, cost)
-    owner = owner_of(account_id, k)
-    queues = instrument.queues
-    if stop_loss and queues.arm(loss, stop_loss, owner, STOP_LOSS):
-        compact(state, instrument, loss)
-    if take_profit and queues.arm(gain, take_profit, owner, TAKE_PROFIT):
-        compact(state, instrument, gain)
