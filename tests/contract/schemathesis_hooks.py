@@ -156,7 +156,8 @@ def after_call(_context: Any, case: Any, response: Any) -> None:
 @schemathesis.check
 def refusal_is_explained(_context: Any, response: Any, case: Any) -> None:
     """Hold that a 400 for good data has a reason in that data."""
-    if _is_good(case) and response.status_code == 400:
+    # Chains of links go other ways each time; what they send is of the same shapes.
+    if _is_good(case) and response.status_code == 400 and _phase(case) != "stateful":
         failure = response.json()
         if not _rules.explain(_name(case), case, failure["code"]):
             raise AssertionError(f"refused without a reason: {failure['message']}")

@@ -35,6 +35,7 @@ _TIMES: Final = ("startTime", "endTime", "expiresAt")
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2255, 1, 1, tzinfo=UTC)
 _DAYS_MAX: Final = 3_660
 _DECIMALS_MAX: Final = 6
+_PLAIN: Final = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,18})?")
 
 
 def _has_exponent(value: Any) -> bool:
@@ -43,6 +44,16 @@ def _has_exponent(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_has_exponent, value))
     return isinstance(value, float) and "e" in repr(value)
+
+
+def _has_odd_value(values: Values) -> bool:
+    """Return whether a text is blank, or a number has more digits than any that is taken."""
+    return any(
+        (isinstance(value, str) and not value.strip())
+        or (isinstance(value, int | float) and not _PLAIN.fullmatch(str(value)))
+        for value in values.values()
+        if not isinstance(value, bool)
+    )
 
 
 def _moment(text: str) -> datetime | None:
@@ -131,7 +142,8 @@ class Rules:
         values = dict(case.query or {}) | dict(body)
         if code == "INVALID":
             own = any(rule(values) for rule in _RULES.get(name, ()))
-            return own or _has_time_outside(values) or _differs(case.headers or {}, body)
+            odd = _has_odd_value(values) or _has_time_outside(values)
+            return own or odd or _differs(case.headers or {}, body)
         if code == "MALFORMED":
             return _has_exponent(body)
         if code == "SYMBOL_UNKNOWN":
