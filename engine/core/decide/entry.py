@@ -46,26 +46,21 @@ def decide_quotes(
 ) -> Work | None:
     """Expire orders, take the quotes, fire triggers, check margins: in this order (rule E2); None: nothing came of it."""
     expired = []
-    if is_due(state):
+    if state.expiries and is_due(state):
         before = Work(state, state.now_us, time_us, decided_at_us)
         pending.expire_orders(before)
         expired = before.events
-    written, refused = take_quotes(state, entry)
-    for instrument in written.values():
-        if instrument.watchers or instrument.queues.is_touched(instrument.bid, instrument.ask):
-            break
-    else:
-        if not (expired or refused):
-            return None
+    written, refused, is_all = take_quotes(state, entry)
+    if is_all and not refused and not expired:
+        return None
     events = [*expired, *refused]
     work = Work(state, state.now_us, time_us, decided_at_us, is_quotes=True, events=events)
-    instruments = list(written.values())
-    fire_triggers(work, instruments)
-    for instrument in instruments:
+    fire_triggers(work, written)
+    for instrument in written:
         for account_id in instrument.watchers:
             work.touched[account_id] = True
     if work.touched:
-        check_margins(work, instruments[0] if instruments else None)
+        check_margins(work, written[0] if written else None)
     return work
 
 

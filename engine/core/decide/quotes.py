@@ -12,10 +12,14 @@ QUOTE_AHEAD_US_MAX = 5_000_000
 
 def take_quotes(
     state: State, entry: UpdateQuotes
-) -> tuple[dict[int, Instrument], list[QuoteRefused]]:
-    """Write every acceptable quote of an entry; return the instruments that were written, by index, and the refusals."""
+) -> tuple[list[Instrument], list[QuoteRefused], bool]:
+    """Write every acceptable quote of an entry; return the instruments that were written, the refusals, and whether that is all.
+
+    It is not if a quote reaches a trigger or a watched account.
+    """
     is_in_sequence = note_sequence(state, entry)
     now_us, source_class = state.now_us, entry.source_class
+    is_all = True
     written: dict[int, Instrument] = {}
     refused: list[QuoteRefused] = []
     for quote in entry.quotes:
@@ -34,10 +38,12 @@ def take_quotes(
         ):
             write_quote(instrument, quote, entry)
             written[instrument.index] = instrument
+            if instrument.watchers or instrument.queues.is_touched(instrument.bid, instrument.ask):
+                is_all = False
         else:
             code = _fault(now_us, instrument, quote, entry, is_in_sequence=is_in_sequence)
             refused.append(_refusal(quote, code))
-    return written, refused
+    return list(written.values()), refused, is_all
 
 
 def _refusal(quote: Quote, code: RejectCode) -> QuoteRefused:
