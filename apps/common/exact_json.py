@@ -1,8 +1,10 @@
 """JSON of the REST interface: numbers are read as Decimal and written as their exact digits, never through a float.
 
-The parser refuses what the contract refuses: exponents, NaN, bodies that are too large.
+The parser refuses what the contract refuses: exponents, NaN, bodies that are too large, and a name that stands twice in one object,
+of which every reader takes another.
 """
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import IO, Any
@@ -51,6 +53,10 @@ def json_decode(raw: bytes | str) -> Any:
         value = _decoder.decode(raw)
         if _may_be_deep(raw):
             _depth_require(value, DEPTH_MAX)
+        # A name stands twice, or a text holds a colon: only then is it worth a slower look.
+        colons = raw.count(":") if isinstance(raw, str) else raw.count(b":")
+        if colons != _names(value):
+            _twice_refuse(raw)
     except RecursionError:
         message = _TOO_DEEP
     except _DeepError:
@@ -85,6 +91,33 @@ def _depth_require(value: object, left: int) -> None:
         raise _DeepError
     for inner in value.values() if isinstance(value, dict) else value:
         _depth_require(inner, left - 1)
+
+
+def _names(value: object) -> int:
+    """Return how many names of objects a value holds."""
+    if isinstance(value, dict):
+        return len(value) + sum(_names(inner) for inner in value.values() if type(inner) in _NESTS)
+    if isinstance(value, list):
+        return sum(_names(inner) for inner in value if type(inner) in _NESTS)
+    return 0
+
+
+_NESTS = frozenset({dict, list})
+
+
+def _twice_refuse(raw: bytes | str) -> None:
+    # Numbers stay text: their digits are as many as the sender likes.
+    json.loads(raw, object_pairs_hook=_object, parse_int=str, parse_float=str)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        message = f"{twice[:40]!r} stands twice in one object"
+        raise ValueError(message)
+    return found
 
 
 def json_encode(value: object) -> bytes:

@@ -128,6 +128,34 @@ def test_s25_json_nests_ten_deep_at_most(depth, is_deep, db):
         assert ("nested too deep" in json_decode(answer.content)["message"]) is is_deep
 
 
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        ('{"quantity": "0.01", "quantity": "1"}', "quantity"),
+        ('[{"legs": [{"side": "buy", "at": "12:00", "side": "sell"}]}]', "side"),
+        ('{"quantity": 1, "quantit\\u0079": 1}', "quantity"),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused(text, twice):
+    for raw in (text, text.encode()):
+        with pytest.raises(ValueError, match=f"'{twice}' stands twice in one object"):
+            json_decode(raw)
+
+
+@pytest.mark.parametrize("text", ['{"at": "12:00", "in": {"at": "a:b:c"}}', '["a:b"]', '":"'])
+def test_colons_in_texts_are_no_names(text):
+    assert json_decode(text) == json.loads(text)
+
+
+@pytest.mark.integration
+def test_a_body_with_a_name_twice_is_a_400(db):
+    body = b'{"email": "a@b.de", "email": "c@d.de"}'
+    answer = Client().post("/api/v1/auth/login", body, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert "'email' stands twice in one object" in json_decode(answer.content)["message"]
+
+
 def test_s25_wide_json_is_no_deep_json():
     assert json_decode(json_encode([{"a": [1]}] * 100)) == [{"a": [1]}] * 100
 
