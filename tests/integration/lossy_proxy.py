@@ -33,6 +33,15 @@ class _Proxy:
             server.connect(self._server)
             self._carry(client, server)
 
+    def _is_next(self) -> bool:
+        """Count a request that is to be lost. It is lost too if the server has closed the connection meanwhile."""
+        with self._counting:
+            if not self._times:
+                return False
+            self._times -= 1
+            self.lost += 1
+            return True
+
     def _carry(self, client: socket.socket, server: socket.socket) -> None:
         raise NotImplementedError
 
@@ -78,6 +87,7 @@ class LossyProxy(_Proxy):
         self._is_passed_on = True
         # Bytes of a lost request that are passed on all the same.
         self._kept = 0
+        self._counting = threading.Lock()
         super().__init__(listen, server)
 
     def lose_reply_to(self, needle: bytes, *, times: int = 1) -> None:
@@ -99,14 +109,12 @@ class LossyProxy(_Proxy):
                 request = client.recv(1 << 20)
                 if not request:
                     return
-                if self._times and self._needle in request:
-                    self._times -= 1
+                if self._needle in request and self._is_next():
                     if self._is_passed_on:
                         server.sendall(request)
                         server.recv(1)
                     elif self._kept:
                         server.sendall(request[: self._kept])
-                    self.lost += 1
                     return
                 server.sendall(request)
             if server in readable:

@@ -24,6 +24,7 @@ from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import layout_check
 from cryptocfd.engine_host import EngineHost, EngineOptions
 from cryptocfd.history.bootstrap import bootstrap_check, database_check
+from engine.core.margin import PPM
 from engine.messages import streams
 from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.streams import shard_of
@@ -445,7 +446,7 @@ def test_a_decision_that_was_recorded_otherwise_is_found(settings, monkeypatch):
         platform.settled()
 
     # A release whose commission is another one.
-    monkeypatch.setattr("engine.core.decide.closing.commission_micros", lambda *_numbers: 1)
+    monkeypatch.setattr("engine.core.decide.closing.PPM", 2 * PPM)
     with pytest.raises(
         CommandError, match=r"First difference at entry \S+, output \d+ of build 'test'"
     ):
