@@ -266,7 +266,7 @@ def test_statements_are_made_and_downloaded_in_every_format(demo):
     page.get_by_label("From", exact=True).fill("2026-02-02")
     page.get_by_label("To", exact=True).fill("2026-01-01")
     page.get_by_role("button", name="Make the statement").click()
-    expect(page.locator(".statement-state.loss")).to_contain_text("a statement covers")
+    expect(page.locator(".statement-state.loss")).to_contain_text("A statement covers")
     with page.expect_download() as download:
         page.get_by_role("button", name="Statement of this day").click()
     assert json.loads(Path(download.value.path()).read_text())["figures"]["trades"] == 1
