@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import Final
+from typing import Final, get_args
 
 from django.db.models import (
     CharField,
@@ -42,9 +42,7 @@ from engine.values import Direction, Side
 DAY_US: Final = 86_400_000_000
 # Names of the events that carry postings.
 MONEY_KINDS: Final = tuple(
-    kind.__name__
-    for kind in ev.AccountEvent.__subclasses__()
-    if "postings" in kind.__struct_fields__
+    kind.__name__ for kind in get_args(ev.AnyAccountEvent) if "postings" in kind.__struct_fields__
 )
 
 

@@ -5,7 +5,7 @@ Books ``demo:`` and ``live:`` stand before every ledger account and a group neve
 
 from dataclasses import dataclass
 
-from engine.core.state import Account, State
+from engine.core.state import Account, Holdings, State, client_ledger
 from engine.messages.events import Posting
 from engine.values import AccountKind, check
 
@@ -18,7 +18,6 @@ class _Book:
     """The names of one book, made once."""
 
     prefix: str
-    client: str
     pnl: str
     commission: str
     swap: str
@@ -34,7 +33,6 @@ def _book(kind: AccountKind) -> _Book:
     swap, insurance = house + "swap", house + "insurance"
     return _Book(
         prefix=kind + ":",
-        client=kind + _CLIENT,
         pnl=pnl,
         commission=commission,
         swap=swap,
@@ -57,10 +55,9 @@ def fill_postings(
     """
     book = _BOOKS[account.kind]
     client = pnl_micros - commission_micros + insured_micros
-    own = f"{book.client}{account.account}"
     postings = []
     if client:
-        postings.append(Posting(own, client))
+        postings.append(Posting(client_ledger(account.kind, account.account), client))
     if pnl_micros:
         postings.append(Posting(book.pnl, -pnl_micros))
     if commission_micros:
@@ -71,7 +68,7 @@ def fill_postings(
 
 
 def settle(
-    state: State, account: Account, pnl_micros: int, commission_micros: int
+    state: State, account: Account, holdings: Holdings, pnl_micros: int, commission_micros: int
 ) -> tuple[Posting, ...]:
     """Post a fill that no insurance pays for, and return its group: fill_postings() and post() in one step.
 
@@ -79,7 +76,7 @@ def settle(
     Source: docs/ENGINE.md, rule G2.
     """
     book, house = _BOOKS[account.kind], state.house
-    own = f"{book.client}{account.account}"
+    own = holdings.ledger
     if commission_micros:
         house[book.commission] = house.get(book.commission, 0) + commission_micros
         if not pnl_micros:
@@ -105,7 +102,7 @@ def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> 
     """
     book = _BOOKS[account.kind]
     rows = (
-        (book.client + str(account.account), amount_micros + insured_micros),
+        (client_ledger(account.kind, account.account), amount_micros + insured_micros),
         (book.swap, -amount_micros),
         (book.insurance, -insured_micros),
     )
@@ -119,7 +116,7 @@ def insurance_postings(account: Account, amount_micros: int) -> tuple[Posting, .
     """
     book = _BOOKS[account.kind]
     return (
-        Posting(book.client + str(account.account), amount_micros),
+        Posting(client_ledger(account.kind, account.account), amount_micros),
         Posting(book.insurance, -amount_micros),
     )
 
@@ -133,7 +130,7 @@ def cash_postings(
     """
     book = _BOOKS[account.kind]
     rows = (
-        (book.client + str(account.account), client_micros),
+        (client_ledger(account.kind, account.account), client_micros),
         (book.pending, pending_micros),
         (book.prefix + "cash:" + method, -client_micros - pending_micros),
     )
@@ -148,7 +145,7 @@ def post(
     Errors: InvariantError for a group that does not sum to zero, names another client or book, or misses the balance.
     """
     book = _BOOKS[account.kind]
-    own = f"{book.client}{account.account}"
+    own = client_ledger(account.kind, account.account)
     house = state.house
     total = 0
     balance = account.balance_micros

@@ -25,9 +25,8 @@ from engine.core.requests import keep, remember, request_key
 from engine.core.state import State
 from engine.core.views import account_view, preview_view
 from engine.messages.commands import (
-    AccountCommand,
+    UNANSWERED,
     AnyMessage,
-    Command,
     PlaceOrder,
     Tick,
     UpdateQuotes,
@@ -51,8 +50,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     events: tuple[AnyEvent, ...]
 
 
-# A union in the call would be built anew for every entry.
-_WITHOUT_OUTPUT = (UpdateQuotes, Tick)
 _NO_OUTCOME = Outcome(0, "", None, ())
 
 
@@ -108,18 +105,16 @@ class Machine:
                 accepted = Accepted(created=(position_id,))
                 return Outcome(message.account, message.request_id, accepted, events)
         work = Work(state, state.now_us, time_us, decided_at_us)
-        if isinstance(message, Command):
-            key = key or request_key(message)
-            reply = decide_command(work, message, key, digest)
-            remember(state, key, digest, entry_id, reply)
-            account = message.account if isinstance(message, AccountCommand) else 0
-            return Outcome(account, message.request_id, reply, tuple(work.events))
-        decide_tick(work)
-        if message is None:
-            return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
-        if not work.events:
-            return None
-        return Outcome(0, "", None, tuple(work.events))
+        if message is None or type(message) is Tick:
+            decide_tick(work)
+            if message is None:
+                return Outcome(0, "", Rejected(code=RejectCode.MALFORMED), tuple(work.events))
+            return Outcome(0, "", None, tuple(work.events)) if work.events else None
+        key = key or request_key(message)
+        reply = decide_command(work, message, key, digest)
+        remember(state, key, digest, entry_id, reply)
+        account = getattr(message, "account", 0)
+        return Outcome(account, message.request_id, reply, tuple(work.events))
 
     def skip(self, entry_id: int) -> Outcome:
         """Pass over an entry that an operator's SkipEntry names; only the position and time advance."""
@@ -141,9 +136,7 @@ class Machine:
         check(entry_id > self.state.entry_id, "entry ids must rise")
         advance(self.state, entry_id)
         if outcome is None:
-            check(
-                isinstance(message, _WITHOUT_OUTPUT), "an entry that must have an output has none"
-            )
+            check(type(message) in UNANSWERED, "an entry that must have an output has none")
             outcome = _NO_OUTCOME
         elif EntrySkipped in map(type, outcome.events):
             return
@@ -154,7 +147,9 @@ class Machine:
             if isinstance(event, AccountEvent):
                 self.state.marked[event.account] = None
                 self._take_quote_of_receipt(event)
-        if outcome.reply is not None and isinstance(message, Command):
+        if outcome.reply is None or message is None:
+            return
+        if type(message) is not UpdateQuotes and type(message) is not Tick:
             remember(self.state, request_key(message), digest, entry_id, outcome.reply)
 
     def _write_recorded_quotes(self, entry: UpdateQuotes, events: tuple[AnyEvent, ...]) -> None:

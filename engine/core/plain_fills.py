@@ -56,16 +56,24 @@ def hold(
         compact(state, instrument, gain)
 
 
-def let_go(state: State, account: Account, instrument: Instrument, position: Position) -> None:
+def let_go(
+    state: State, account: Account, holdings: Holdings, instrument: Instrument, position: Position
+) -> None:
     """Give a whole position, the sums that it changes and its triggers up, as fills.close_fill() does."""
     account_id, units = position.account, position.quantity_units
-    disarm_position(instrument, position)
+    if position.trailing_ticks or position.liquidation_ticks:
+        disarm_position(instrument, position)
+    else:
+        # Written out: most positions have nothing but stops.
+        loss, gain = (BID_FALLS, BID_RISES) if position.is_long else (ASK_RISES, ASK_FALLS)
+        stale = instrument.queues.stale
+        if position.stop_loss_ticks:
+            stale[loss] += 1
+        if position.take_profit_ticks:
+            stale[gain] += 1
     del account.positions[position.k]
     instrument.open_count -= 1
     instrument.net_units -= units if position.is_long else -units
-    holdings = state.holdings.get(account_id)
-    if holdings is None:
-        return
     bands = state.bands.get(account_id, NO_BANDS)
     if not position.is_cross:
         holdings.add(instrument, position, -1, bands)

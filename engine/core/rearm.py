@@ -28,7 +28,7 @@ def guard(state: State, account: Account) -> bool:
     """
     if account.is_margin_call or account.is_stop_out_pending or account.account in state.watched:
         return False
-    holdings = state.holdings_of(account)
+    holdings = state.holdings.get(account.account) or state.holdings_of(account)
     exposed = holdings.exposed
     if not exposed:
         return False

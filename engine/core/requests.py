@@ -1,8 +1,10 @@
 """The table of answered requests: one terminal answer per id, bounded, evicted by log position (rule E3)."""
 
+from typing import Any
+
 from engine.core.request_table import RequestRecord
 from engine.core.state import REQUEST_AGE_US_MAX, REQUESTS_MAX, State
-from engine.messages.commands import AccountCommand, AnyCommand, PostCash
+from engine.messages.commands import ACCOUNT_COMMANDS, AnyCommand, PostCash
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import AnyReply, Duplicate, Rejected
 from engine.values import entry_id_before, text_from_entry_id
@@ -16,11 +18,12 @@ def request_key(command: AnyCommand) -> str:
 
     Cash has none: its own gapless numbers, without a window, stand for it.
     """
-    if isinstance(command, AccountCommand):
+    found: Any = command
+    if type(command) in ACCOUNT_COMMANDS:
         if type(command) is PostCash:
             return ""
-        return f"a{command.account}:{command.request_id}"
-    return f"s{command.source}:{command.request_id}"
+        return f"a{found.account}:{command.request_id}"
+    return f"s{found.source}:{command.request_id}"
 
 
 def answered(

@@ -169,10 +169,21 @@ class Instrument:
 class Holdings:
     """What the open positions of one account sum to, so that a check need not walk them."""
 
-    __slots__ = ("exposed", "floor_micros", "isolated", "isolated_margin", "used_margin")
+    __slots__ = (
+        "entity_head",
+        "exposed",
+        "floor_micros",
+        "isolated",
+        "isolated_margin",
+        "ledger",
+        "used_margin",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         """Begin with nothing."""
+        # How the ids of the account's positions begin, and the name of its ledger account: every fill names them.
+        self.entity_head = f"{account.account}-"
+        self.ledger = client_ledger(account.kind, account.account)
         # Initial margins of cross positions, and margins of isolated ones, micro-USD.
         self.used_margin = 0
         self.isolated_margin = 0
@@ -281,7 +292,7 @@ class State:
 
     def summed_up(self, account: Account) -> Holdings:
         """Return what the account's positions sum to, found anew."""
-        holdings = Holdings()
+        holdings = Holdings(account)
         bands = self.bands.get(account.account, NO_BANDS)
         for position in account.positions.values():
             holdings.add(self.instruments[position.instrument], position, 1, bands)
@@ -291,6 +302,11 @@ class State:
         """Return the sum of the whole ledger, micro-USD; zero at all times."""
         clients = sum(account.balance_micros for account in self.accounts.values())
         return clients + sum(self.house.values())
+
+
+def client_ledger(kind: AccountKind, account: int) -> str:
+    """Return the name of a client's ledger account, such as "demo:client:1001"."""
+    return f"{kind.value}:client:{account}"
 
 
 def entity_id(account: int, k: int) -> str:

@@ -170,7 +170,7 @@ def preview_view(state: State, command: PlaceOrder) -> PreviewView | NotFound:
     """Return what an order would cost now and whether it would be accepted (rule V3)."""
     as_of = text_from_entry_id(state.entry_id)
     account = find_account(state, command)
-    if isinstance(account, Rejected):
+    if type(account) is Rejected:
         return NotFound(as_of=as_of, account=command.account)
     instrument = state.instrument_by_symbol.get(command.symbol)
     if instrument is None or instrument.bid == 0:
@@ -203,7 +203,7 @@ def _preview(
     work = Work(state, state.now_us, state.now_us, state.now_us)
     opening = opening_of_command(account, command)
     found = check_order(work, account, instrument, command, opening)
-    refusal = found if isinstance(found, Rejected) else None
+    refusal = found if type(found) is Rejected else None
     # A waiting order is shown at its own price; what fills at once costs what the market asks.
     waits_at_ticks = command.price_ticks or command.stop_price_ticks or 0
     own_ticks = 0 if fills_at_once(instrument, command) else waits_at_ticks

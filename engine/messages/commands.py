@@ -1,6 +1,6 @@
 """Commands: what the engine is asked to do. Imperative names; decided in core/decide, never here."""
 
-from typing import Annotated
+from typing import Annotated, final, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -288,6 +288,7 @@ class Quote(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unkno
     ts_us: Count
 
 
+@final
 class UpdateQuotes(
     msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True, forbid_unknown_fields=True
 ):
@@ -302,6 +303,7 @@ class UpdateQuotes(
     quotes: tuple[Quote, ...]
 
 
+@final
 class Tick(msgspec.Struct, frozen=True, gc=False, tag=True, forbid_unknown_fields=True):
     """Time passes; appended by the active engine after 250 ms without an entry."""
 
@@ -327,5 +329,9 @@ AnyAccountCommand = (
 AnyDefinitionCommand = (
     DefineInstrument | SetTradingMode | SetPriceSource | DefineGroup | ChargeSwap | SkipEntry
 )
+# To look a type up costs a fraction of asking a message whether it is an instance of a base.
+ACCOUNT_COMMANDS: frozenset[type] = frozenset(get_args(AnyAccountCommand))
 AnyCommand = AnyAccountCommand | AnyDefinitionCommand
 AnyMessage = AnyCommand | UpdateQuotes | Tick
+# They tell of time and prices: nobody waits for an answer, and nothing may come of them.
+UNANSWERED: frozenset[type] = frozenset({UpdateQuotes, Tick})

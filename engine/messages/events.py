@@ -63,7 +63,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True, omit_
     """Base of all events."""
 
 
-class AccountEvent(Event, frozen=True, gc=False, tag=True, kw_only=True):
+class AccountEvent(Event, frozen=True, gc=False, tag=True):
     """An event of one account."""
 
     account: int
@@ -191,8 +191,12 @@ class OrderRejected(AccountEvent, frozen=True, gc=False, tag=True, kw_only=True)
     receipt: Receipt
 
 
-class PositionOpened(AccountEvent, frozen=True, gc=False, tag=True, kw_only=True):
-    """An order was filled; the position has the order's id."""
+# A call with more than fifteen keywords makes a dictionary of them first, which would be a tenth of an order: so the first
+# fields of the two events that every fill brings are given by place.
+
+
+class OpeningFill(AccountEvent, frozen=True, gc=False, tag=True):
+    """The fields of PositionOpened that are given by place."""
 
     position_id: str
     fill_id: str
@@ -206,6 +210,11 @@ class PositionOpened(AccountEvent, frozen=True, gc=False, tag=True, kw_only=True
     # Initial margin, micro-USD.
     margin_micros: int
     commission_micros: int
+
+
+class PositionOpened(OpeningFill, frozen=True, gc=False, tag=True, kw_only=True):
+    """An order was filled; the position has the order's id."""
+
     stop_loss_ticks: int | None = None
     take_profit_ticks: int | None = None
     trailing_ticks: int | None = None
@@ -234,8 +243,8 @@ class TrailingStopMoved(AccountEvent, frozen=True, gc=False, tag=True, kw_only=T
     receipt: Receipt
 
 
-class PositionClosed(AccountEvent, frozen=True, gc=False, tag=True, kw_only=True):
-    """A position or a part of it was closed."""
+class ClosingFill(AccountEvent, frozen=True, gc=False, tag=True):
+    """The fields of PositionClosed that are given by place."""
 
     position_id: str
     fill_id: str
@@ -250,6 +259,11 @@ class PositionClosed(AccountEvent, frozen=True, gc=False, tag=True, kw_only=True
     # Realised P&L before commission, micro-USD.
     pnl_micros: int
     commission_micros: int
+
+
+class PositionClosed(ClosingFill, frozen=True, gc=False, tag=True, kw_only=True):
+    """A position or a part of it was closed."""
+
     # What the insurance account paid because the position's own margin was exhausted.
     insured_micros: int = 0
     # Margin of what remains, micro-USD, and its liquidation price (0 is none).

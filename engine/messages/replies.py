@@ -1,5 +1,7 @@
 """Replies: the one terminal answer to a command. Refusals are values."""
 
+from typing import final
+
 import msgspec
 
 from engine.messages.rejects import RejectCode
@@ -16,6 +18,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True, om
     next_account: int = 0
 
 
+@final
 class Rejected(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True, omit_defaults=True):
     """The command was refused and changed nothing but the table of answered request ids."""
 

@@ -9,16 +9,13 @@ from typing import Any
 from engine.core.machine import Outcome
 from engine.messages import codec
 from engine.messages.chain import chain_hash
-from engine.messages.commands import AnyMessage, SkipEntry, Tick, UpdateQuotes
+from engine.messages.commands import UNANSWERED, AnyMessage, SkipEntry
 from engine.messages.events import EntrySkipped
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
 from engine.runtime.errors import HaltCode, HaltError
 from engine.runtime.ports import InputEntry, Output, Position, StateMachine
 from engine.values import check, entry_id_from_text, text_from_entry_id
-
-# Types are looked up, for to ask a message whether it is an instance costs a call of its metaclass.
-_WITHOUT_ANSWER = frozenset({UpdateQuotes, Tick})
 
 
 def message_of(entry: InputEntry) -> AnyMessage | None:
@@ -32,7 +29,7 @@ def message_of(entry: InputEntry) -> AnyMessage | None:
 
 
 def _digest_of(message: AnyMessage | None) -> bytes:
-    if message is None or type(message) in _WITHOUT_ANSWER:
+    if message is None or type(message) in UNANSWERED:
         return b""
     command: Any = message
     return codec.content_digest(command)
@@ -111,7 +108,7 @@ class Shard:
             if entry_id in self.skips:
                 return self.machine.skip(entry_id)
             outcome = self.machine.decide(entry_id, message, digest, decided_at_us)
-            if outcome is None and type(message) not in _WITHOUT_ANSWER:
+            if outcome is None and type(message) not in UNANSWERED:
                 check(False, "a command was left without an answer")  # noqa: FBT003 - always wrong.
         except Exception as error:
             raise HaltError(
@@ -135,7 +132,7 @@ class Shard:
                 entry.entry_id, position.number, position.chain, position.applied + 1
             )
             return None, position
-        command = b"" if type(message) in _WITHOUT_ANSWER else entry.message
+        command = b"" if type(message) in UNANSWERED else entry.message
         number = position.number + 1
         reply = b"" if outcome.reply is None else codec.encode(outcome.reply)
         events = codec.encode(outcome.events)

@@ -36,7 +36,7 @@ def modify_order(work: Work, account: Account, command: cmd.ModifyOrder) -> Acce
     if refusal:
         return refusal
     order = find_order(account, command.order_id)
-    if isinstance(order, Rejected):
+    if type(order) is Rejected:
         return order
     instrument = work.state.instruments[order.instrument]
     refusal = check_not_halted(instrument)
@@ -63,7 +63,7 @@ def modify_order(work: Work, account: Account, command: cmd.ModifyOrder) -> Acce
     expires_at_us = _modified_expiry(work, order, command, change)
     refusal = (
         check_quantity(instrument, change.quantity_units)
-        or (expires_at_us if isinstance(expires_at_us, Rejected) else None)
+        or (expires_at_us if type(expires_at_us) is Rejected else None)
         or check_quote(work, instrument)
         or _check_modified_prices(instrument, order, command, prices)
         or check_stops(
@@ -84,7 +84,7 @@ def modify_order(work: Work, account: Account, command: cmd.ModifyOrder) -> Acce
             or check_mode_open(instrument)
             or check_fill(work, account, instrument, opening)
         )
-        if isinstance(found, Rejected):
+        if type(found) is Rejected:
             return found
         cost = found
     change = _with_expiry(change, expires_at_us)

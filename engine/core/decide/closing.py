@@ -133,7 +133,8 @@ def close_plainly(
     has to pay it is not plain.
     Rounding: commission up.
     """
-    instrument = work.state.instruments[position.instrument]
+    state = work.state
+    instrument = state.instruments[position.instrument]
     account_id, k, entry = account.account, position.k, position.price_ticks
     units = position.quantity_units
     value = units * instrument.k
@@ -147,27 +148,29 @@ def close_plainly(
     if not position.is_cross and commission - pnl > position.margin_micros:
         close_at(work, account, position, units, reason, rule, inputs)
         return
-    let_go(work.state, account, instrument, position)
+    holdings = state.holdings.get(account_id) or state.holdings_of(account)
+    let_go(state, account, holdings, instrument, position)
     work.filled[position.instrument] = instrument
     work.touched[account_id] = True
-    postings = settle(work.state, account, pnl, commission)
+    postings = settle(state, account, holdings, pnl, commission)
     account.seq = seq = account.seq + 1
-    position_id = f"{account_id}-{k}"
+    position_id = f"{holdings.entity_head}{k}"
     work.events.append(
+        # In the order of the fields, as far as they are given by place.
         PositionClosed(
-            account=account_id,
-            seq=seq,
-            position_id=position_id,
-            fill_id=f"{position_id}.{position.fills + 1}",
-            symbol=instrument.spec.symbol,
-            direction=direction,
-            close_reason=reason,
-            quantity_units=units,
-            remaining_units=0,
-            entry_price_ticks=entry,
-            price_ticks=price,
-            pnl_micros=pnl,
-            commission_micros=commission,
+            account_id,
+            seq,
+            position_id,
+            f"{position_id}.{position.fills + 1}",
+            instrument.spec.symbol,
+            direction,
+            reason,
+            units,
+            0,  # remaining
+            entry,
+            price,
+            pnl,
+            commission,
             margin_micros=0,
             closed_at_us=work.now_us,
             balance_micros=account.balance_micros,

@@ -149,7 +149,7 @@ def _group_fault(present: GroupSpec | None, spec: GroupSpec, after_account: int)
 def set_trading_mode(work: Work, command: cmd.SetTradingMode) -> Accepted | Rejected:
     """Open, restrict or halt one instrument or all (rule D4)."""
     instruments = _named(work.state, command.symbol)
-    if isinstance(instruments, Rejected):
+    if type(instruments) is Rejected:
         return instruments
     for instrument in instruments:
         if instrument.trading_mode is not command.trading_mode:
@@ -162,7 +162,7 @@ def set_trading_mode(work: Work, command: cmd.SetTradingMode) -> Accepted | Reje
 def set_price_source(work: Work, command: cmd.SetPriceSource) -> Accepted | Rejected:
     """Let instruments take prices of another class; the last quote of the old one cannot fill any more (rule D5)."""
     instruments = _named(work.state, command.symbol)
-    if isinstance(instruments, Rejected):
+    if type(instruments) is Rejected:
         return instruments
     for instrument in instruments:
         if instrument.source_class is not command.source_class:

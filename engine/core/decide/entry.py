@@ -83,12 +83,14 @@ def decide_command(work: Work, command: cmd.AnyCommand, key: str, digest: bytes)
 
 
 def _dispatch(work: Work, command: cmd.AnyCommand) -> Accepted | Rejected:
-    if not isinstance(command, cmd.AccountCommand) or type(command) is cmd.OpenAccount:
+    handler = _ACCOUNT_HANDLERS.get(type(command))
+    if handler is None:
         return _HANDLERS[type(command)](work, command)
-    account = find_account(work.state, command)
-    if isinstance(account, Rejected):
+    of_account: Any = command
+    account = find_account(work.state, of_account)
+    if type(account) is Rejected:
         return account
-    return _ACCOUNT_HANDLERS[type(command)](work, account, command)
+    return handler(work, account, command)
 
 
 def _skip_entry(_: Work, __: cmd.SkipEntry) -> Accepted:

@@ -14,7 +14,7 @@ from engine.messages.replies import Accepted, Rejected
 
 def _find_isolated(account: Account, position_id: str) -> Position | Rejected:
     position = find_position(account, position_id)
-    if isinstance(position, Rejected) or not position.is_cross:
+    if type(position) is Rejected or not position.is_cross:
         return position
     return rejected(RejectCode.POSITION_NOT_ISOLATED, position_id=position_id)
 
@@ -25,7 +25,7 @@ def add_margin(work: Work, account: Account, command: AddMargin) -> Accepted | R
     if refusal:
         return refusal
     position = _find_isolated(account, command.position_id)
-    if isinstance(position, Rejected):
+    if type(position) is Rejected:
         return position
     free = figures(work.state, account).free_margin
     if command.amount_micros > free:
@@ -44,7 +44,7 @@ def remove_margin(work: Work, account: Account, command: RemoveMargin) -> Accept
     if refusal:
         return refusal
     position = _find_isolated(account, command.position_id)
-    if isinstance(position, Rejected):
+    if type(position) is Rejected:
         return position
     instrument = work.state.instruments[position.instrument]
     refusal = check_quote(work, instrument) or _check_removal(

@@ -28,8 +28,10 @@ def check_margins(work: Work, cause: Instrument | None) -> None:
     Source: docs/ENGINE.md, rule L1.
     """
     state, touched = work.state, work.touched
+    by_id = state.accounts.by_id
     for account_id in sorted(touched) if len(touched) > 1 else touched:
-        account = state.accounts.by_id[account_id]
+        # A subscript that may decode costs more than a question.
+        account = by_id.get(account_id) or by_id[account_id]
         if guard(state, account):
             continue
         sums = _check_margin(work, account, cause, may_stop_out=touched[account_id])

@@ -43,7 +43,7 @@ def place_order(work: Work, account: Account, command: PlaceOrder) -> Accepted |
     cost = check_order(work, account, instrument, command, opening)
     if cost is None:
         return _queue(work, account, command, opening)
-    if isinstance(cost, Rejected):
+    if type(cost) is Rejected:
         return cost
     rule = "P1" if command.order_type is _MARKET else "O3"
     position_id = open_position(work, account, instrument, opening, cost, account.next_k, rule)
@@ -151,7 +151,7 @@ def _check_expiry(work: Work, command: PlaceOrder) -> Rejected | None:
             time_in_force=command.time_in_force.value,
         )
     expires_at_us = resolve_expiry(work, command.time_in_force, command.expires_at_us)
-    return expires_at_us if isinstance(expires_at_us, Rejected) else None
+    return expires_at_us if type(expires_at_us) is Rejected else None
 
 
 def _queue(work: Work, account: Account, command: PlaceOrder, opening: Opening) -> Accepted:

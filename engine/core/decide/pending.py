@@ -108,7 +108,7 @@ def cancel_order(work: Work, account: Account, command: cmd.CancelOrder) -> Acce
     if refusal:
         return refusal
     order = find_order(account, command.order_id)
-    if isinstance(order, Rejected):
+    if type(order) is Rejected:
         return order
     _cancel(work, account, order, command.actor)
     return Accepted()

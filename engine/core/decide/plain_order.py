@@ -78,8 +78,8 @@ def plain_order(
     cost = _cost(state, account, holdings, instrument, command)
     if cost is None:
         return None
-    position_id = f"{account.account}-{account.next_k}"
-    position, event = _fill(state, account, instrument, command, position_id, cost)
+    position_id = f"{holdings.entity_head}{account.next_k}"
+    position, event = _fill(state, account, holdings, instrument, command, position_id, cost)
     hold(state, account, holdings, instrument, position)
     if (
         not account.is_margin_call
@@ -166,6 +166,7 @@ def _cost(
 def _fill(
     state: State,
     account: Account,
+    holdings: Holdings,
     instrument: Instrument,
     command: PlaceOrder,
     position_id: str,
@@ -178,7 +179,7 @@ def _fill(
     stop_loss, take_profit = command.stop_loss_ticks, command.take_profit_ticks
     is_long = command.side is _BUY
     now_us = state.now_us
-    postings = settle(state, account, 0, commission)
+    postings = settle(state, account, holdings, 0, commission)
     account.next_k = k + 1
     account.seq = seq = account.seq + 1
     # In the order of the fields: eighteen keywords would cost more than all the rest here.
@@ -208,20 +209,21 @@ def _fill(
         "commission_micros": commission,
         "tier": 1,
     }
+    # By place again, as far as the event lets it.
     return position, PositionOpened(
-        account=account_id,
-        seq=seq,
-        position_id=position_id,
-        fill_id=position_id + ".1",
-        symbol=command.symbol,
-        direction=_LONG if is_long else _SHORT,
-        order_type=_MARKET,
-        quantity_units=units,
-        price_ticks=price,
-        leverage=leverage,
-        margin_mode=_CROSS,
-        margin_micros=margin,
-        commission_micros=commission,
+        account_id,
+        seq,
+        position_id,
+        position_id + ".1",
+        command.symbol,
+        _LONG if is_long else _SHORT,
+        _MARKET,
+        units,
+        price,
+        leverage,
+        _CROSS,
+        margin,
+        commission,
         stop_loss_ticks=stop_loss,
         take_profit_ticks=take_profit,
         opened_at_us=now_us,

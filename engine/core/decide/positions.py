@@ -45,7 +45,7 @@ def close_one(work: Work, account: Account, command: cmd.ClosePosition) -> Accep
     if refusal:
         return refusal
     position = find_position(account, command.position_id)
-    if isinstance(position, Rejected):
+    if type(position) is Rejected:
         return position
     instrument = work.state.instruments[position.instrument]
     units = command.quantity_units or position.quantity_units
@@ -111,10 +111,10 @@ def close_by(work: Work, account: Account, command: cmd.CloseBy) -> Accepted | R
     if refusal:
         return refusal
     one = find_position(account, command.position_id)
-    if isinstance(one, Rejected):
+    if type(one) is Rejected:
         return one
     other = find_position(account, command.other_position_id)
-    if isinstance(other, Rejected):
+    if type(other) is Rejected:
         return other
     is_valid = (
         one.instrument == other.instrument
@@ -163,7 +163,7 @@ def reverse_position(
     if refusal:
         return refusal
     position = find_position(account, command.position_id)
-    if isinstance(position, Rejected):
+    if type(position) is Rejected:
         return position
     instrument = work.state.instruments[position.instrument]
     opening = Opening(
@@ -182,7 +182,7 @@ def reverse_position(
             work.state, account, instrument, opening, _relief(account, instrument, position)
         )
     )
-    if isinstance(cost, Rejected):
+    if type(cost) is Rejected:
         return cost
     close_position(
         work,
@@ -222,7 +222,7 @@ def modify_position(
     if refusal:
         return refusal
     position = find_position(account, command.position_id)
-    if isinstance(position, Rejected):
+    if type(position) is Rejected:
         return position
     instrument = work.state.instruments[position.instrument]
     closing = closing_ticks(instrument, is_long=position.is_long)
