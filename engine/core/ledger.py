@@ -82,17 +82,16 @@ def settle(
         if not pnl_micros:
             account.balance_micros -= commission_micros
             return Posting(own, -commission_micros), Posting(book.commission, commission_micros)
-    postings = []
     client = pnl_micros - commission_micros
-    if client:
-        account.balance_micros += client
-        postings.append(Posting(own, client))
-    if pnl_micros:
-        house[book.pnl] = house.get(book.pnl, 0) - pnl_micros
-        postings.append(Posting(book.pnl, -pnl_micros))
-    if commission_micros:
-        postings.append(Posting(book.commission, commission_micros))
-    return tuple(postings)
+    account.balance_micros += client
+    if not pnl_micros:
+        return ()
+    house[book.pnl] = house.get(book.pnl, 0) - pnl_micros
+    rows = Posting(own, client), Posting(book.pnl, -pnl_micros)
+    if not commission_micros:
+        return rows
+    charged = Posting(book.commission, commission_micros)
+    return (*rows, charged) if client else (rows[1], charged)
 
 
 def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> tuple[Posting, ...]:

@@ -35,7 +35,7 @@ from engine.messages.events import AccountEvent, AnyEvent, EntrySkipped, QuoteRe
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, AnyReply, Rejected
 from engine.messages.views import AccountQuery, AnyQuery, AnyView
-from engine.values import check, text_from_entry_id
+from engine.values import SEQUENCE_BITS, check, text_from_entry_id
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -88,7 +88,12 @@ class Machine:
         state = self.state
         if entry_id <= state.entry_id:
             check(False, "entry ids must rise")  # noqa: FBT003 - always wrong.
-        time_us = advance(state, entry_id)
+        # advance(), written out.
+        state.entry_id = entry_id
+        state.entry_count += 1
+        time_us = (entry_id >> SEQUENCE_BITS) * 1000
+        if time_us > state.now_us:
+            state.now_us = time_us
         decided_at_us = decided_at_us or time_us
         if type(message) is UpdateQuotes:
             quoted = decide_quotes(state, message, time_us, decided_at_us)

@@ -61,31 +61,33 @@ def let_go(
 ) -> None:
     """Give a whole position, the sums that it changes and its triggers up, as fills.close_fill() does."""
     account_id, units = position.account, position.quantity_units
+    del account.positions[position.k]
+    instrument.open_count -= 1
+    bands = state.bands.get(account_id, NO_BANDS)
+    weight = units * instrument.k
+    slot = position.instrument * QUEUES
+    if position.is_long:
+        instrument.net_units -= units
+        worst = bands.get(slot, -1) + 1
+        loss, gain = BID_FALLS, BID_RISES
+    else:
+        instrument.net_units += units
+        slot += ASK_RISES
+        worst = bands.get(slot, PRICE_MAX + 1) - 1
+        weight = -weight
+        loss, gain = ASK_RISES, ASK_FALLS
     if position.trailing_ticks or position.liquidation_ticks:
         disarm_position(instrument, position)
     else:
         # Written out: most positions have nothing but stops.
-        loss, gain = (BID_FALLS, BID_RISES) if position.is_long else (ASK_RISES, ASK_FALLS)
         stale = instrument.queues.stale
         if position.stop_loss_ticks:
             stale[loss] += 1
         if position.take_profit_ticks:
             stale[gain] += 1
-    del account.positions[position.k]
-    instrument.open_count -= 1
-    instrument.net_units -= units if position.is_long else -units
-    bands = state.bands.get(account_id, NO_BANDS)
     if not position.is_cross:
         holdings.add(instrument, position, -1, bands)
         return
-    weight = units * instrument.k
-    slot = position.instrument * QUEUES
-    if position.is_long:
-        worst = bands.get(slot, -1) + 1
-    else:
-        slot += ASK_RISES
-        worst = bands.get(slot, PRICE_MAX + 1) - 1
-        weight = -weight
     cost = position.price_ticks * weight
     holdings.used_margin -= position.margin_micros
     holdings.floor_micros -= worst * weight - cost

@@ -23,6 +23,7 @@ from engine.core.expiries import is_due
 from engine.core.requests import answered
 from engine.core.state import Account, State
 from engine.messages import commands as cmd
+from engine.messages.events import AnyEvent
 from engine.messages.replies import Accepted, AnyReply, Rejected
 from engine.values import SEQUENCE_BITS
 
@@ -45,16 +46,16 @@ def decide_quotes(
     state: State, entry: cmd.UpdateQuotes, time_us: int, decided_at_us: int
 ) -> Work | None:
     """Expire orders, take the quotes, fire triggers, check margins: in this order (rule E2); None: nothing came of it."""
-    expired = []
+    events: list[AnyEvent] = []
     if state.expiries and is_due(state):
         before = Work(state, state.now_us, time_us, decided_at_us)
         pending.expire_orders(before)
-        expired = before.events
-    written, refused, is_all = take_quotes(state, entry)
-    if is_all and not refused and not expired:
+        events += before.events
+    found = take_quotes(state, entry, events)
+    if found is None and not events:
         return None
-    events = [*expired, *refused]
     work = Work(state, state.now_us, time_us, decided_at_us, is_quotes=True, events=events)
+    written = list(found.values()) if found else []
     fire_triggers(work, written)
     for instrument in written:
         for account_id in instrument.watchers:

@@ -20,7 +20,6 @@ from engine.core.triggers import (
     BAND,
     BID_RISES,
     ENTRY,
-    LIQUIDATION,
     STOP_LOSS,
     TAKE_PROFIT,
     TRAILING,
@@ -31,10 +30,9 @@ from engine.values import CloseReason, OrderType, TradingMode
 
 _HALTED = TradingMode.HALTED
 _QUEUES = tuple(range(QUEUES))
-_CLOSE_RULES = {
+_STOP_RULES = {
     STOP_LOSS: (CloseReason.STOP_LOSS, "T1"),
     TAKE_PROFIT: (CloseReason.TAKE_PROFIT, "T2"),
-    LIQUIDATION: (CloseReason.LIQUIDATION, "L5"),
 }
 
 
@@ -68,35 +66,35 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
     is_halted = instrument.trading_mode is _HALTED
     bid, ask, tops = instrument.bid, instrument.ask, queues.tops
     for queue in _QUEUES:
-        # What pop_reached() asks first, for all but one queue in vain.
         price = bid if queue <= BID_RISES else ask
-        if price < tops[queue] if queue & 1 else price > tops[queue]:
-            continue
         waiting: list[int] = []
-        while (key := queues.pop_reached(queue, bid, ask)) >= 0:
+        # What pop_reached() asks first, for all but one queue in vain.
+        while price >= tops[queue] if queue & 1 else price <= tops[queue]:
+            key = queues.pop_reached(queue, bid, ask)
             parts = price_ticks, account_id, k, kind = trigger_parts(queue, key)
-            if kind > TAKE_PROFIT:
-                if not stands(work.state, instrument, queue, parts):
-                    continue
-                if kind == BAND:
-                    _mark(work, instrument, queue, account_id)
-                    continue
-            else:
-                # stands(), written out: nearly all that fires are stops.
-                position = (by_id.get(account_id) or by_id[account_id]).positions.get(k)
-                if position is None or price_ticks != (
+            may_fire = not is_halted and (is_quotes or account_id in touched)
+            if kind <= TAKE_PROFIT:
+                # stands() and _fire(), written out: nearly all that fires are stops.
+                account = by_id.get(account_id) or by_id[account_id]
+                position = account.positions.get(k)
+                if position is not None and price_ticks == (
                     position.take_profit_ticks if kind else position.stop_loss_ticks
                 ):
-                    continue
-            if is_halted or not (is_quotes or (kind != ENTRY and account_id in touched)):
-                waiting.append(key)
-                continue
-            account = by_id.get(account_id) or by_id[account_id]
-            if kind == ENTRY:
-                _fire_entry(work, account, instrument, account.orders[k], price_ticks)
-            else:
-                _fire_position(work, account, instrument, account.positions[k], kind, price_ticks)
-            fired = True
+                    if may_fire:
+                        reason, rule = _STOP_RULES[kind]
+                        inputs = {"threshold_ticks": price_ticks}
+                        close_plainly(work, account, position, reason, rule, inputs)
+                        fired = True
+                    else:
+                        waiting.append(key)
+            elif stands(work.state, instrument, queue, parts):
+                if kind == BAND:
+                    _mark(work, instrument, queue, account_id)
+                elif may_fire and (is_quotes or kind != ENTRY):
+                    _fire(work, instrument, by_id[account_id], k, kind, price_ticks)
+                    fired = True
+                else:
+                    waiting.append(key)
         for key in waiting:
             queues.push_back(queue, key)
     return fired
@@ -108,24 +106,22 @@ def _mark(work: Work, instrument: Instrument, queue: int, account_id: int) -> No
     work.touch(work.state.accounts.by_id[account_id], may_stop_out=work.is_quotes)
 
 
-def _fire_position(
-    work: Work,
-    account: Account,
-    instrument: Instrument,
-    position: Position,
-    kind: int,
-    price_ticks: int,
+def _fire(
+    work: Work, instrument: Instrument, account: Account, k: int, kind: int, price_ticks: int
 ) -> None:
+    if kind == ENTRY:
+        _fire_entry(work, account, instrument, account.orders[k], price_ticks)
+        return
+    position = account.positions[k]
     if kind == TRAILING:
         _move_trailing(work, account, instrument, position, price_ticks)
         return
-    reason, rule = _CLOSE_RULES[kind]
     inputs = {"threshold_ticks": price_ticks}
-    if kind == LIQUIDATION and position.margin_micros:
+    if position.margin_micros:
         notional = notional_micros(price_ticks, position.quantity_units, instrument.k)
         inputs["margin_micros"] = position.margin_micros
         inputs["tier"] = tier_index(instrument.spec.tiers, notional) + 1
-    close_plainly(work, account, position, reason, rule, inputs)
+    close_plainly(work, account, position, CloseReason.LIQUIDATION, "L5", inputs)
 
 
 def _move_trailing(

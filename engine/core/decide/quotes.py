@@ -1,49 +1,58 @@
 """Quotes: which are accepted, which are refused and why (rules Q1-Q3)."""
 
-from engine.core.evolve import write_quote
 from engine.core.state import Instrument, State
 from engine.messages.commands import Quote, UpdateQuotes
-from engine.messages.events import QuoteRefused
+from engine.messages.events import AnyEvent, QuoteRefused, ReceiptQuote
 from engine.messages.rejects import RejectCode
 
 # A quote may be stamped ahead of the log by this much.
 QUOTE_AHEAD_US_MAX = 5_000_000
+# Before every sequence of a source.
+_BEFORE_ALL = (-1, -1)
 
 
 def take_quotes(
-    state: State, entry: UpdateQuotes
-) -> tuple[list[Instrument], list[QuoteRefused], bool]:
-    """Write every acceptable quote of an entry; return the instruments that were written, the refusals, and whether that is all.
+    state: State, entry: UpdateQuotes, events: list[AnyEvent]
+) -> dict[int, Instrument] | None:
+    """Write every acceptable quote of an entry, add the refusals of the others to the events, and return the instruments that were written by index.
 
-    It is not if a quote reaches a trigger or a watched account.
+    None: there are no events, and no quote reaches a trigger or a watched account, so nothing can come of them.
     """
-    is_in_sequence = note_sequence(state, entry)
-    now_us, source_class = state.now_us, entry.source_class
+    # note_sequence() and write_quote(), written out: most entries are quotes that reach nothing, and calls are what they cost.
+    source, source_class = entry.source, entry.source_class
+    epoch, number = sequence = entry.feed_epoch, entry.sequence
+    is_in_sequence = sequence > state.feed_sequences.get(source, _BEFORE_ALL)
+    if is_in_sequence:
+        state.feed_sequences[source] = sequence
+    now_us = state.now_us
     is_all = True
     written: dict[int, Instrument] = {}
-    refused: list[QuoteRefused] = []
     for quote in entry.quotes:
         instrument = state.instrument_by_symbol.get(quote.symbol)
         if instrument is None:
-            refused.append(_refusal(quote, RejectCode.SYMBOL_UNKNOWN))
+            events.append(_refusal(quote, RejectCode.SYMBOL_UNKNOWN))
             continue
-        ts_us = quote.ts_us
+        bid, ask, ts_us = quote.bid_ticks, quote.ask_ticks, quote.ts_us
         # Whether _fault() finds any; which one is asked only then.
         if (
             is_in_sequence
-            and 0 < quote.bid_ticks <= quote.ask_ticks <= instrument.price_ticks_max
+            and 0 < bid <= ask <= instrument.price_ticks_max
             and instrument.ts_us <= ts_us <= now_us + QUOTE_AHEAD_US_MAX
             and now_us - ts_us <= instrument.spec.quote_age_us_max
             and source_class is instrument.source_class
         ):
-            write_quote(instrument, quote, entry)
+            instrument.previous = instrument.quote
+            instrument.bid, instrument.ask, instrument.ts_us = bid, ask, ts_us
+            instrument.quote = ReceiptQuote(
+                quote.symbol, bid, ask, ts_us, source, source_class, epoch, number
+            )
             written[instrument.index] = instrument
-            if instrument.watchers or instrument.queues.is_touched(instrument.bid, instrument.ask):
+            if is_all and (instrument.watchers or instrument.queues.is_touched(bid, ask)):
                 is_all = False
         else:
             code = _fault(now_us, instrument, quote, entry, is_in_sequence=is_in_sequence)
-            refused.append(_refusal(quote, code))
-    return list(written.values()), refused, is_all
+            events.append(_refusal(quote, code))
+    return None if is_all and not events else written
 
 
 def _refusal(quote: Quote, code: RejectCode) -> QuoteRefused:
@@ -59,7 +68,7 @@ def _refusal(quote: Quote, code: RejectCode) -> QuoteRefused:
 def note_sequence(state: State, entry: UpdateQuotes) -> bool:
     """Remember a source's sequence and return whether this entry follows the last one (rule Q2)."""
     sequence = (entry.feed_epoch, entry.sequence)
-    if sequence <= state.feed_sequences.get(entry.source, (-1, -1)):
+    if sequence <= state.feed_sequences.get(entry.source, _BEFORE_ALL):
         return False
     state.feed_sequences[entry.source] = sequence
     return True
