@@ -65,9 +65,9 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
     is_quotes, touched = work.is_quotes, work.touched
     is_halted = instrument.trading_mode is _HALTED
     bid, ask, tops = instrument.bid, instrument.ask, queues.tops
+    waiting: list[int] = []
     for queue in _QUEUES:
         price = bid if queue <= BID_RISES else ask
-        waiting: list[int] = []
         # What pop_reached() asks first, for all but one queue in vain.
         while price >= tops[queue] if queue & 1 else price <= tops[queue]:
             key = queues.pop_reached(queue, bid, ask)
@@ -95,8 +95,8 @@ def _fire_instrument(work: Work, instrument: Instrument) -> bool:
                     fired = True
                 else:
                     waiting.append(key)
-        for key in waiting:
-            queues.push_back(queue, key)
+        while waiting:
+            queues.push_back(queue, waiting.pop())
     return fired
 
 
