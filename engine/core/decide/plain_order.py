@@ -81,13 +81,15 @@ def plain_order(
     position_id = f"{holdings.entity_head}{account.next_k}"
     position, event = _fill(state, account, holdings, instrument, command, position_id, cost)
     hold(state, account, holdings, instrument, position)
+    falls_bid, rises_bid, falls_ask, rises_ask = instrument.queues.tops
     if (
         not account.is_margin_call
         and account.account not in state.watched
-        # guard(), written out.
+        # guard() and is_touched(), written out.
         and (account.balance_micros - holdings.isolated_margin + holdings.floor_micros) * BPS
         > account.terms.margin_call_level_bps * holdings.used_margin
-        and not instrument.queues.is_touched(instrument.bid, instrument.ask)
+        and falls_bid < instrument.bid < rises_bid
+        and falls_ask < instrument.ask < rises_ask
     ):
         return position_id, (event,)
     work = Work(state, state.now_us, time_us, decided_at_us, events=[event])
