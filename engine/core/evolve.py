@@ -1,6 +1,7 @@
 """How events change the state: one function per event, no branches of business, no refusals.
 
-Plain orders and closes do the same at once, written out in plain_fills.py; nothing else changes the state.
+Plain orders and closes do the same at once, written out in plain_fills.py, and so do live quotes in decide/quotes.py; nothing else
+changes the state.
 
 Each event is the whole truth, so that a recorded history evolves to the same state under every later release. Triggers are
 armed and disarmed here too: they are derived from the values that change here.

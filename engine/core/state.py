@@ -1,4 +1,7 @@
-"""What the engine knows. Plain records; every mutation is in evolve.py (of plain fills in plain_fills.py), derived queues in triggers.py and bands.py.
+"""What the engine knows.
+
+Plain records; every mutation is in evolve.py, of plain fills in plain_fills.py and of live quotes in decide/quotes.py; derived queues
+are in triggers.py and bands.py.
 
 Accounts, positions, orders, ledger, definitions and answered requests are what outputs alone determine (the state hash).
 Last quotes, logical time and feed sequences are the market part. Trigger queues, bands and watchers are derived from both.

@@ -14,7 +14,7 @@ _BEFORE_ALL = (-1, -1)
 def take_quotes(
     state: State, entry: UpdateQuotes, events: list[AnyEvent]
 ) -> dict[int, Instrument] | None:
-    """Write every acceptable quote of an entry, add the refusals of the others to the events, and return the instruments that were written by index.
+    """Write every acceptable quote of an entry, add the refusals of the others to the events, and return who was quoted, by index.
 
     None: there are no events, and no quote reaches a trigger or a watched account, so nothing can come of them.
     """
