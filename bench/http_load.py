@@ -117,6 +117,10 @@ class RestTrader:
             raise RuntimeError(f"an order was refused: {status} {body[:300]!r}")
 
 
+# Kinds of WebSocket frames.
+_TEXT, _PING, _PONG = 1, 9, 10
+
+
 class SocketConnection(asyncio.Protocol):
     """One WebSocket; text frames only, masked by zeros, which changes nothing."""
 
@@ -150,9 +154,17 @@ class SocketConnection(asyncio.Protocol):
                 size, at = struct.unpack_from(">H", self._buffer, 2)[0], 4
             if len(self._buffer) < at + size:
                 return
-            if self._buffer[0] & 0x0F == 1:
-                self._frames.put_nowait(bytes(self._buffer[at : at + size]))
+            kind, frame = self._buffer[0] & 0x0F, bytes(self._buffer[at : at + size])
+            if kind == _TEXT:
+                self._frames.put_nowait(frame)
+            elif kind == _PING and self._transport is not None:
+                # Who does not answer is hung up on.
+                self._transport.write(bytes((0x80 | _PONG, 0x80 | size)) + b"\0\0\0\0" + frame)
             del self._buffer[: at + size]
+
+    def connection_lost(self, _: Exception | None) -> None:
+        # Whoever waits for a frame gets an empty one, which no answer is.
+        self._frames.put_nowait(b"")
 
     async def ready(self) -> None:
         """Return when the server has taken the socket."""
