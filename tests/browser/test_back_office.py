@@ -55,7 +55,6 @@ def test_s36_the_back_office_is_sound_and_breaks_no_policy(
         page.on("response", judge)
         for path in PAGES:
             page.goto(path)
-            page.wait_for_load_state("networkidle")
             name = path.partition("?")[0].strip("/").replace("/", "-")
             examine(page, name, "wide", THEMES[0])
             page.emulate_media(color_scheme=THEMES[1])
