@@ -5,12 +5,12 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.envelope import success
 from apps.common.error_catalogue import error_catalogue
 from apps.common.openapi import enveloped
 from apps.common.serializers import StrictSerializer
+from apps.common.views import ContractView
 
 
 class ErrorCodeSerializer(StrictSerializer):
@@ -23,7 +23,7 @@ class ErrorCodeSerializer(StrictSerializer):
     isDecided = serializers.BooleanField(source="is_decided")  # noqa: N815 - as above.
 
 
-class ErrorsView(APIView):
+class ErrorsView(ContractView):
     """Every error code with its status and meaning; docs/ERRORS.md says the same."""
 
     permission_classes = (AllowAny,)

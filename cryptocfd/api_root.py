@@ -5,13 +5,13 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.envelope import success
 from apps.common.openapi import enveloped
+from apps.common.views import ContractView
 
 
-class ApiRootView(APIView):
+class ApiRootView(ContractView):
     """Tells that the server runs."""
 
     permission_classes = (AllowAny,)

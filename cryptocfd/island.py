@@ -78,14 +78,13 @@ class Island(BaseHandler):
             text = f"the body must have at most {_BODY_BYTES_MAX} bytes"
             await _send_refusal(scope, send, 413, "TOO_LARGE", text)
         except _TooSlowError:
-            text = f"the body must come within {_BODY_SECONDS:.0f} s"
-            await _send_refusal(scope, send, 400, "MALFORMED", text, is_last=True)
+            await too_slow_send(scope, send)
         finally:
             self._in_flight -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
+            async with body_time():
                 body = await _body_read(receive)
         except TimeoutError:
             # Else a thousand clients that never finish would be all that may wait here.
@@ -174,6 +173,17 @@ def _refusal(scope: Scope, status: int, code: str, text: str) -> tuple[bytes, st
     return f"{text[0].upper()}{text[1:]}.".encode(), "text/plain; charset=utf-8"
 
 
+def body_time() -> asyncio.Timeout:
+    """Return the time in which a body has to come."""
+    return asyncio.timeout(_BODY_SECONDS)
+
+
+async def too_slow_send(scope: Scope, send: Send) -> None:
+    """Refuse a request whose body has not come to its end in time."""
+    text = f"the body must come within {_BODY_SECONDS:.0f} s"
+    await _send_refusal(scope, send, 400, "MALFORMED", text, is_last=True)
+
+
 async def _send_refusal(
     scope: Scope,
     send: Send,
@@ -185,7 +195,7 @@ async def _send_refusal(
     is_last: bool = False,
 ) -> None:
     body, kind = _refusal(scope, status, code, text)
-    headers = [(b"content-type", kind.encode())]
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
     if retry_s is not None:
         headers.append((b"retry-after", str(retry_s).encode()))
     if is_last:

@@ -23,11 +23,12 @@ from apps.common.envelope import success
 from apps.common.exact_json import BODY_BYTES_MAX, json_decode, json_encode
 from apps.common.quick_validation import validated
 from apps.common.rate_limits import rate_limit_wait_us_async
+from apps.common.serializers import parameters_require
 from apps.common.throttles import address_of, limit_of
-from apps.market.facade import candles_app, latest_prices
+from apps.market.facade import LATEST_PARAMETERS, candles_app, latest_prices
 from apps.trade.operations import OPERATIONS, Asked, Operation, request_id_choose
 from cryptocfd.exception_handler import exception_handler
-from cryptocfd.island import Receive, Scope, Send
+from cryptocfd.island import Receive, Scope, Send, body_time, too_slow_send
 
 _BASE: Final = "/api/v1/"
 _JSON: Final = (b"application/json", b"application/json; charset=utf-8")
@@ -64,9 +65,14 @@ class Lean:
         is_prices = scope["path"] == _PRICES and scope["method"] == "GET"
         headers: _Headers = dict(scope["headers"]) if operation or is_prices else {}
         if operation is not None and _is_plain_write(scope, headers):
-            body = await _body_read(receive)
-            if body is not None:
-                await _send(send, await _write(operation, headers, body))
+            try:
+                async with body_time():
+                    body = await _body_read(receive)
+            except TimeoutError:
+                await too_slow_send(scope, send)
+            else:
+                if body is not None:
+                    await _send(send, await _write(operation, headers, body))
         elif is_prices and _is_plain(scope, headers):
             await _send(send, await _prices(scope))
         else:
@@ -190,7 +196,8 @@ async def _prices(scope: Scope) -> Answer:
         # Prices are everybody's: when nobody can count, they go on (apps/common/throttles.py).
         with contextlib.suppress(RedisError):
             await _throttle(user_id=None, ip=_address(scope), method="GET")
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        parameters_require(query, LATEST_PARAMETERS)
         return _answer(200, success(latest_prices(query.get("symbols", ""))))
     except Exception as error:  # noqa: BLE001 - as above.
         return _failure(error)

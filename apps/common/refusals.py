@@ -68,7 +68,7 @@ _SENTENCES: Final[Mapping[RejectCode, tuple[str, ...]]] = {
     RejectCode.CLOCK_AHEAD: (
         _("the log's clock is {ahead} s ahead (at most {ahead_max} s), so nothing is opened now"),
     ),
-    RejectCode.ORDER_UNKNOWN: (_("there is no pending order {order_id} of yours"),),
+    RejectCode.ORDER_UNKNOWN: (_("there is no order {order_id} of yours, or it no longer waits"),),
     RejectCode.POSITION_UNKNOWN: (_("there is no open order {position_id} of yours"),),
     RejectCode.POSITION_NOT_ISOLATED: (_("position {position_id} has no margin of its own"),),
     RejectCode.CLOSE_BY_INVALID: (

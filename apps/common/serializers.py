@@ -1,7 +1,7 @@
 """What serializers of all apps share: unknown fields are refused, numbers keep their digits."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -101,21 +101,33 @@ def _type_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str
     return "expected text" if is_text and isinstance(value, int | Decimal) else ""
 
 
+def _unknown(given: Collection[str], known: Collection[str]) -> list[str]:
+    return [name[:64] for name in sorted(set(given) - set(known) - _OF_THE_FRAMEWORK)[:10]]
+
+
+def parameters_unknown(given: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Return what to say of those parameters of an address that are not among the known ones, by name."""
+    words = f"the parameters are: {', '.join(known)}" if known else "none is taken here"
+    return dict.fromkeys(_unknown(given, known), f"unknown parameter; {words}")
+
+
+def parameters_require(given: Collection[str], known: Collection[str]) -> None:
+    """Refuse parameters of an address that are not among the known ones.
+
+    Errors: ValidationError (400 INVALID), as for an unknown field.
+    """
+    if unknown := parameters_unknown(given, known):
+        raise serializers.ValidationError({name: [text] for name, text in unknown.items()})
+
+
 class StrictSerializer(TypedSerializer):
     """Refuses fields that it does not know: a misspelt stop loss must not be an order without one."""
 
     @override
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = sorted(set(data) - set(self.fields) - _OF_THE_FRAMEWORK)
-            if unknown:
-                known = ", ".join(self.fields)
-                raise serializers.ValidationError(
-                    {
-                        name[:64]: [f"unknown field; the fields are: {known}"]
-                        for name in unknown[:10]
-                    }
-                )
+        if isinstance(data, Mapping) and (unknown := _unknown(data, self.fields)):
+            text = f"unknown field; the fields are: {', '.join(self.fields)}"
+            raise serializers.ValidationError({name: [text] for name in unknown})
         return super().to_internal_value(data)
 
 

@@ -5,13 +5,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 from rq.job import Job
 
 from apps.common.clock import now_us
 from apps.common.envelope import success
 from apps.common.errors import ServiceError
 from apps.common.service_keys import IsStaffOrService
+from apps.common.views import ContractView
 from apps.market.candles.answers import interval_from
 from apps.market.candles.diagnostics import diagnostics
 from apps.market.candles.intervals import INTERVALS
@@ -26,9 +26,10 @@ from apps.market.serializers import (
 from apps.market.tasks import refresh_job, refresh_schedule
 
 
-class CandleDiagnosticsView(APIView):
+class CandleDiagnosticsView(ContractView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
+    parameters = ("symbol", "interval")
 
     @extend_schema(
         operation_id="candles_diagnostics",
@@ -54,10 +55,11 @@ class CandleDiagnosticsView(APIView):
             raise CandlesUnavailableError from error
 
 
-class CandleRefreshView(APIView):
+class CandleRefreshView(ContractView):
     """For the staff, and for programs with a service key."""
 
     permission_classes = (IsStaffOrService,)
+    parameters = ("jobId",)
 
     @extend_schema(
         operation_id="candles_refresh",

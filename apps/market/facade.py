@@ -20,6 +20,7 @@ from apps.market.feed.classes import source_classes_decide
 from apps.market.feed.service import FeedService
 from apps.market.financing import SwapRelay
 from apps.market.prices import (
+    LATEST_PARAMETERS,
     FeedStatus,
     FeedUnavailableError,
     LatestQuote,
@@ -33,6 +34,7 @@ from engine.messages.streams import FIRST_LAYOUT
 from engine.values import SourceClass, TradingMode
 
 __all__ = [
+    "LATEST_PARAMETERS",
     "CandleKey",
     "CandleWriter",
     "DayClose",

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # Without a word of the feed for this long there is no feed.
 FEED_SILENCE_US: Final = 5_000_000
+# Of GET /prices/latest.
+LATEST_PARAMETERS: Final = ("symbols",)
 # More names than instruments can be meant by nobody.
 _SYMBOLS_CHARACTERS_MAX: Final = 4000
 

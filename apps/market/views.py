@@ -12,12 +12,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.envelope import success
 from apps.common.exact_json import json_decode
 from apps.common.money import number_from_micros, number_from_scaled
 from apps.common.openapi import whole_type
+from apps.common.views import ContractView
 from apps.market.candles.answers import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -29,7 +29,7 @@ from apps.market.candles.answers import (
 from apps.market.candles.intervals import INTERVALS
 from apps.market.candles.reader import on_reader_loop
 from apps.market.icons import icon_svg
-from apps.market.prices import latest_prices
+from apps.market.prices import LATEST_PARAMETERS, latest_prices
 from apps.market.selectors import (
     QUOTE_CURRENCY,
     InstrumentInfo,
@@ -47,7 +47,7 @@ _DAY_AGO_KEY = "market:day-ago"
 _DAY_AGO_SECONDS = 30
 
 
-class SupportedAssetsView(APIView):
+class SupportedAssetsView(ContractView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
 
@@ -57,9 +57,10 @@ class SupportedAssetsView(APIView):
         return Response(success([_asset(request, info) for info in instruments()]))
 
 
-class LatestPricesView(APIView):
+class LatestPricesView(ContractView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
+    parameters = LATEST_PARAMETERS
 
     @extend_schema(
         operation_id="prices_latest",
@@ -76,11 +77,13 @@ class LatestPricesView(APIView):
         return Response(success(latest_prices(request.query_params.get("symbols", ""))))
 
 
-class CandlesView(APIView):
+class CandlesView(ContractView):
     """The browsable and documented way; programs that ask for JSON are answered by candles/lean.py."""
 
     permission_classes = (AllowAny,)
     authentication_classes = ()
+    # Refused by question_from(), for both ways.
+    parameters = None
 
     @extend_schema(
         operation_id="candles",
@@ -114,7 +117,7 @@ class CandlesView(APIView):
         return response
 
 
-class DayAgoPricesView(APIView):
+class DayAgoPricesView(ContractView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
 

@@ -38,8 +38,10 @@ _CODE_OF_STATUS: Final[Mapping[int, str]] = {
     503: "UNAVAILABLE",
 }
 # Any operation may be asked too often, and any may meet a part of the platform that is away.
-_OF_ALL: Final = (429, 503)
-_OF_BODIES: Final = (400, 413, 415)
+_PASSING: Final = (429, 503)
+# None takes a parameter that it does not know.
+_OF_ALL: Final = (400, *_PASSING)
+_OF_BODIES: Final = (413, 415)
 _OF_THE_SIGNED_IN: Final = (401, 403)
 _TEXTS: Final[Mapping[int, str]] = {
     400: "Refused: what was sent is not valid, or the engine said no.",
@@ -91,8 +93,6 @@ def _failures_add(operation: Json) -> None:
     statuses = list(_OF_ALL)
     if "requestBody" in operation:
         statuses += _OF_BODIES
-    if operation.get("parameters"):
-        statuses.append(400)
     if any(p["in"] == "path" for p in operation.get("parameters", ())):
         statuses.append(404)
     security = operation.get("security", ())
@@ -115,7 +115,7 @@ def _failure_complete(operation_id: str, status: int, response: Json) -> None:
         example = failure(status=status, message=code.meanings[0], code=code.code)
     response["description"] = _TEXTS[status]
     response["content"][_JSON]["examples"] = {example["code"]: {"value": example}}
-    if status in _OF_ALL:
+    if status in _PASSING:
         response["headers"] = {
             "Retry-After": {
                 "description": "Seconds after which trying again makes sense.",

@@ -106,7 +106,7 @@ export function History({ does }) {
 
 export function Ledger({ does }) {
   if (ledger.value === null) return html`<${Empty}>Reading the ledger…<//>`;
-  const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", ledgerWords(row.kind, micros(row.amount)), row.orderId ?? ""]);
+  const rows = filterRows(here(ledger.value), (row) => [row.symbol ?? "", ledgerWords(row), row.orderId ?? ""]);
   if (ledger.value.length === 0) return html`<${Empty}>No money has moved yet.<//>`;
   const older = html`<${Older} isThere=${ledgerNext.value !== null} onClick=${does.ledgerOlder} />`;
   if (rows.length === 0) return html`<${Empty}>No entry matches.<//>${older}`;
@@ -116,7 +116,7 @@ export function Ledger({ does }) {
     <tbody>${rows.map((row) => {
       const amount = micros(row.amount);
       return html`<tr key=${row.seq}>
-        <th scope="row">${ledgerWords(row.kind, amount)}</th>
+        <th scope="row">${ledgerWords(row)}</th>
         <td data-label="Market">${row.symbol ?? "–"}</td>
         <td class="number muted" data-label="Order">${row.orderId ?? "–"}</td>
         <td class="number strong ${tone(amount)}" data-label="Amount">${signedMoney(amount)}</td>

@@ -88,6 +88,7 @@ export const closedFrom = (row) => ({
 export const ledgerFrom = (row) => ({
   seq: row.seq,
   kind: row.kind,
+  cashKind: row.cashKind,
   orderId: row.orderId,
   symbol: row.symbol,
   amount: row.amount,

@@ -30,8 +30,5 @@ const LEDGER_KINDS = {
   NegativeBalanceCovered: "Negative balance covered",
 };
 
-/** Say what a ledger entry is about; `micros` is its amount. */
-export function ledgerWords(kind, micros) {
-  if (kind === "CashPosted") return micros < 0n ? "Withdrawal" : "Deposit";
-  return LEDGER_KINDS[kind] ?? kind;
-}
+/** Say what an entry of the ledger is about. */
+export const ledgerWords = ({ kind, cashKind }) => CASH_KINDS[cashKind] ?? LEDGER_KINDS[kind] ?? kind;

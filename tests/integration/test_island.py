@@ -2,15 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
+import uvicorn
 from django.conf import settings
 
 from cryptocfd.island import Island
+from cryptocfd.lean import Lean
+from cryptocfd.web_server import port_bind
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
@@ -65,30 +67,33 @@ async def test_s25_a_body_beyond_every_limit_is_refused_before_it_is_read(
     }
 
 
+@pytest.mark.parametrize("path", ["trade/create", "auth/login"], ids=["lean", "island"])
 async def test_who_never_ends_a_body_is_told_so_and_holds_no_place(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("cryptocfd.island._BODY_SECONDS", 0.1)
     island = Island()
-    told: list[dict[str, Any]] = []
-    said = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+    server = uvicorn.Server(uvicorn.Config(Lean(island), lifespan="off", log_config=None))
+    listener = port_bind("127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"
+    writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{".encode())
 
-    async def receive() -> dict[str, Any]:
-        for message in said:
-            return message
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        told.append(dict(message))
-
-    scope = {"type": "http", "method": "POST", "path": "/api/v1/auth/login", "headers": []}
-    await asyncio.wait_for(island(scope, receive, send), 30)
+    # Until the server closes the line.
+    answer = await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    server.should_exit = True
+    await serving
     island.close()
 
-    start, body = told
-    assert (start["status"], (b"connection", b"close") in start["headers"]) == (400, True)
-    assert json.loads(body["body"])["code"] == "MALFORMED"
+    start, _, body = answer.partition(b"\r\n\r\n")
+    assert start.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in start
+    assert (json.loads(body)["code"], json.loads(body)["message"]) == (
+        "MALFORMED",
+        "the body must come within 0 s",
+    )
     assert island._in_flight == 0
 
 

@@ -214,6 +214,24 @@ def test_the_limit_holds_over_both_ways_together(ways, settings):
     assert all(3500 < int(headers["retry-after"]) <= 3601 for _, headers, _ in statuses[2:])
 
 
+def test_a_parameter_that_nothing_reads_is_refused_on_every_way(ways):
+    """`closeAll?symbol=BTC` must not close everything, and candles of a misspelt interval be others."""
+    asked = ways.scope("prices/latest") | {"method": "GET", "query_string": b"symbol=BTC&nosuch"}
+    lean = ways.run(lean_prices(asked))
+    island = APIClient().get("/api/v1/prices/latest?symbol=BTC&nosuch")
+    candles = json_decode(candles_sent(ways, "1&intervall=1h")[1]["body"])
+    reader = APIClient(headers={"authorization": f"Bearer {ways.token}"})
+    write = reader.post("/api/v1/trade/closeAll?symbol=BTC", {}, format="json")
+
+    assert json_decode(lean[2]) == json_decode(island.content)
+    assert lean[0] == 400
+    assert json_decode(lean[2])["data"]["fields"] == dict.fromkeys(
+        ("nosuch", "symbol"), "unknown parameter; the parameters are: symbols"
+    )
+    assert (candles["code"], list(candles["data"]["fields"])) == ("INVALID", ["intervall"])
+    assert write.json()["message"] == "symbol: unknown parameter; none is taken here"
+
+
 def candles_asked(ways: Ways, limit: str = "1", **headers: str) -> tuple[int, str]:
     """Ask for candles on their own way; return the status and the code."""
     messages = candles_sent(ways, limit, **headers)

@@ -10,7 +10,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 from typing_extensions import override
 
 from apps.auth.choices import LinkOrigin
@@ -36,11 +35,12 @@ from apps.auth.views.edge import (
 from apps.auth.views.pages import VerifyPage
 from apps.common.envelope import success
 from apps.common.openapi import enveloped
+from apps.common.views import ContractView
 
 _SENT = "If this address can receive mail, a sign-in link and a code are on their way."
 
 
-class LoginView(APIView):
+class LoginView(ContractView):
     """Ask for a sign-in link by mail."""
 
     authentication_classes = ()
@@ -72,9 +72,11 @@ class LoginView(APIView):
 
 
 @no_trace
-class VerifyView(APIView):
+class VerifyView(ContractView):
     """Use a sign-in link: programs get a session and its token, browsers get a page."""
 
+    # Whatever mailers add to the links that they pass on.
+    parameters = None
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
@@ -106,7 +108,7 @@ class VerifyView(APIView):
         return Response()
 
 
-class VerifyUserView(APIView):
+class VerifyUserView(ContractView):
     """Tell whether the sender is signed in, as whom, and until when."""
 
     @extend_schema(request=None, responses=enveloped(UserStatusSerializer, failures=(401,)))

@@ -3,7 +3,6 @@
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.auth.choices import KeyAlgorithm
 from apps.auth.serializers import KeyMadeSerializer, KeySerializer, KeyWishSerializer
@@ -13,10 +12,11 @@ from apps.common.envelope import success
 from apps.common.openapi import enveloped
 from apps.common.requests import user_id_of
 from apps.common.step_up import step_up_require
+from apps.common.views import ContractView
 
 
 @no_trace_of_posts
-class KeysView(APIView):
+class KeysView(ContractView):
     """The user's API keys, newest first."""
 
     @extend_schema(
@@ -57,7 +57,7 @@ class KeysView(APIView):
         return Response(success(shown), status=201)
 
 
-class KeyView(APIView):
+class KeyView(ContractView):
     """One API key."""
 
     @extend_schema(

@@ -5,7 +5,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.auth import selectors
 from apps.auth.models import Device, User
@@ -26,6 +25,7 @@ from apps.common.envelope import success
 from apps.common.openapi import enveloped
 from apps.common.rate_limits import rate_limit_require, rate_limits_parse
 from apps.common.requests import user_id_of
+from apps.common.views import ContractView
 
 
 def session_digest_of(request: Request) -> str:
@@ -41,7 +41,7 @@ def _device(request: Request) -> Device:
 
 
 @no_trace
-class SessionTokenView(APIView):
+class SessionTokenView(ContractView):
     """Sign this client in as a device of its own, beside the session that it comes with."""
 
     @extend_schema(
@@ -69,7 +69,7 @@ class SessionTokenView(APIView):
 
 
 @no_trace
-class RefreshTokenView(APIView):
+class RefreshTokenView(ContractView):
     """Use a refresh token: the next pair. One that was used before signs the device out."""
 
     authentication_classes = ()
@@ -95,7 +95,7 @@ class RefreshTokenView(APIView):
         return Response(success(ClientSessionSerializer(pair).data))
 
 
-class PinView(APIView):
+class PinView(ContractView):
     """Set or change the PIN of this device."""
 
     @extend_schema(
@@ -115,7 +115,7 @@ class PinView(APIView):
         return Response(success({"pinSet": True}))
 
 
-class PinCheckView(APIView):
+class PinCheckView(ContractView):
     """Check the PIN of this device, as an app does when it is opened."""
 
     @extend_schema(
@@ -131,7 +131,7 @@ class PinCheckView(APIView):
         return Response(success({"pinSet": True}))
 
 
-class DevicesView(APIView):
+class DevicesView(ContractView):
     """The clients that are signed in, newest first."""
 
     @extend_schema(
@@ -147,7 +147,7 @@ class DevicesView(APIView):
         return Response(success(shape.data))
 
 
-class DeviceView(APIView):
+class DeviceView(ContractView):
     """One client that is signed in."""
 
     @extend_schema(

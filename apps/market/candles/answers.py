@@ -9,6 +9,7 @@ from typing import Final
 
 from apps.common.errors import ServiceError
 from apps.common.exact_json import json_encode
+from apps.common.serializers import parameters_unknown
 from apps.market.candles.candle import PriceSide
 from apps.market.candles.intervals import INTERVALS, Interval
 from apps.market.candles.reader import CandleQuestion, CandleReader
@@ -20,7 +21,7 @@ LIMIT_DEFAULT: Final = 100
 # The year 9999.
 TIME_MS_MAX: Final = 253_370_764_799_999
 _DIGITS_MAX: Final = 15
-PARAMETERS: Final = frozenset({"symbol", "interval", "limit", "startTime", "endTime", "price"})
+_PARAMETERS: Final = ("symbol", "interval", "limit", "startTime", "endTime", "price")
 
 
 def question_from(parameters: Mapping[str, str]) -> CandleQuestion:
@@ -28,6 +29,8 @@ def question_from(parameters: Mapping[str, str]) -> CandleQuestion:
 
     Errors: ServiceError INVALID, SymbolUnknownError; both say what was expected and what was found.
     """
+    for name, text in parameters_unknown(parameters, _PARAMETERS).items():
+        raise _invalid(name, text)
     if "symbol" not in parameters:
         raise _invalid("symbol", "expected a symbol such as BTCUSDT, found none")
     instrument = instrument_resolve(parameters["symbol"])

@@ -3,7 +3,6 @@
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
@@ -17,6 +16,7 @@ from apps.common.money import (
 )
 from apps.common.openapi import enveloped
 from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
+from apps.common.views import ContractView
 from apps.profile import selectors
 from apps.profile.serializers import (
     AccountChangeSerializer,
@@ -35,7 +35,7 @@ from engine.messages.views import AccountView
 CURRENCY = "USD"
 
 
-class EnsureUserView(APIView):
+class EnsureUserView(ContractView):
     """Makes sure that the user has a trading account in the engine; asking again changes nothing."""
 
     @extend_schema(request=None, responses=enveloped(EnsuredUserSerializer), tags=["accounts"])
@@ -53,7 +53,7 @@ class EnsureUserView(APIView):
         )
 
 
-class AccountsView(APIView):
+class AccountsView(ContractView):
     """The user's trading accounts, oldest first; one more demo."""
 
     key_scopes = READ_ONLY
@@ -87,7 +87,7 @@ class AccountsView(APIView):
         return Response(success(AccountSerializer(account).data), status=201)
 
 
-class AccountChangeView(APIView):
+class AccountChangeView(ContractView):
     """What the owner calls an account, and which one is the default."""
 
     @extend_schema(
@@ -110,7 +110,7 @@ class AccountChangeView(APIView):
         return Response(success(AccountSerializer(account).data))
 
 
-class TopUpView(APIView):
+class TopUpView(ContractView):
     """Adds play money to a demo account."""
 
     @extend_schema(
@@ -141,7 +141,7 @@ class TopUpView(APIView):
         return Response(success(answer))
 
 
-class ResetView(APIView):
+class ResetView(ContractView):
     """Sets a demo account back to the demo money; positions and orders must be closed before."""
 
     @extend_schema(
@@ -168,10 +168,11 @@ def amount_micros_of(text: str) -> int:
         raise ServiceError("INVALID", f"amount: {error}", data={"field": "amount"}) from error
 
 
-class BalanceView(APIView):
+class BalanceView(ContractView):
     """The money of an account, live from the engine."""
 
     key_scopes = READ_ONLY
+    parameters = None
 
     @extend_schema(
         parameters=[AccountQuerySerializer],

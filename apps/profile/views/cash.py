@@ -4,7 +4,6 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.envelope import success
 from apps.common.errors import ServiceError
@@ -12,6 +11,7 @@ from apps.common.money import number_from_micros
 from apps.common.openapi import enveloped
 from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
 from apps.common.step_up import step_up_require
+from apps.common.views import ContractView
 from apps.profile import selectors
 from apps.profile.choices import CashKind
 from apps.profile.models import CashRequest
@@ -64,7 +64,7 @@ def guest_refuse(request: Request) -> None:
         step_up_require(request)
 
 
-class LiveAccountsView(APIView):
+class LiveAccountsView(ContractView):
     """Apply for a live account; it opens when the KYC file is approved."""
 
     @extend_schema(
@@ -93,7 +93,7 @@ class LiveAccountsView(APIView):
         return Response(success(AccountSerializer(live, many=True).data))
 
 
-class KycView(APIView):
+class KycView(ContractView):
     """Who the user is: the state of the file, and what may move with it."""
 
     @extend_schema(
@@ -132,7 +132,7 @@ class KycView(APIView):
         return Response(success(_kyc(user_id)), status=201)
 
 
-class KycDocumentsView(APIView):
+class KycDocumentsView(ContractView):
     """Pictures and scans that prove who the user is; only staff can open them."""
 
     parser_classes = (MultiPartParser,)
@@ -182,7 +182,7 @@ def _kyc(user_id: int) -> dict[str, object]:
     }
 
 
-class DepositsView(APIView):
+class DepositsView(ContractView):
     """Money to be paid in to a live account, newest first."""
 
     @extend_schema(
@@ -209,7 +209,7 @@ class DepositsView(APIView):
         return Response(success({**_shape(made), "instructions": instructions}), status=201)
 
 
-class WithdrawalsView(APIView):
+class WithdrawalsView(ContractView):
     """Money to be paid out of a live account, newest first."""
 
     @extend_schema(
@@ -245,7 +245,7 @@ class WithdrawalsView(APIView):
         return Response(success(_shape(made)), status=201)
 
 
-class CashRequestView(APIView):
+class CashRequestView(ContractView):
     """One request, to be taken back."""
 
     kind: CashKind

@@ -15,6 +15,7 @@ from apps.trade.serializers.answers import (
     number_field,
 )
 from apps.trade.serializers.inputs import MARGIN_MODES, SIDES
+from engine.values import CashKind
 
 
 class PositionRecordSerializer(StrictSerializer):
@@ -128,6 +129,11 @@ class LedgerEntrySerializer(StrictSerializer):
 
     seq = serializers.IntegerField()
     kind = serializers.CharField()
+    cashKind = serializers.ChoiceField(
+        choices=[kind.value for kind in CashKind],
+        allow_null=True,
+        help_text="Why cash was posted; null for everything else.",
+    )
     orderId = serializers.CharField(allow_null=True)
     symbol = serializers.CharField(allow_null=True)
     amount = number_field(help_text="What it added to the balance.")
@@ -162,3 +168,6 @@ class EventsAnswerSerializer(StrictSerializer):
     lastSeq = serializers.IntegerField()
     hasMore = serializers.BooleanField()
     isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    reset = serializers.BooleanField(
+        help_text="The account has never had an event `after`: read it anew, and go on from lastSeq."
+    )

@@ -21,12 +21,14 @@ from apps.trade.services.listings import Page
 from apps.trade.services.projection.journal import output_of
 from apps.trade.services.shapes import Shape, order_type_word
 from apps.trade.services.snapshots import event_shape
-from engine.messages.events import AccountEvent
-from engine.values import Direction, check
+from engine.messages.events import AccountEvent, CashPosted
+from engine.values import CashKind, Direction, check
 
 # How long an answer waits for the projector; usually it is there within a few milliseconds.
 _WAIT_S: Final = 1.0
 _POLL_S: Final = 0.01
+
+Postings = dict[tuple[int, int, int, int], list[LedgerEntry]]
 
 _account_seq = database_sync_to_async(selectors.account_seq, thread_sensitive=False)
 
@@ -91,28 +93,49 @@ async def ledger_page(
         end_us=end_us,
     )
 
-    def read() -> tuple[list[HistoryEvent], dict[tuple[int, int, int, int], list[LedgerEntry]]]:
+    def read() -> tuple[list[HistoryEvent], Postings, dict[int, CashKind]]:
         events = selectors.money_page(rows=rows, kind=kind, before_seq=before_seq, limit=limit + 1)
-        return events, selectors.postings_of(events=events)
+        return events, selectors.postings_of(events=events), _cash_kinds(events)
 
-    events, postings = await database_sync_to_async(read, thread_sensitive=False)()
+    events, postings, cash_kinds = await database_sync_to_async(read, thread_sensitive=False)()
     shown = events[:limit]
     return {
         "accountId": account.id,
         "entries": [
-            ledger_shape(e, postings[e.layout, e.shard, e.n, e.event_index]) for e in shown
+            ledger_shape(e, postings[e.layout, e.shard, e.n, e.event_index])
+            | {"cashKind": cash_kinds.get(e.seq)}
+            for e in shown
         ],
         "nextCursor": str(shown[-1].seq) if len(events) > limit else None,
         "isCurrent": is_current,
     }
 
 
+def _cash_kinds(events: list[HistoryEvent]) -> dict[int, CashKind]:
+    """Return why cash was posted, by the number of the event: only the journal knows it."""
+    cash = [event for event in events if event.kind == CashPosted.__name__]
+    journal = selectors.journal_entries_of(events=cash)
+    posted = (event_of(row, output_of(journal[row.layout, row.shard, row.n])) for row in cash)
+    return {event.seq: event.kind for event in posted if isinstance(event, CashPosted)}
+
+
 async def events_after(*, account: AccountInfo, seq: int, limit: int) -> Shape:
     """Return an account's events after one that was seen, oldest first, in the words of the socket.
 
-    `hasMore` says that there are more of them now; `isCurrent` as in closed_orders.
+    `hasMore` says that there are more of them now; `isCurrent` as in closed_orders. `reset` says, as on the socket, that nothing goes on
+    from there: the account has never had that event, so it was seen elsewhere. Who is told so reads the account anew and follows it
+    from `lastSeq`, its newest event.
     """
-    is_current = await is_projected(account)
+    seq_now, is_current = await _projected(account)
+    if seq_now is not None and seq > seq_now:
+        return {
+            "accountId": account.id,
+            "events": [],
+            "lastSeq": seq_now,
+            "hasMore": False,
+            "isCurrent": is_current,
+            "reset": True,
+        }
     events = await events_read(account_id=account.id, seq=seq, limit=limit + 1)
     shown = events[:limit]
     return {
@@ -121,6 +144,7 @@ async def events_after(*, account: AccountInfo, seq: int, limit: int) -> Shape:
         "lastSeq": shown[-1][0] if shown else seq,
         "hasMore": len(events) > limit,
         "isCurrent": is_current,
+        "reset": False,
     }
 
 
@@ -155,12 +179,18 @@ def event_of(row: HistoryEvent, output: Output) -> AccountEvent:
 
 async def is_projected(account: AccountInfo) -> bool:
     """Wait until the read models have what the engine has decided about an account before now; return whether they do."""
+    _, is_current = await _projected(account)
+    return is_current
+
+
+async def _projected(account: AccountInfo) -> tuple[int | None, bool]:
+    """Return the account's newest event as the engine knows it, and whether the read models have come to have it."""
     try:
         view = await profile.account_view(account)
     except EngineBusyError:
         # History must be readable without the engine; it just cannot promise to be complete.
-        return False
-    return await seq_is_projected(account.id, view.seq)
+        return None, False
+    return view.seq, await seq_is_projected(account.id, view.seq)
 
 
 async def seq_is_projected(account_id: int, seq: int) -> bool:

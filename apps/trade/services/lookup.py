@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from channels.db import database_sync_to_async
 
@@ -37,35 +38,56 @@ class OrderPlace:
 class OrderUnknownError(ServiceError):
     """An order that does not exist or is somebody else's: nobody learns which."""
 
+    reject: ClassVar[RejectCode] = RejectCode.ORDER_UNKNOWN
+    words: ClassVar[str] = "there is no order {} of yours"
+
     def __init__(self, order_id: str, *, more: Mapping[str, object] | None = None) -> None:
         super().__init__(
-            RejectCode.POSITION_UNKNOWN.value,
-            f"there is no order {order_id} of yours",
+            self.reject.value,
+            self.words.format(order_id),
             http_status=404,
             data={"orderId": order_id, **(more or {})},
         )
 
 
-async def account_of_order(user_id: int, account_id: int | None, order_id: str) -> AccountInfo:
+class PositionUnknownError(OrderUnknownError):
+    """The same where an open order is meant, in the words of the engine."""
+
+    reject = RejectCode.POSITION_UNKNOWN
+    words = "there is no open order {} of yours"
+
+
+async def account_of_order(
+    user_id: int,
+    account_id: int | None,
+    order_id: str,
+    *,
+    unknown: type[OrderUnknownError] = OrderUnknownError,
+) -> AccountInfo:
     """Return the user's account that an order id names; `account_id` must be the same if it is given.
 
-    Errors: ServiceError 404, the same for orders of others.
+    Errors: the one that is named, the same for orders of others.
     """
     # An order names its account, so that nobody has to send it along.
     named, _, _ = order_id.partition("-")
     is_number = named.isascii() and named.isdigit()
     if not is_number or account_id not in (None, int(named)):
-        raise OrderUnknownError(order_id)
+        raise unknown(order_id)
     try:
         return await profile.account_for_async(user_id, int(named))
     except AccountUnknownError:
-        raise OrderUnknownError(order_id) from None
+        raise unknown(order_id) from None
 
 
-async def order_place(account: AccountInfo, order_id: str) -> OrderPlace:
+async def order_place(
+    account: AccountInfo,
+    order_id: str,
+    *,
+    unknown: type[OrderUnknownError] = OrderUnknownError,
+) -> OrderPlace:
     """Return where an order of the account stands, pending, open or ended.
 
-    Errors: ServiceError 404; EngineBusyError.
+    Errors: the one that is named; EngineBusyError.
     """
     view = await profile.account_view(account)
     for position in view.positions:
@@ -78,7 +100,7 @@ async def order_place(account: AccountInfo, order_id: str) -> OrderPlace:
     # A repeat of the request that ended it: the read models still know it.
     row = await _order_read(order_id=order_id)
     if row is None:
-        raise OrderUnknownError(order_id)
+        raise unknown(order_id)
     return OrderPlace(row.symbol, Side(row.side), is_pending=False)
 
 

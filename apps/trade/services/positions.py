@@ -4,7 +4,7 @@ from apps.market import facade as market
 from apps.profile.facade import AccountInfo
 from apps.trade.services import numbers
 from apps.trade.services.answers import command_answer
-from apps.trade.services.lookup import account_of_order, order_place
+from apps.trade.services.lookup import PositionUnknownError, account_of_order, order_place
 from apps.trade.services.orders import quoted_price_ticks
 from apps.trade.services.shapes import Shape
 from engine.messages.commands import (
@@ -16,6 +16,10 @@ from engine.messages.commands import (
     ReversePosition,
 )
 from engine.values import Direction, ProfitFilter, Side
+
+
+async def _account_of(user_id: int, account_id: int | None, order_id: str) -> AccountInfo:
+    return await account_of_order(user_id, account_id, order_id, unknown=PositionUnknownError)
 
 
 async def position_close(
@@ -33,14 +37,14 @@ async def position_close(
     Units: decimal text in the instrument's own quantity and price; slippage in per cent.
     Errors: as order_create; 404 for an order that is not the user's.
     """
-    account = await account_of_order(user_id, account_id, order_id)
+    account = await _account_of(user_id, account_id, order_id)
     command = ClosePosition(
         request_id=request_id, user_id=user_id, account=account.id, position_id=order_id
     )
     if quantity is slippage is expected_price is None:
         # Nothing to convert, so nobody needs to be asked which instrument it is.
         return await command_answer(command)
-    place = await order_place(account, order_id)
+    place = await order_place(account, order_id, unknown=PositionUnknownError)
     instrument = place.instrument
     slippage_ppm = numbers.slippage_ppm(slippage)
     return await command_answer(
@@ -99,8 +103,8 @@ async def positions_close_by(
     other_order_id: str,
 ) -> Shape:
     """Close two opposite open orders against each other; errors as position_close."""
-    account = await account_of_order(user_id, account_id, order_id)
-    await account_of_order(user_id, account.id, other_order_id)
+    account = await _account_of(user_id, account_id, order_id)
+    await _account_of(user_id, account.id, other_order_id)
     return await command_answer(
         CloseBy(
             request_id=request_id,
@@ -116,7 +120,7 @@ async def position_reverse(
     *, user_id: int, account_id: int | None, request_id: str, order_id: str
 ) -> Shape:
     """Close an open order and open its opposite, both or neither; errors as position_close."""
-    account = await account_of_order(user_id, account_id, order_id)
+    account = await _account_of(user_id, account_id, order_id)
     return await command_answer(
         ReversePosition(
             request_id=request_id, user_id=user_id, account=account.id, position_id=order_id
@@ -137,9 +141,9 @@ async def position_margin_move(
 
     Units: decimal text in USD, above 0.
     """
-    account = await account_of_order(user_id, account_id, order_id)
+    account = await _account_of(user_id, account_id, order_id)
     amount_micros = numbers.amount_micros(amount)
-    place = await order_place(account, order_id)
+    place = await order_place(account, order_id, unknown=PositionUnknownError)
     kind = RemoveMargin if is_removal else AddMargin
     return await command_answer(
         kind(

@@ -8,7 +8,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
@@ -16,6 +15,7 @@ from apps.common.key_access import READ_ONLY, Scope, account_require
 from apps.common.openapi import enveloped, failures
 from apps.common.quick_validation import validated
 from apps.common.requests import user_id_of
+from apps.common.views import ContractView
 from apps.profile.facade import account_for
 from apps.trade.serializers.statements import (
     PerformancePeriodSerializer,
@@ -46,9 +46,10 @@ def _file(content: bytes, name: str, file_format: str) -> HttpResponse:
     return response
 
 
-class StatementView(APIView):
+class StatementView(ContractView):
     """A statement of a day, a month or a range, as JSON or as a file."""
 
+    parameters = None
     request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
@@ -70,9 +71,10 @@ class StatementView(APIView):
         return _file(statement_file(statement, data["fileFormat"]), name, data["fileFormat"])
 
 
-class PerformanceView(APIView):
+class PerformanceView(ContractView):
     """What an account achieved in a day, a month or a range: the figures of its statement, without the entries."""
 
+    parameters = None
     request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
@@ -91,7 +93,7 @@ class PerformanceView(APIView):
         return Response(success(performance_shape(statement) | {"isCurrent": is_current}))
 
 
-class StatementsView(APIView):
+class StatementsView(ContractView):
     """Statements that the worker makes."""
 
     request_cost = _COST
@@ -114,7 +116,7 @@ class StatementsView(APIView):
         return Response(success(state), status=202)
 
 
-class StatementStateView(APIView):
+class StatementStateView(ContractView):
     """Where the making of a statement stands."""
 
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
@@ -132,7 +134,7 @@ class StatementStateView(APIView):
         return Response(success(requests.statement_state(row)))
 
 
-class StatementFileView(APIView):
+class StatementFileView(ContractView):
     """A statement's file, once it has been made."""
 
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
@@ -153,7 +155,7 @@ class StatementFileView(APIView):
         return _file(content, f"statement-{account.id}", row.file_format)
 
 
-class ReceiptView(APIView):
+class ReceiptView(ContractView):
     """An order with its receipts as a PDF."""
 
     request_cost = _COST

@@ -8,13 +8,13 @@ from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import success
 from apps.common.key_access import READ_AND_TRADE, Scope, account_require
 from apps.common.openapi import enveloped
 from apps.common.requests import REQUEST_ID_PATTERN, user_id_of
+from apps.common.views import ContractView
 from apps.trade import operations
 from apps.trade.operations import Asked, Operation, request_id_choose
 from apps.trade.serializers import answers, records
@@ -30,7 +30,7 @@ _IDEMPOTENCY = OpenApiParameter(
 )
 
 
-class HelloView(APIView):
+class HelloView(ContractView):
     """Tells that the trading interface is there."""
 
     permission_classes = (AllowAny,)
@@ -43,12 +43,14 @@ class HelloView(APIView):
         return Response(success("Hello Trade"))
 
 
-class OperationView(APIView):
+class OperationView(ContractView):
     """Runs one operation for each method that it names."""
 
     # Whose form the browsable API shows.
     form: ClassVar[Operation | None] = None
     key_scopes: ClassVar[dict[str, Scope]] = READ_AND_TRADE
+    # Its operation's shape refuses them.
+    parameters = None
 
     def _run(self, request: Request, operation: Operation, data: Any) -> Response:
         gateway = engine_gateway()

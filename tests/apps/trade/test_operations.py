@@ -234,6 +234,9 @@ def test_an_order_that_is_not_on_record_yet_says_so_as_json_and_as_a_receipt(liv
     found = [alice.get(f"/api/v1/{path}").status_code for path in paths]
 
     assert [answer["statusCode"] for answer in behind] == [404, 404]
+    assert {(a["code"], a["message"]) for a in behind} == {
+        ("ORDER_UNKNOWN", f"there is no order {order_id} of yours")
+    }
     assert [answer["data"] for answer in behind] == [{"orderId": order_id, "isCurrent": False}] * 2
     assert found == [200, 200]
 
@@ -254,6 +257,7 @@ def test_the_ledger_explains_every_cent_page_by_page(live, alice):
         "PositionOpened",
         "CashPosted",
     ]
+    assert [entry["cashKind"] for entry in whole["entries"]] == [None, None, "deposit"]
     assert first["entries"] + second["entries"] == whole["entries"]
     assert (second["nextCursor"], whole["isCurrent"]) == (None, True)
     assert sum(entry["amount"] for entry in whole["entries"]) == whole["entries"][0]["balance"]
@@ -275,6 +279,20 @@ def test_events_after_a_seq_are_those_of_the_socket(live, alice):
     assert rest["events"] == whole["events"][2:]
     assert (rest["lastSeq"], rest["hasMore"]) == (whole["lastSeq"], False)
     assert ok(get(alice, path, limit=1))["hasMore"] is True
+
+
+def test_who_goes_on_from_an_event_that_never_was_is_told_to_begin_anew(live, alice):
+    """A cursor of another account or installation would wait for events that never come."""
+    ok(post(alice, "create", **BUY))
+    live.project()
+    path = f"accounts/{alice.account}/events"
+
+    newest = ok(get(alice, path))["lastSeq"]
+    beyond, at_end = (ok(get(alice, path, after=newest + more)) for more in (1, 0))
+
+    expected = {"accountId": alice.account, "events": [], "hasMore": False, "isCurrent": True}
+    assert beyond == expected | {"lastSeq": newest, "reset": True}
+    assert at_end == expected | {"lastSeq": newest, "reset": False}
 
 
 def test_lists_are_filtered_and_sorted(live, alice):
@@ -345,6 +363,8 @@ BAD = [
     ("create", BUY | {"expiresAt": True}, "INVALID"),
     ("modify", {"orderId": "1", "price": 1}, "INVALID"),
     ("margin", {"orderId": "9-9", "amount": "0"}, "POSITION_UNKNOWN"),
+    ("modify", {"orderId": "9-9", "price": 1}, "ORDER_UNKNOWN"),
+    ("cancel", {"orderId": "9-9"}, "ORDER_UNKNOWN"),
     ("closeAll", {"profit": "some"}, "INVALID"),
     ("closeAll", {"symbol": "NOPE"}, "SYMBOL_UNKNOWN"),
     ("cancelAll", {"side": "buy"}, "INVALID"),

@@ -1,0 +1,31 @@
+"""What every view of the REST interface does before its own work."""
+
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from rest_framework.request import Request
+from rest_framework.views import APIView
+from typing_extensions import override
+
+from apps.common.serializers import parameters_require
+
+_READS = frozenset({"GET", "HEAD"})
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class ContractView(APIView):
+    """Refuses parameters of the address that nothing reads: a misspelt filter must not be an answer without one.
+
+    A write takes none at all: `POST closeAll?symbol=BTC` would close everything.
+    """
+
+    # The parameters that a read takes; None: it checks them by a shape of its own.
+    parameters: ClassVar[Collection[str] | None] = ()
+
+    @override
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method in _WRITES:
+            parameters_require(request.query_params, ())
+        elif request.method in _READS and self.parameters is not None:
+            parameters_require(request.query_params, self.parameters)
