@@ -76,22 +76,22 @@ def settle(
     Source: docs/ENGINE.md, rule G2.
     """
     book, house = _BOOKS[account.kind], state.house
-    own = holdings.ledger
-    if commission_micros:
-        house[book.commission] = house.get(book.commission, 0) + commission_micros
-        if not pnl_micros:
-            account.balance_micros -= commission_micros
-            return Posting(own, -commission_micros), Posting(book.commission, commission_micros)
     client = pnl_micros - commission_micros
     account.balance_micros += client
+    own = Posting(holdings.ledger, client)
     if not pnl_micros:
-        return ()
+        if not commission_micros:
+            return ()
+        house[book.commission] = house.get(book.commission, 0) + commission_micros
+        return own, Posting(book.commission, commission_micros)
+    # In the order of the group, for the state hash knows which of the house's accounts was posted to first.
     house[book.pnl] = house.get(book.pnl, 0) - pnl_micros
-    rows = Posting(own, client), Posting(book.pnl, -pnl_micros)
+    result = Posting(book.pnl, -pnl_micros)
     if not commission_micros:
-        return rows
-    charged = Posting(book.commission, commission_micros)
-    return (*rows, charged) if client else (rows[1], charged)
+        return own, result
+    house[book.commission] = house.get(book.commission, 0) + commission_micros
+    charge = Posting(book.commission, commission_micros)
+    return (own, result, charge) if client else (result, charge)
 
 
 def swap_postings(account: Account, amount_micros: int, insured_micros: int) -> tuple[Posting, ...]:

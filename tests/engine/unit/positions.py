@@ -1,8 +1,19 @@
-"""Positions of the core's state with defaults, for tests of pure functions."""
+"""Accounts and positions of the core's state with defaults, for tests of pure functions."""
 
 from typing import Any
 
-from engine.core.state import Position
+from engine.core.state import Account, Position
+from engine.messages.definitions import Terms
+from engine.values import AccountKind, AccountStatus, StopOutStrategy
+
+TERMS = Terms("standard", 1, 100, 0, 10_000, 5_000, StopOutStrategy.LARGEST_LOSS, True)
+
+
+def account() -> Account:
+    """Return demo account 17 of user 7, without money."""
+    return Account(
+        17, 7, AccountKind.DEMO, AccountStatus.ACTIVE, is_cross=True, leverage_cap=100, terms=TERMS
+    )
 
 
 def position(**changes: Any) -> Position:

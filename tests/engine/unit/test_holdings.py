@@ -4,13 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.bands import QUEUES, worst_ticks
-from engine.core.state import Account, Holdings
+from engine.core.state import Holdings
 from engine.core.triggers import ASK_FALLS, ASK_RISES, BID_FALLS, BID_RISES
-from engine.messages.definitions import Terms
-from engine.values import AccountKind, AccountStatus, StopOutStrategy
-
-TERMS = Terms("standard", 1, 100, 0, 10_000, 5_000, StopOutStrategy.LARGEST_LOSS, True)
-ACCOUNT = Account(17, 7, AccountKind.DEMO, AccountStatus.ACTIVE, True, 100, TERMS)
+from tests.engine.unit.positions import account
 
 # Exposures by slot: (instrument, micro-USD per tick, micro-USD at entry), longs and shorts of three symbols.
 LONGS = st.dictionaries(
@@ -26,7 +22,7 @@ BANDS = st.dictionaries(st.integers(0, 3 * QUEUES - 1), st.integers(1, 10**6))
 
 
 def holding(longs: dict, shorts: dict) -> Holdings:
-    holdings = Holdings(ACCOUNT)
+    holdings = Holdings(account())
     holdings.exposed = longs | shorts
     return holdings
 
@@ -62,6 +58,6 @@ def test_a_band_that_is_lost_lowers_the_floor_as_if_it_had_never_stood(
 
 
 def test_the_names_that_every_fill_needs_are_those_of_the_account() -> None:
-    holdings = Holdings(ACCOUNT)
+    holdings = Holdings(account())
 
     assert (holdings.entity_head, holdings.ledger) == ("17-", "demo:client:17")
