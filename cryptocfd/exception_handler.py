@@ -81,14 +81,19 @@ def _from_api(error: exceptions.APIException) -> Response:
     headers = {}
     if scheme := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = scheme
+    message = str(error.detail if isinstance(error.detail, str) else error.default_detail)
+    data: dict[str, object] = {}
     wait = getattr(error, "wait", None)
     if wait is not None:
         # Whole seconds, as the sentence says them.
-        headers["Retry-After"] = str(max(1, math.ceil(wait)))
+        wait_s = max(1, math.ceil(wait))
+        headers["Retry-After"] = str(wait_s)
+        message, data = f"too many requests: try again in {wait_s} s", {"retryAfter": wait_s}
     body = failure(
         status=error.status_code,
-        message=str(error.detail if isinstance(error.detail, str) else error.default_detail),
+        message=message,
         code=_CODES.get(word, word.upper()),
+        data=data,
     )
     return Response(body, status=error.status_code, headers=headers)
 

@@ -34,6 +34,8 @@ _BODY_BYTES_MAX = 5 * 1024 * 1024
 # What comes of a body slower than this never comes: a document over a poor line takes less.
 _BODY_SECONDS = 60.0
 _CHUNK_BYTES = 256 * 1024
+# Of bodies: nothing here unpacks one, and a small one could become a large one.
+_PLAIN_ENCODINGS = (None, b"", b"identity")
 
 
 class _DisconnectedError(Exception):
@@ -65,6 +67,10 @@ class Island(BaseHandler):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if _header(scope, b"content-encoding") not in _PLAIN_ENCODINGS:
+            text = "the body must not be compressed: send it without Content-Encoding"
+            await _send_refusal(scope, send, 415, "UNSUPPORTED_MEDIA_TYPE", text, is_last=True)
+            return
         if self._in_flight >= _IN_FLIGHT_MAX:
             text = "too many requests wait: try again in a second"
             await _send_refusal(scope, send, 503, "UNAVAILABLE", text, retry_s=1)
@@ -89,6 +95,10 @@ class Island(BaseHandler):
         except TimeoutError:
             # Else a thousand clients that never finish would be all that may wait here.
             raise _TooSlowError from None
+        if body and _header(scope, b"content-length") is None:
+            # It came in chunks; Django reads as many bytes as it is told of.
+            length = (b"content-length", str(len(body)).encode())
+            scope = {**scope, "headers": [*scope["headers"], length]}
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(self._executor, self._respond, scope, body)
         await send(_head(response))
@@ -127,6 +137,11 @@ class Island(BaseHandler):
         loop = asyncio.get_running_loop()
         while chunk := await loop.run_in_executor(self._executor, _chunk_read, parts):
             yield chunk
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    found: bytes | None = dict(scope["headers"]).get(name)
+    return found
 
 
 def _chunk_read(parts: Iterator[bytes]) -> bytes:

@@ -35,7 +35,9 @@ _JSON: Final = (b"application/json", b"application/json; charset=utf-8")
 _ACCEPTED: Final = frozenset({b"", b"*/*", b"application/json"})
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"vary", b"Accept"))
 # A request of these headers is in need of what only the island can do.
-_ISLAND_HEADERS: Final = frozenset({b"cookie", b"if-none-match", b"if-modified-since", b"range"})
+_ISLAND_HEADERS: Final = frozenset(
+    {b"content-encoding", b"cookie", b"if-none-match", b"if-modified-since", b"range"}
+)
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 _Headers = dict[bytes, bytes]

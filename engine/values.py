@@ -169,7 +169,7 @@ def scaled_from_text(text: str, decimals: int) -> int:
     Errors: ValueError with a sentence for signs other than "-", exponents, NaN, blanks, non-ASCII digits, length.
     """
     if not _PLAIN_DECIMAL.fullmatch(text):
-        message = f"expected a plain decimal number, found {text[:40]!r}"
+        message = f"expected a plain decimal number (at most 19 digits before a point, 18 after it), found {text[:40]!r}"
         raise ValueError(message)
     whole, _, fraction = text.lstrip("-").partition(".")
     fraction = fraction.rstrip("0")

@@ -62,7 +62,8 @@ def json_decode(raw: bytes | str) -> Any:
     except _DeepError:
         message = _TOO_DEEP
     except msgspec.DecodeError as error:
-        message = str(error)
+        # Behind it stands the library's own path into the value.
+        message = str(error).partition(" - at `")[0] if raw else "found nothing"
     except UnicodeDecodeError:
         message = "JSON is text in UTF-8"
     else:

@@ -59,4 +59,5 @@ def account_require(request: Request, account_id: int | None) -> int | None:
         "KEY_ACCOUNT_FORBIDDEN",
         f"this key is bound to account {bound} and cannot name account {account_id}",
         http_status=403,
+        data={"account": account_id, "accountOfKey": bound},
     )

@@ -42,7 +42,7 @@ def plain_text(value: object) -> str:
         message = f"expected a number, found {found}"
         raise ValueError(message)  # noqa: TRY004 - one error type for everything that is not a number.
     if len(text) > NUMBER_CHARACTERS_MAX:
-        message = f"expected a number of at most {NUMBER_CHARACTERS_MAX} characters"
+        message = f"expected a number of at most {NUMBER_CHARACTERS_MAX} characters, found more"
         raise ValueError(message)
     return text
 

@@ -17,6 +17,7 @@ from django.utils import formats, translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from apps.common.clock import datetime_from_us
 from apps.common.errors import ServiceError
 from apps.common.money import PERCENT_DECIMALS_OF_PPM, number_from_micros, number_from_scaled
 from apps.common.names import camel_case
@@ -105,7 +106,10 @@ _SENTENCES: Final[Mapping[RejectCode, tuple[str, ...]]] = {
     ),
     RejectCode.PRICE_INVALID: (
         _("the stop price {stop_price} has been passed already (bid {bid}, ask {ask})"),
-        _("a {order_type} order takes other prices than these"),
+        _(
+            "a {order_type} order takes other prices than these: market none, limit a price, stop a "
+            "stop price, stopLimit both"
+        ),
     ),
     RejectCode.PRICE_MOVED: (
         _(
@@ -147,6 +151,8 @@ _SENTENCES: Final[Mapping[RejectCode, tuple[str, ...]]] = {
 }
 _REFUSED: Final = _("refused")
 # Marks that stand for "none" in the engine's integers.
+# Moments and not lengths of time.
+_INSTANTS: Final = frozenset({"deadline_us", "decided_at_us", "expires_at_us", "now_us"})
 _NONE_MARKS: Final[Mapping[str, int]] = {"quote_age_us": -1}
 
 _NOT_FOUND: Final = frozenset(
@@ -248,6 +254,11 @@ def exact_numbers(
             number: Decimal | int = number_from_micros(value)
         elif "ppm" in parts:
             number = number_from_scaled(value, PERCENT_DECIMALS_OF_PPM)
+        elif name in _INSTANTS:
+            if value:
+                text = datetime_from_us(value).isoformat().replace("+00:00", "Z")
+                numbers[name.removesuffix("_us")] = text
+            continue
         elif "us" in parts:
             number = number_from_scaled(value, _SECONDS_DECIMALS)
         elif "ticks" in parts or "units" in parts:

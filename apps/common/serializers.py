@@ -12,6 +12,7 @@ from django.core.validators import (
     MaxValueValidator,
     MinLengthValidator,
     MinValueValidator,
+    RegexValidator,
 )
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -26,7 +27,7 @@ from engine.values import scaled_from_text
 _OF_THE_FRAMEWORK = frozenset({"format", "csrfmiddlewaretoken"})
 _ANY_SCALE = 18
 _WHOLE = re.compile(r"\A\s*-?[0-9]+(\.0*)?\s*\Z", re.ASCII)
-_DIGITS = re.compile(r"\A[0-9]{1,13}\Z", re.ASCII)
+_DIGITS = re.compile(r"\A[0-9]{1,40}\Z", re.ASCII)
 # In the year 2255 end the microseconds that the engine's messages can hold (2^53 - 1).
 _EPOCH_US_MAX = 2**53 - 1
 EPOCH_MS_MAX = _EPOCH_US_MAX // 1000
@@ -83,22 +84,37 @@ class TypedSerializer(serializers.Serializer[Any]):
 
 
 def _text_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
+    # Of a form, what is blank is a field that nobody has filled in.
+    return "" if value == "" else _whole_fault(field, value)
+
+
+def _whole_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
     # Python's own int() would read the digits of every script, and underscores between them.
-    is_odd = isinstance(value, str) and value != "" and _WHOLE.fullmatch(value) is None
-    return (
-        "expected a whole number" if isinstance(field, serializers.IntegerField) and is_odd else ""
-    )
+    is_odd = isinstance(value, str) and _WHOLE.fullmatch(value) is None
+    if not (isinstance(field, serializers.IntegerField) and is_odd):
+        return ""
+    return f"expected a whole number, found {value!r:.42}"
 
 
 def _type_fault(field: serializers.Field[Any, Any, Any, Any], value: Any) -> str:
     if isinstance(field, serializers.IntegerField):
-        return _text_fault(field, value)
+        return _whole_fault(field, value)
     if isinstance(field, serializers.BooleanField):
-        return "" if value is None or isinstance(value, bool) else "expected true or false"
+        is_truth = value is None or isinstance(value, bool)
+        return "" if is_truth else f"expected true or false, found {_shown(value)}"
     is_text = isinstance(field, serializers.CharField) and not getattr(
         field, "takes_numbers", False
     )
-    return "expected text" if is_text and isinstance(value, int | Decimal) else ""
+    is_number = isinstance(value, int | Decimal)
+    return f"expected text, found {_shown(value)}" if is_text and is_number else ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"{value!r:.42}"
+    return f"{Decimal(value):f}"[:42] if isinstance(value, int | Decimal) else type(value).__name__
 
 
 def _unknown(given: Collection[str], known: Collection[str]) -> list[str]:
@@ -118,6 +134,16 @@ def parameters_require(given: Collection[str], known: Collection[str]) -> None:
     """
     if unknown := parameters_unknown(given, known):
         raise serializers.ValidationError({name: [text] for name, text in unknown.items()})
+
+
+class PatternField(serializers.RegexField):
+    """Text of one form; what does not have it is told what was expected and what was found. Not for secrets."""
+
+    def __init__(self, regex: Any, *, expected: str, **options: Any) -> None:
+        super().__init__(regex, error_messages={"invalid": expected}, **options)
+        for validator in self.validators:
+            if isinstance(validator, RegexValidator):
+                validator.message = f"{expected}, found %(value).42r"
 
 
 class StrictSerializer(TypedSerializer):

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any, ClassVar
 
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 from typing_extensions import override
@@ -21,6 +22,16 @@ class ContractView(APIView):
 
     # The parameters that a read takes; None: it checks them by a shape of its own.
     parameters: ClassVar[Collection[str] | None] = ()
+
+    @override
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        asked = request.query_params.get("format")
+        known = [str(renderer.format) for renderer in self.get_renderers()]
+        if asked and asked not in known and not force:
+            # Else it would be an address that does not exist.
+            text = f"expected one of {', '.join(known)}, found {asked!r:.42}"
+            raise ValidationError({"format": [text]})
+        return super().perform_content_negotiation(request, force)
 
     @override
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

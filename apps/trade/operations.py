@@ -180,7 +180,16 @@ async def _of_account(asked: Asked) -> Data:
 # --- reads ------------------------------------------------------------------------------------------------------------
 
 
+def _times_require(data: Data) -> None:
+    start_us, end_us = data.get("startTime"), data.get("endTime")
+    if start_us is not None and end_us is not None and end_us < start_us:
+        # As of candles: an empty list would look like one of a quiet time.
+        text = f"expected at least startTime {start_us // 1000}, found {end_us // 1000}"
+        raise ServiceError("INVALID", f"endTime: {text}", data={"fields": {"endTime": text}})
+
+
 def _page(data: Data) -> Page:
+    _times_require(data)
     side = data.get("type")
     return Page(
         limit=data["limit"],
@@ -228,6 +237,7 @@ async def _request(asked: Asked) -> Shape:
 
 async def _ledger(asked: Asked) -> Shape:
     data = asked.data
+    _times_require(data)
     cursor = data.get("cursor")
     return await history.ledger_page(
         account=await account_for_async(asked.user_id, asked.account_id),

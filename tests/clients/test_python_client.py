@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "clients" / "python"))
 
 from cryptocfd_client import (  # noqa: E402 - it is a package of its own and not installed here.
+    REMOVE,
     AccountEvent,
     AccountSnapshot,
     ApiError,
@@ -39,7 +40,7 @@ from cryptocfd_client import (  # noqa: E402 - it is a package of its own and no
     Stream,
     Token,
 )
-from cryptocfd_client.requests import REMOVE, write  # noqa: E402 - as above.
+from cryptocfd_client.requests import write  # noqa: E402 - as above.
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -81,7 +82,17 @@ def test_an_order_lives_and_every_number_is_exact(client: Client) -> None:
     client.modify_order(order["orderId"], take_profit=REMOVE)
     closed = client.close_order(order["orderId"])["order"]
 
+    (account,) = client.accounts()
+    told = client.events(account["accountId"], after=2)
+
     assert seen["isAccepted"] is True
+    assert [row["orderId"] for row in client.orders(state="filled")["message"]] == [
+        order["orderId"]
+    ]
+    assert told["events"][0]["d"]["type"] == "PositionOpened"
+    assert told["events"][-1]["d"]["balance"] == closed["balance"]
+    assert client.events(account["accountId"], after=10**6)["reset"] is True
+    assert client.instruments()[0]["status"] == "open"
     assert (order["requestId"], order["quantity"]) == ("mine", Decimal("0.01000"))
     assert listed["takeProfit"] == order["price"] * 2
     assert client.balance()["message"] == closed["balance"]

@@ -1,5 +1,6 @@
 """The lean way and the island answer alike: the same requests through both, with a real engine behind."""
 
+import gzip
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from apps.common import rate_limits
 from apps.common.answer_headers import answer_headers
 from apps.common.exact_json import json_decode
 from apps.common.rate_limits import rate_limits_close
+from apps.market.facade import candles_are_asked
 from cryptocfd.island import Island
 from cryptocfd.lean import Lean
 from cryptocfd.lean import _prices as lean_prices
@@ -190,6 +192,41 @@ def test_s35_behind_https_every_way_tells_browsers_to_stay_there(ways, settings)
     }
     assert found[0]["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
     assert candles[b"strict-transport-security"].decode() == found[0]["strict-transport-security"]
+
+
+def test_a_body_in_chunks_is_read_and_a_packed_one_is_refused(ways):
+    raw = json.dumps(BUY).encode()
+    scope = ways.scope("trade/create", raw)
+    scope["headers"] = [header for header in scope["headers"] if header[0] != b"content-length"]
+    chunks = [
+        {"type": "http.request", "body": raw[:9], "more_body": True},
+        {"type": "http.request", "body": raw[9:], "more_body": False},
+    ]
+    told: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return chunks.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    ways.run(ways.island(scope, receive, send))
+    packed = ways.ask("lean", "trade/create", gzip.compress(raw), content_encoding="gzip")
+
+    assert told[0]["status"] == 200
+    assert json_decode(told[1]["body"])["data"]["status"] == "filled"
+    assert (packed[0], packed[2]["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert "Content-Encoding" in packed[2]["message"]
+
+
+def test_candles_are_given_to_who_takes_json_and_all_others_are_told_alike(ways):
+    asked = [
+        ways.scope("candles", accept=accept) | {"method": "GET"}
+        for accept in ("", "*/*", "application/json", "text/csv", "text/html,*/*")
+    ]
+
+    assert [candles_are_asked(scope) for scope in asked] == [True, True, True, False, False]
+    assert APIClient().get("/api/v1/candles?symbol=BTC", HTTP_ACCEPT="text/csv").status_code == 406
 
 
 def test_an_order_takes_the_lean_way_and_a_browser_the_island(ways):

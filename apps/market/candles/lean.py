@@ -29,7 +29,14 @@ def candles_are_asked(scope: Scope) -> bool:
         scope["path"] == PATH
         and scope["method"] in ("GET", "HEAD")
         and (scope.get("scheme") == "https" or not settings.SECURE_SSL_REDIRECT)
-        and b"text/html" not in _header(scope, b"accept")
+        and _is_json_asked(_header(scope, b"accept"))
+    )
+
+
+def _is_json_asked(accept: bytes) -> bool:
+    # Browsers ask for a page, and for anything if there is none; who takes neither JSON nor anything is refused on the common way.
+    return b"text/html" not in accept and (
+        not accept or b"*/*" in accept or b"application/json" in accept
     )
 
 

@@ -28,7 +28,8 @@ class AccountUnknownError(ServiceError):
             )
         else:
             message = f"there is no account {account_id} of yours"
-        super().__init__("ACCOUNT_UNKNOWN", message, http_status=404)
+        data = {} if account_id is None else {"account": account_id}
+        super().__init__("ACCOUNT_UNKNOWN", message, http_status=404, data=data)
 
 
 def user_ensure(*, user_id: int) -> AccountInfo:

@@ -15,14 +15,20 @@ from rest_framework.utils import html
 from typing_extensions import override
 
 from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS
-from apps.common.serializers import InstantField, NumberField, StrictSerializer
-from engine.values import OrderType, ProfitFilter, TimeInForce
+from apps.common.serializers import InstantField, NumberField, PatternField, StrictSerializer
+from apps.trade.selectors import MONEY_KINDS
+from engine.values import CloseReason, OrderType, ProfitFilter, TimeInForce
 
 ORDER_ID = re.compile(r"\A[0-9]{1,13}-[0-9]{1,19}\Z", re.ASCII)
 SIDES = ("buy", "sell")
 MARGIN_MODES = ("cross", "isolated")
 ORDER_TYPES = tuple(kind.value for kind in OrderType)
 TIMES_IN_FORCE = tuple(kind.value for kind in TimeInForce)
+_SLIPPAGE_HELP = (
+    "How much worse than expectedPrice (absent: than the newest price) it may become, per cent; "
+    "absent, any price is taken."
+)
+_EXPECTED_HELP = "The price you saw; counts with slippage only."
 _PAGE_MAX = 100
 _OFFSET_MAX = 1_000_000
 
@@ -34,25 +40,20 @@ class AccountField(serializers.IntegerField):
         super().__init__(required=False, min_value=1, max_value=2**40 - 1, **options)
 
 
-class RequestIdField(serializers.RegexField):
+class RequestIdField(PatternField):
     """The client's own id of a request; the same id and content is answered once and for all."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("required", False)
-        super().__init__(
-            REQUEST_ID, error_messages={"invalid": f"expected {REQUEST_ID_WORDS}"}, **options
-        )
+        super().__init__(REQUEST_ID, expected=f"expected {REQUEST_ID_WORDS}", **options)
 
 
-class OrderIdField(serializers.RegexField):
+class OrderIdField(PatternField):
     """The id of an order."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
-            ORDER_ID,
-            max_length=40,
-            error_messages={"invalid": "expected an order id such as 1001-1"},
-            **options,
+            ORDER_ID, max_length=40, expected="expected an order id such as 1001-1", **options
         )
 
 
@@ -95,12 +96,12 @@ class OrderPreviewSerializer(StrictSerializer):
     slippage = NumberField(
         required=False,
         allow_null=True,
-        help_text="Largest difference to the expected price, per cent.",
+        help_text=_SLIPPAGE_HELP,
     )
     takeProfit = NumberField(required=False, allow_null=True)
     stopLoss = NumberField(required=False, allow_null=True)
     trailingDistance = NumberField(required=False, allow_null=True)
-    expectedPrice = NumberField(required=False, allow_null=True, help_text="The price you saw.")
+    expectedPrice = NumberField(required=False, allow_null=True, help_text=_EXPECTED_HELP)
     timeInForce = serializers.ChoiceField(
         choices=TIMES_IN_FORCE,
         required=False,
@@ -126,9 +127,9 @@ class OrderCloseSerializer(StrictSerializer):
     slippage = NumberField(
         required=False,
         allow_null=True,
-        help_text="Largest difference to the expected price, per cent.",
+        help_text=_SLIPPAGE_HELP,
     )
-    expectedPrice = NumberField(required=False, allow_null=True, help_text="The price you saw.")
+    expectedPrice = NumberField(required=False, allow_null=True, help_text=_EXPECTED_HELP)
     clientOrderId = RequestIdField()
     accountId = AccountField()
 
@@ -235,7 +236,9 @@ class PendingPageSerializer(PageSerializer):
 class ClosedPageSerializer(PageSerializer):
     """A page of closed orders."""
 
-    closeReason = serializers.CharField(required=False, max_length=16)
+    closeReason = serializers.ChoiceField(
+        choices=tuple(reason.value for reason in CloseReason), required=False
+    )
     sort = serializers.ChoiceField(
         choices=("-closedAt", "closedAt", "-pnl", "pnl"), default="-closedAt"
     )
@@ -268,12 +271,12 @@ class LedgerPageSerializer(StrictSerializer):
 
     accountId = serializers.IntegerField(min_value=1, max_value=2**40 - 1)
     limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
-    cursor = serializers.RegexField(
+    cursor = PatternField(
         re.compile(r"\A[0-9]{1,19}\Z", re.ASCII),
         required=False,
-        error_messages={"invalid": "expected the nextCursor of the page before"},
+        expected="expected the nextCursor of the page before",
     )
-    kind = serializers.CharField(required=False, max_length=32)
+    kind = serializers.ChoiceField(choices=MONEY_KINDS, required=False)
     symbol = SymbolField(required=False)
     startTime = InstantField(required=False)
     endTime = InstantField(required=False)

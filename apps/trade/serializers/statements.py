@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from typing_extensions import override
 
-from apps.common.serializers import StrictSerializer
+from apps.common.serializers import PatternField, StrictSerializer
 from apps.trade.choices import StatementFormat
 from apps.trade.serializers.answers import number_field
 
@@ -16,7 +16,7 @@ _MONTH = r"^(19[7-9][0-9]|2[01][0-9]{2}|22[0-4][0-9]|225[0-5])-(0[1-9]|1[0-2])$"
 
 
 @extend_schema_field({"type": "string", "format": "date"})
-class DayField(serializers.RegexField):
+class DayField(PatternField):
     """A day in UTC, whose place in the calendar the service looks at."""
 
     def __init__(self, help_text: str) -> None:
@@ -24,7 +24,7 @@ class DayField(serializers.RegexField):
             r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z",
             required=False,
             help_text=help_text,
-            error_messages={"invalid": "expected a day such as 2026-11-26"},
+            expected="expected a day such as 2026-11-26",
         )
 
 
@@ -37,11 +37,11 @@ class PerformancePeriodSerializer(StrictSerializer):
     """A day, a month, or a range of days (both included), in UTC."""
 
     day = DayField("Such as 2026-11-26, from 1970 to 2255.")
-    month = serializers.RegexField(
+    month = PatternField(
         _MONTH,
         required=False,
         help_text="Such as 2026-11.",
-        error_messages={"invalid": "expected a month such as 2026-11, from 1970 to 2255"},
+        expected="expected a month such as 2026-11, from 1970 to 2255",
     )
     to = DayField("The last day, with from.")
 

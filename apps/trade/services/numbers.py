@@ -52,7 +52,9 @@ def slippage_ppm(text: str | None) -> int | None:
         return None
     ppm = _scaled("slippage", text, PERCENT_DECIMALS_OF_PPM, RejectCode.PRICE_INVALID)
     if not 0 <= ppm <= _SLIPPAGE_PPM_MAX:
-        raise _invalid("slippage", RejectCode.PRICE_INVALID, f"must be from 0 to 100 %, was {text}")
+        raise _invalid(
+            "slippage", text, RejectCode.PRICE_INVALID, f"must be from 0 to 100 %, was {text}"
+        )
     return ppm
 
 
@@ -84,7 +86,7 @@ def _positive(name: str, text: str, decimals: int, code: RejectCode) -> int:
     value = _scaled(name, text, decimals, code)
     if not 1 <= value <= SAFE_INTEGER_MAX:
         size = "above 0" if value < 1 else "smaller"
-        raise _invalid(name, code, f"must be {size}, was {text}")
+        raise _invalid(name, text, code, f"must be {size}, was {text}")
     return value
 
 
@@ -93,8 +95,9 @@ def _scaled(name: str, text: str, decimals: int, code: RejectCode) -> int:
         return scaled_from_text(text, decimals)
     except ValueError as error:
         why = f"is not valid: {error}" if decimals else f"must be a whole number, was {text}"
-        raise _invalid(name, code, why) from error
+        raise _invalid(name, text, code, why, decimalsMax=decimals) from error
 
 
-def _invalid(name: str, code: RejectCode, why: str) -> ServiceError:
-    return ServiceError(code.value, f"{name} {why}", data={"field": name})
+def _invalid(name: str, text: str, code: RejectCode, why: str, **bounds: int) -> ServiceError:
+    # As it was sent: a number of many decimals would get an exponent on its way out.
+    return ServiceError(code.value, f"{name} {why}", data={"field": name, "found": text, **bounds})

@@ -21,7 +21,7 @@ ORDER = {"symbol": "BTC", "type": "buy", "quantity": 1, "leverage": 1}
     [
         (OpenPageSerializer, {"limit": 0}, {"limit": "expected at least 1, found 0"}),
         (OpenPageSerializer, {"limit": "101"}, {"limit": "expected at most 100, found 101"}),
-        (OpenPageSerializer, {"limit": ""}, {"limit": "expected a whole number"}),
+        (OpenPageSerializer, {"limit": ""}, {"limit": "expected a whole number, found ''"}),
         (
             OpenPageSerializer,
             {"type": "BUY", "symbol": ""},
@@ -56,7 +56,7 @@ ORDER = {"symbol": "BTC", "type": "buy", "quantity": 1, "leverage": 1}
         (
             OrderDetailSerializer,
             {"orderId": "7"},
-            {"orderId": "expected an order id such as 1001-1"},
+            {"orderId": "expected an order id such as 1001-1, found '7'"},
         ),
         (
             OrderCreateSerializer,

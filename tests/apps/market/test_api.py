@@ -100,6 +100,15 @@ def test_no_feed_is_503(client):
     assert (response.json()["success"], response.json()["code"]) == (False, "FEED_UNAVAILABLE")
 
 
+def test_a_format_that_there_is_not_is_refused_in_words(client):
+    answer = client.get("/api/v1/supportedAssets?format=csv").json()
+
+    assert (answer["code"], answer["message"]) == (
+        "INVALID",
+        "format: expected one of json, api, found 'csv'",
+    )
+
+
 @pytest.mark.parametrize("path", ["/api/v1/supportedAssets", "/api/v1/prices/latest"])
 def test_wrong_method_is_405(client, path):
     assert client.post(path, {}).status_code == 405

@@ -315,6 +315,16 @@ def test_lists_are_filtered_and_sorted(live, alice):
     assert ids("trade/orders", state="filled", sort="createdAt") == [buy, sell]
     assert ids("trade/orders", state="pending") == []
     assert get(alice, "trade/open", sort="size")["statusCode"] == 400
+    # What would look like a quiet time.
+    ledger = f"accounts/{alice.account}/ledger"
+    for path, query in (
+        ("trade/close", {"closeReason": "none"}),
+        (ledger, {"kind": "Nothing"}),
+        (ledger, {"startTime": 2, "endTime": 1}),
+        ("trade/open", {"startTime": 2, "endTime": 1}),
+    ):
+        answer = get(alice, path, **query)
+        assert (answer["code"], "expected" in answer["message"]) == ("INVALID", True), path
 
 
 def test_charlie_can_touch_nothing_of_alice(live, alice):

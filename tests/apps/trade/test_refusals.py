@@ -75,6 +75,12 @@ def test_every_code_speaks_even_without_numbers(code):
             {"symbol": "BTCUSDT", "quoteAgeMax": Decimal("5.000000")},
         ),
         (
+            RejectCode.EXPIRY_INVALID,
+            {"time_in_force": "gtd", "expires_at_us": 0, "now_us": 1_780_000_000_000_000},
+            "the end of the order does not fit: a gtd order needs one in the future, others take none",
+            {"timeInForce": "gtd", "now": "2026-05-28T20:26:40Z"},
+        ),
+        (
             RejectCode.POSITION_UNKNOWN,
             {"position_id": "1001-7"},
             "there is no open order 1001-7 of yours",

@@ -48,7 +48,9 @@ def period_of_days(first: str, last: str) -> Period:
     start, end = _day(first), _day(last) + timedelta(days=1)
     if not timedelta() < end - start <= timedelta(days=_DAYS_MAX):
         raise ServiceError(
-            "INVALID", f"a statement covers 1 to {_DAYS_MAX} days, from {first} to {last} does not"
+            "INVALID",
+            f"a statement covers 1 to {_DAYS_MAX} days, from {first} to {last} does not",
+            data={"from": first, "to": last, "daysMax": _DAYS_MAX},
         )
     return Period(us_from_datetime(start), us_from_datetime(end))
 
@@ -72,7 +74,8 @@ def _day(text: str) -> datetime:
     if day is None or not _YEAR_MIN <= day.year <= _YEAR_MAX:
         raise ServiceError(
             "INVALID",
-            f"expected a day such as 2026-11-26, from {_YEAR_MIN} to {_YEAR_MAX}, was {text[:20]!r}",
+            f"expected a day such as 2026-11-26, from {_YEAR_MIN} to {_YEAR_MAX}, found {text[:20]!r}",
+            data={"found": text[:20]},
         )
     return day
 
