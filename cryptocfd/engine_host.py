@@ -25,6 +25,7 @@ from apps.market.facade import (
     FeedService,
     SimulatedHistory,
     SwapRelay,
+    definitions_heard,
     price_stream_start,
     price_stream_stop,
 )
@@ -118,6 +119,7 @@ class EngineHost:
         """
         await asyncio.to_thread(layout_check)
         self._gateway = gateway_build()
+        self._gateway.subscribe_shared(definitions_heard)
         await self._gateway.start()
         gateway_install(self._gateway)
         await asyncio.to_thread(self._parts_start)

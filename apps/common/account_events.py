@@ -1,4 +1,4 @@
-"""Tells who follows an account about every output that names it; sockets live on this."""
+"""Tells who follows an account about every output that names it, on which sockets live, and of what is decided for everybody."""
 
 import logging
 from collections.abc import Callable
@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 
 # Called on the gateway's loop; None: some outputs may have been missed, so a new snapshot is needed.
 AccountCallback = Callable[[Output | None], None]
+# Called on the gateway's loop.
+SharedCallback = Callable[[Output], None]
 
 
 class AccountEvents:
@@ -17,6 +19,8 @@ class AccountEvents:
 
     def __init__(self) -> None:
         self._callbacks: dict[int, set[AccountCallback]] = {}
+        # Of those who hear what commands without an account have done.
+        self.shared: list[SharedCallback] = []
         # Last output number by shard.
         self._numbers: dict[int, int] = {}
 
@@ -42,6 +46,9 @@ class AccountEvents:
                 extra={"shard": output.shard, "expected": expected, "found": output.n},
             )
             self._tell_gap()
+        if not output.account and output.command_raw:
+            for shared in self.shared:
+                shared(output)
         if not self._callbacks:
             return
         # Only quotes, ticks and definitions carry events of other accounts than their own.

@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 from redis.exceptions import RedisError
 
-from apps.common.account_events import AccountCallback, AccountEvents
+from apps.common.account_events import AccountCallback, AccountEvents, SharedCallback
 from apps.common.admission import HealthWatch, admit
 from apps.common.clock import now_us
 from apps.common.engine_queries import EngineQueries
@@ -359,6 +359,10 @@ class EngineGateway:
         None instead of an output says that some may have been missed: take a new snapshot.
         """
         return self._account_events.subscribe(account, callback)
+
+    def subscribe_shared(self, callback: SharedCallback) -> None:
+        """Call back on the gateway's loop with every output of a command that names no account: definitions and modes."""
+        self._account_events.shared.append(callback)
 
     async def query(self, query: AnyQuery, *, after: str = "") -> AnyView:
         """Ask the engine outside the log; `after` is an output id that the answer must include.

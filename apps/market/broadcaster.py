@@ -27,6 +27,7 @@ from apps.common.direct_socket import DirectSocket
 from apps.market.candles.live import CandleKey, CandleLive, candle_live
 from apps.market.frames import Flush, Fragments, Shared, status_frame
 from apps.market.prices import PriceBook, price_book
+from apps.market.selectors import instruments_known
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class Broadcaster:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         next_turn = status_due = loop.time()
-        status = self._book.status()
+        status, known = self._book.status(), instruments_known()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
@@ -249,8 +250,9 @@ class Broadcaster:
             now = loop.time()
             if self._changed:
                 next_turn = now + FLUSH_SECONDS
-            if now >= status_due or self._book.status() is not status:
-                status = self._book.status()
+            is_news = self._book.status() is not status or instruments_known() is not known
+            if now >= status_due or is_news:
+                status, known = self._book.status(), instruments_known()
                 status_due = now + STATUS_SECONDS
                 for subscription in self._subscriptions:
                     subscription.wants_status = True

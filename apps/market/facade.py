@@ -6,6 +6,7 @@ Returns frozen values, never models. Start the stream once per web process, on i
 from collections.abc import Collection, Iterator, Mapping
 
 from apps.common.direct_socket import DirectSocket
+from apps.common.outputs import Output
 from apps.market import selectors, services
 from apps.market.backfill.simulated import SimulatedHistory
 from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
@@ -30,6 +31,7 @@ from apps.market.prices import (
 )
 from apps.market.selectors import InstrumentInfo, SymbolUnknownError
 from engine.messages.commands import DefineInstrument, SetPriceSource
+from engine.messages.events import TradingModeSet
 from engine.messages.streams import FIRST_LAYOUT
 from engine.values import SourceClass, TradingMode
 
@@ -54,6 +56,7 @@ __all__ = [
     "catalogue_install",
     "day_closes",
     "definition_commands",
+    "definitions_heard",
     "feed_is_available",
     "feed_status",
     "instrument_get",
@@ -188,6 +191,13 @@ def definition_commands(
 def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> None:
     """Record the trading mode that the engine has set for one instrument, or for all of them (None)."""
     services.trading_mode_record(symbol=symbol, trading_mode=trading_mode)
+
+
+def definitions_heard(output: Output) -> None:
+    """Take in what a command for everybody has done to the trading modes, before the database has it. On the gateway's loop."""
+    for event in output.events:
+        if isinstance(event, TradingModeSet):
+            selectors.trading_mode_note(event.symbol, event.trading_mode)
 
 
 def price_source_command(

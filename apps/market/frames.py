@@ -11,8 +11,8 @@ import msgspec
 from apps.common.direct_socket import framed
 from apps.market.candles.live import CandleKey
 from apps.market.prices import PriceBook
-from apps.market.selectors import instruments_by_symbol
-from engine.values import SourceClass, text_from_scaled
+from apps.market.selectors import instruments_by_symbol, instruments_known
+from engine.values import SourceClass, TradingMode, text_from_scaled
 
 # Set of symbols; None: all of them.
 Symbols = frozenset[str] | None
@@ -131,7 +131,7 @@ class Flush:
 
 
 def status_frame(book: PriceBook) -> Shared:
-    """Return the status frame: feed name, age of its last prices, and whether any of them are not live."""
+    """Return the status frame: feed name, age of its last prices, whether any of them are not live, and what cannot be opened."""
     status = book.status()
     age_us = book.heard_age_us()
     serving = [] if status is None else [s for s in status.sources if s.symbols]
@@ -153,6 +153,11 @@ def status_frame(book: PriceBook) -> Shared:
                 }
                 for source in (status.sources if status else ())
             ],
+            "modes": {
+                info.symbol: info.trading_mode.value
+                for info in instruments_known()
+                if info.trading_mode is not TradingMode.OPEN
+            },
         },
     }
     return Shared(msgspec.json.encode(body).decode())

@@ -5,8 +5,9 @@ Nothing here writes. The cache is filled by a blocking read: whoever lives on an
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from types import MappingProxyType
@@ -20,6 +21,8 @@ from apps.market.models import Instrument
 from engine.messages.definitions import Tier
 from engine.values import SourceClass, TradingMode
 
+# The projector writes within a second what the engine decides, or is looked after.
+_NOTED_SECONDS = 60.0
 _SPELLING = re.compile(r"([A-Z0-9]{1,20})(?:[_/-]USDT)?", re.ASCII)
 QUOTE_CURRENCY = "USDT"
 
@@ -95,6 +98,16 @@ def instruments_refresh() -> None:
 def instruments_forget() -> None:
     """Let the next reader in a thread renew the process cache."""
     _cache.clear()
+
+
+def instruments_known() -> tuple[InstrumentInfo, ...]:
+    """Return the instruments as this process knows them now, without a look anywhere; the same object as long as nothing has changed."""
+    return _cache.known
+
+
+def trading_mode_note(symbol: str, trading_mode: TradingMode) -> None:
+    """Take in what the engine has just decided; the database follows. For event loops too."""
+    _cache.mode_note(symbol, trading_mode)
 
 
 def instrument_find(
@@ -177,8 +190,12 @@ class _InstrumentCache:
 
     def __init__(self) -> None:
         self._lock = Lock()
+        # Held for as long as it takes to put one list in the place of another.
+        self._swapping = Lock()
         self._is_fresh = False
         self._all: tuple[InstrumentInfo, ...] = ()
+        # Modes that were heard of lately, and when: the database may not have them yet.
+        self._noted: dict[str, tuple[TradingMode, float]] = {}
         self._by_symbol: Mapping[str, InstrumentInfo] = MappingProxyType({})
         # The reading that an event loop waits for.
         self._filling: asyncio.Task[None] | None = None
@@ -191,10 +208,34 @@ class _InstrumentCache:
         self._renew()
         return self._by_symbol
 
+    @property
+    def known(self) -> tuple[InstrumentInfo, ...]:
+        return self._all
+
+    def mode_note(self, symbol: str, trading_mode: TradingMode) -> None:
+        # Not with the lock of who fills: that one may wait for the database, and the loop must not wait with it.
+        with self._swapping:
+            self._noted[symbol] = (trading_mode, time.monotonic())
+            self._set(self._all)
+
+    def _set(self, read: tuple[InstrumentInfo, ...]) -> None:
+        since = time.monotonic() - _NOTED_SECONDS
+        modes = {symbol: mode for symbol, (mode, at) in self._noted.items() if at >= since}
+        self._all = tuple(
+            replace(info, trading_mode=modes[info.symbol]) if info.symbol in modes else info
+            for info in read
+        )
+        self._by_symbol = MappingProxyType({info.symbol: info for info in self._all})
+
     def fill(self) -> None:
         with self._lock:
-            self._all = instruments_read()
-            self._by_symbol = MappingProxyType({info.symbol: info for info in self._all})
+            read = instruments_read()
+            with self._swapping:
+                for info in read:
+                    # What the database has by now needs no note any more.
+                    if self._noted.get(info.symbol, (None, 0.0))[0] is info.trading_mode:
+                        del self._noted[info.symbol]
+                self._set(read)
             # An empty table is about to be filled, so it is read again.
             self._is_fresh = bool(self._all)
 

@@ -13,11 +13,11 @@ import { html } from "./html.js";
 import { keysHelp, keysListen } from "./keys.js";
 import { paced } from "./pace.js";
 import { isSoundOn } from "./prefs.js";
-import { haltsFollow, previewFollow } from "./preview.js";
+import { previewFollow } from "./preview.js";
 import { Quick } from "./quick.js";
 import { accountFind, accountHear, accountRefresh, accountShow, demoAdd, demoFill, explain, resumeFrom, sessionStart } from "./session.js";
 import { socketOpen } from "./socket.js";
-import { ask, bid, bidMove, dayChange, feedApply, heartbeat, instrument, instruments, isSheetOpen, laneOf, link, pricesApply, side, spread, symbol, view } from "./store.js";
+import { ask, bid, bidMove, dayChange, feedApply, heartbeat, instrument, instruments, isSheetOpen, laneOf, link, modesApply, pricesApply, side, spread, symbol, view } from "./store.js";
 import { Tables } from "./tables.js";
 import { Ticket } from "./ticket.js";
 import { Toasts, toast } from "./toasts.js";
@@ -89,7 +89,10 @@ const line = socketOpen({
   prices: paced(pricesApply, laneOf),
   candles: candlesApply,
   account: accountHear,
-  status: feedApply,
+  status: (told) => {
+    feedApply(told);
+    modesApply(told.modes);
+  },
   refused: (frame) => frame.code !== "CHANNEL_UNKNOWN" && toast("bad", "The live line refused a request", frame.message),
   signedOut: signInAgain,
   link: (state) => (link.value = state),
@@ -138,7 +141,6 @@ async function start() {
   render(html`<${Sheet} />`, part("sheet"));
   chartMount(part("chart-body"), line);
   previewFollow();
-  haltsFollow();
   dayOpensFollow();
   await accountFind();
 }

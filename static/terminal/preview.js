@@ -2,15 +2,13 @@
 // always belongs to what stands in the ticket.
 
 import { effect } from "@preact/signals";
-import { Refusal, instrumentsGet, previewGet } from "./api.js";
-import { accountId, instrument, statusesApply } from "./store.js";
+import { Refusal, previewGet } from "./api.js";
+import { accountId } from "./store.js";
 import { obstacle, preview, wishBody } from "./wish.js";
 
 const PAUSE_MS = 250;
 // Prices move: what stands there is asked again after this time.
 const AGAIN_MS = 2000;
-// How soon the end of a halt is noticed.
-const HALTS_MS = 5000;
 
 let asking = null;
 let timer = 0;
@@ -34,21 +32,6 @@ async function ask(body, text) {
 function look() {
   if (document.hidden) timer = setTimeout(look, AGAIN_MS);
   else if (asked) ask(JSON.parse(asked), asked);
-}
-
-const HALTS = new Set(["INSTRUMENT_HALTED", "INSTRUMENT_CLOSE_ONLY"]);
-
-/** Ask again whether the instrument can be traded while it cannot, so that a page need not be loaded anew when it can. */
-export function haltsFollow() {
-  setInterval(async () => {
-    const isHalted = instrument.peek()?.status !== "open" || HALTS.has(preview.peek()?.refusal?.code);
-    if (!isHalted || document.hidden) return;
-    try {
-      statusesApply(await instrumentsGet());
-    } catch (error) {
-      if (!(error instanceof Refusal || error instanceof TypeError)) throw error;
-    }
-  }, HALTS_MS);
 }
 
 /** Keep `preview` in step with the ticket. */

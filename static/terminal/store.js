@@ -10,12 +10,12 @@ export const instruments = signal(new Map());
 /** The symbol on the chart and in the ticket. */
 export const symbol = signal("");
 export const instrument = computed(() => instruments.value.get(symbol.value));
-/** Take in whether instruments can be traded; all else about them stays as it is while a page is open. */
-export function statusesApply(rows) {
-  const changed = rows.filter(({ symbol: name, status }) => instruments.peek().has(name) && instruments.peek().get(name).status !== status);
+/** Take in which instruments cannot be traded as usual ({symbol: mode}); all else about them stays as it is while a page is open. */
+export function modesApply(modes) {
+  const changed = [...instruments.peek().values()].filter(({ symbol: name, status }) => status !== (modes[name] ?? "open"));
   if (!changed.length) return;
   const now = new Map(instruments.peek());
-  for (const { symbol: name, status } of changed) now.set(name, { ...now.get(name), status });
+  for (const { symbol: name } of changed) now.set(name, { ...now.get(name), status: modes[name] ?? "open" });
   instruments.value = now;
 }
 /** Which side the ticket stands on: "buy" or "sell". */

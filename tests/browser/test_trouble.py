@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import APIResponse, Browser, Page, Route, WebSocketRoute, expect
+from playwright.sync_api import APIResponse, Browser, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Product, Watch, running
 from tests.browser.journeys import (
@@ -34,6 +34,8 @@ class Line:
         self.is_cut = False
         # Channels of frames that are kept from the page.
         self.muted: set[str] = set()
+        # What the status frames say of trading modes, as JSON; empty: what the server says.
+        self.modes = ""
         self._open: list[WebSocketRoute] = []
         page.route_web_socket(re.compile(r"/ws/$"), self._route)
 
@@ -48,7 +50,9 @@ class Line:
     def _pass_on(self, socket: WebSocketRoute, text: str | bytes) -> None:
         channel = re.match(r'\{"ch":\s?"(\w+)"', str(text))
         if channel is None or channel[1] not in self.muted:
-            socket.send(text)
+            socket.send(
+                re.sub(r'"modes":{.*?}', f'"modes":{self.modes}', str(text)) if self.modes else text
+            )
 
     def cut(self) -> None:
         self.is_cut = True
@@ -133,34 +137,23 @@ def test_an_old_price_stops_trading_and_says_why(demo):
     expect(page.locator("#obstacle")).to_have_text("")
 
 
-def test_the_end_of_a_halt_is_noticed_on_an_open_page(demo):
+def test_a_halt_and_its_end_are_noticed_on_an_open_page(demo):
     page = demo()
-    halted = {"BTCUSDT"}
-
-    def tell(route: Route) -> None:
-        answer = route.fetch()
-        told = answer.text()
-        for symbol in halted:
-            head, tail = told.split(f'"symbol":"{symbol}"', 1)
-            told = (
-                head
-                + f'"symbol":"{symbol}"'
-                + tail.replace('"status":"open"', '"status":"halted"', 1)
-            )
-        route.fulfill(response=answer, body=told)
-
-    page.route("**/api/v1/supportedAssets", tell)
+    line = Line(page)
     page.reload()
     fill(page, quantity="0.02")
+    expect(page.locator("#obstacle")).to_have_text("")
+
+    line.modes = '{"BTCUSDT":"halted"}'
     expect(page.locator("#obstacle")).to_have_text("Trading in BTCUSDT is halted")
     expect(page.locator(".quick-side.buy")).to_have_attribute("aria-disabled", "true")
-
-    halted.clear()
+    line.modes = '{"BTCUSDT":"close_only"}'
+    expect(page.locator("#obstacle")).to_have_text("BTCUSDT may only be closed")
+    line.modes = ""
 
     expect(page.locator("#obstacle")).to_have_text("")
     order(page, quantity="0.02")
     expect(page.locator(ROWS)).to_have_count(1)
-    page.unroute("**/api/v1/supportedAssets")
 
 
 def test_what_happened_while_away_is_told_once(demo):

@@ -13,9 +13,11 @@ from apps.auth.models import User
 from apps.common.exact_json import json_decode
 from apps.common.models import AuditEntry, OutboxEffect
 from apps.common.outbox import outbox_run
-from apps.market import kill_switch
+from apps.market import facade, kill_switch, selectors
 from apps.market.choices import ModeChangeState
+from apps.market.frames import status_frame
 from apps.market.models import Instrument, ModeChange
+from apps.market.prices import price_book
 from engine.values import TradingMode
 from tests.apps.live import live_platform
 
@@ -116,7 +118,13 @@ def test_s49_two_people_halt_trading_within_a_second(desk):
 
 def test_s49_what_was_halted_stays_halted_over_a_restart_until_two_open_it(desk):
     opened = desk.order()
+    desk.live.gateway.subscribe_shared(facade.definitions_heard)
     desk.set_by_two("halted")
+    # Screens are told before the database has it, and by whoever reads the database meanwhile.
+    for _time in range(2):
+        assert json_decode(status_frame(price_book()).text)["d"]["modes"] == {"BTCUSDT": "halted"}
+        selectors.instruments_refresh()
+    assert Instrument.objects.get(symbol="BTCUSDT").trading_mode == TradingMode.OPEN.value
 
     desk.live.engine_stop()
     desk.live.engine_start()
@@ -127,6 +135,7 @@ def test_s49_what_was_halted_stays_halted_over_a_restart_until_two_open_it(desk)
     assert desk.order(orderId=opened) == "closed"
     desk.set_by_two("open", "")
     assert desk.order().endswith("-2")
+    assert json_decode(status_frame(price_book()).text)["d"]["modes"] == {}
 
 
 def test_s49_one_person_alone_changes_nothing(desk):
