@@ -1,6 +1,7 @@
 """What the frames of one request have in common: its echo, its data, and what is wrong with them."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rest_framework.exceptions import ValidationError
 
@@ -20,6 +21,32 @@ def reply_to(request: Message | None) -> dict[str, object]:
         if isinstance(value, kinds) and not isinstance(value, bool) and len(str(value)) <= 64:
             frame[name] = value
     return frame
+
+
+# What the messages that are no operations may say beside `op`; those of operations are told by their shapes.
+_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "auth": frozenset({"op", "id", "token"}),
+    "subscribe": frozenset({"op", "id", "channels", "after"}),
+    "unsubscribe": frozenset({"op", "id", "channels"}),
+    "ack": frozenset({"op", "id", "frame"}),
+    "ping": frozenset({"op", "id", "t"}),
+}
+
+
+def form_require(request: Message) -> None:
+    """Refuse an id that could not come back with the answer, and fields that nothing reads.
+
+    Errors: ServiceError INVALID.
+    """
+    identity = request.get("id")
+    if identity is not None and "id" not in reply_to(request):
+        text = f"expected a whole number or text of at most 64 characters, found {identity!r:.70}"
+        raise ServiceError("INVALID", f"id: {text}", data={"fields": {"id": text}})
+    known = _FIELDS.get(request["op"])
+    if known is not None and (unknown := sorted(request.keys() - known)):
+        text = f"unknown field; the fields are: {', '.join(sorted(known))}"
+        fields = {name[:64]: text for name in unknown[:10]}
+        raise ServiceError("INVALID", f"{unknown[0][:64]}: {text}", data={"fields": fields})
 
 
 def request_validated(shape: type[StrictSerializer], request: Message) -> dict[str, Any]:

@@ -24,7 +24,12 @@ from apps.profile.facade import AccountInfo, account_for_async
 from apps.trade.consumers import limits
 from apps.trade.consumers.account_feed import AccountFeed
 from apps.trade.consumers.channels import after_of, channels_of
-from apps.trade.consumers.frames import invalid_error, reply_to, request_validated
+from apps.trade.consumers.frames import (
+    form_require,
+    invalid_error,
+    reply_to,
+    request_validated,
+)
 from apps.trade.consumers.origins import headers_of, session_key_of
 from apps.trade.operations import OPERATIONS, Asked, Operation
 
@@ -137,6 +142,7 @@ class TradingSocket:
 
     async def _answer(self, handler: Handler, request: Message) -> None:
         try:
+            form_require(request)
             data = await handler(self, request)
         except ServiceError as error:
             await self._error(request, error)
