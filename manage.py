@@ -31,6 +31,13 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except SetupError as error:
         sys.exit(f"CryptoCFD: {error}")
+    except Exception as error:
+        from cryptocfd.unreachable import sentence_of
+
+        sentence = sentence_of(error)
+        if sentence is None or "--traceback" in sys.argv:
+            raise
+        sys.exit(f"CryptoCFD: {sentence}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,16 @@ import environ
 
 from cryptocfd.embedded.errors import SetupError, sentence_for
 from cryptocfd.embedded.layout import layout_for
+from cryptocfd.env_checks import (
+    api_key_keys_checked,
+    database_url_checked,
+    email_url_checked,
+    log_level_checked,
+    public_url_checked,
+    redis_url_checked,
+    snapshot_keys_checked,
+    stream_prefix_checked,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _SECRET_KEY_CHARACTERS_MIN = 32
@@ -211,13 +221,25 @@ def environment_load() -> Environment:
     """
     environ.Env.read_env(str(BASE_DIR / ".env"))
     # FileAwareEnv also takes NAME_FILE=/run/secrets/name, the way of container secrets.
-    env = environ.FileAwareEnv()
+    try:
+        return _load(environ.FileAwareEnv())
+    except OSError as error:
+        names = [
+            name
+            for name, value in os.environ.items()
+            if name.endswith("_FILE") and value == error.filename
+        ]
+        raise SetupError(
+            f"{' and '.join(names) or 'A variable'} names the file {error.filename}, which cannot be read ({error.strerror})."
+        ) from error
 
+
+def _load(env: environ.Env) -> Environment:
     data_dir = Path(env.str("DATA_DIR", default="") or BASE_DIR / "var").expanduser().resolve()
     layout = layout_for(data_dir)
-    database_url = env.str("DATABASE_URL", default="")
-    log_redis_url = env.str("LOG_REDIS_URL", default="")
-    redis_url = env.str("REDIS_URL", default="")
+    database_url = database_url_checked(env.str("DATABASE_URL", default=""))
+    log_redis_url = redis_url_checked("LOG_REDIS_URL", env.str("LOG_REDIS_URL", default=""))
+    redis_url = redis_url_checked("REDIS_URL", env.str("REDIS_URL", default=""))
     port = _integer(env, "PORT", 8000, 1, 65535)
     secret_key = env.str("SECRET_KEY", default="") or _secret_read_or_make(
         data_dir, "secret_key", lambda: secrets.token_urlsafe(64)
@@ -238,13 +260,15 @@ def environment_load() -> Environment:
         rest_is_embedded=not redis_url,
         host=env.str("HOST", default="") or "127.0.0.1",
         port=port,
-        public_url=(env.str("PUBLIC_URL", default="") or f"http://localhost:{port}").rstrip("/"),
+        public_url=public_url_checked(
+            env.str("PUBLIC_URL", default="") or f"http://localhost:{port}"
+        ),
         allowed_hosts=env.list("ALLOWED_HOSTS", default=[]),
         engine_mode=cast(
             "Literal['embedded', 'remote']", _one_of(env, "ENGINE_MODE", ("embedded", "remote"))
         ),
         engine_shards=_integer(env, "ENGINE_SHARDS", 1, 1, 64),
-        stream_prefix=env.str("STREAM_PREFIX", default=""),
+        stream_prefix=stream_prefix_checked(env.str("STREAM_PREFIX", default="")),
         feeds=env.list("FEEDS", default=[]) or ["binance", "simulator"],
         feed_batch_ms=_integer(env, "FEED_BATCH_MS", 100, 10, 1000),
         simulated_history=_boolean(env, "SIMULATED_HISTORY", default=True),
@@ -256,18 +280,20 @@ def environment_load() -> Environment:
         socket_messages_per_second=_integer(env, "SOCKET_MESSAGES_PER_SECOND", 20, 1, 1_000_000),
         sockets_per_user=_integer(env, "SOCKETS_PER_USER", 5, 1, 1_000_000),
         seed_demo=_boolean(env, "SEED_DEMO", default=not database_url),
-        demo_balance=env.str("DEMO_BALANCE", default="") or "10000",
+        demo_balance=str(_integer(env, "DEMO_BALANCE", 10_000, 1, 1_000_000_000)),
         secret_key=_secret_key_check(secret_key),
         secret_key_fallbacks=env.list("SECRET_KEY_FALLBACKS", default=[]),
         pin_pepper=env.str("PIN_PEPPER", default="")
         or _secret_read_or_make(data_dir, "pin_pepper", lambda: secrets.token_urlsafe(32)),
-        api_key_keys=env.str("API_KEY_KEYS", default="")
-        or _secret_read_or_make(
-            data_dir,
-            "api_key_keys",
-            lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        api_key_keys=api_key_keys_checked(
+            env.str("API_KEY_KEYS", default="")
+            or _secret_read_or_make(
+                data_dir,
+                "api_key_keys",
+                lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            )
         ),
-        snapshot_keys=snapshot_keys,
+        snapshot_keys=snapshot_keys_checked(snapshot_keys),
         asgi_server=cast(
             "Literal['uvicorn', 'daphne']", _one_of(env, "ASGI_SERVER", ("uvicorn", "daphne"))
         ),
@@ -275,10 +301,12 @@ def environment_load() -> Environment:
         database_pool=_boolean(env, "DATABASE_POOL", default=False),
         log_format=log_format,
         # At a terminal the steps and the banner say what is well; a collector wants it all.
-        log_level=(
-            env.str("LOG_LEVEL", default="") or ("INFO" if log_format == "json" else "WARNING")
-        ).upper(),
-        email_url=env.str("EMAIL_URL", default=""),
+        log_level=log_level_checked(
+            (
+                env.str("LOG_LEVEL", default="") or ("INFO" if log_format == "json" else "WARNING")
+            ).upper()
+        ),
+        email_url=email_url_checked(env.str("EMAIL_URL", default="")),
         staff_second_factor=_boolean(env, "STAFF_SECOND_FACTOR", default=True),
         session_idle_minutes=_integer(env, "SESSION_IDLE_MINUTES", 30, 1, 720),
         money_second_factor=_boolean(env, "MONEY_SECOND_FACTOR", default=True),

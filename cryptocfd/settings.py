@@ -148,6 +148,8 @@ _database: dict[str, Any] = {
     "CONN_MAX_AGE": 0,
     "CONN_HEALTH_CHECKS": False,
 }
+# libpq's way to name a socket's folder, `?host=/folder`, as `dbshell` looks for it.
+_database["HOST"] = _database.get("OPTIONS", {}).pop("host", "") or _database["HOST"]
 # A server that vanished without a word is noticed within a minute, also by threads that wait for an answer or for nothing; by the
 # system's own defaults it takes two hours. Sockets of one machine need none of it and ignore it. What DATABASE_URL says goes before.
 _database["OPTIONS"] = {

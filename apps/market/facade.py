@@ -17,8 +17,9 @@ from apps.market.candles.live import CandleKey, candle_live
 from apps.market.candles.memory import candle_memory
 from apps.market.candles.reader import candle_reader
 from apps.market.candles.writer import CandleWriter
-from apps.market.feed.classes import source_classes_decide
+from apps.market.feed.classes import feeds_of_settings_check, source_classes_decide
 from apps.market.feed.service import FeedService
+from apps.market.feed.sources import FeedSettingError
 from apps.market.financing import SwapRelay
 from apps.market.prices import (
     LATEST_PARAMETERS,
@@ -41,6 +42,7 @@ __all__ = [
     "CandleWriter",
     "DayClose",
     "FeedService",
+    "FeedSettingError",
     "FeedStatus",
     "FeedUnavailableError",
     "InstrumentInfo",
@@ -59,6 +61,7 @@ __all__ = [
     "definitions_heard",
     "feed_is_available",
     "feed_status",
+    "feeds_of_settings_check",
     "instrument_get",
     "instruments",
     "instruments_by_symbol",

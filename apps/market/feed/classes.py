@@ -12,7 +12,7 @@ from django.db import close_old_connections
 from apps.market.clock import Clock, WallClock
 from apps.market.feed.base import Source, SourceUnavailableError
 from apps.market.feed.pins import source_classes_pin
-from apps.market.feed.sources import sources_from
+from apps.market.feed.sources import feeds_check, sources_from
 from apps.market.selectors import InstrumentInfo, instruments_read
 from engine.values import SourceClass
 
@@ -73,4 +73,17 @@ def sources_of_settings(instruments: Mapping[str, InstrumentInfo], clock: Clock)
         data_dir=Path(settings.DATA_DIR),
         base_dir=Path(settings.BASE_DIR),
         clock=clock,
+    )
+
+
+def feeds_of_settings_check() -> None:
+    """Refuse the FEEDS of the settings if no feed could be made of them.
+
+    Errors: FeedSettingError.
+    """
+    feeds_check(
+        settings.FEEDS,
+        data_dir=Path(settings.DATA_DIR),
+        base_dir=Path(settings.BASE_DIR),
+        clock=WallClock(),
     )

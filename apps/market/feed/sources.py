@@ -62,9 +62,26 @@ def sources_from(
         elif kind == "replay" and rest:
             sources.append(_replay(rest, text, folder, base_dir, instruments, clock))
         else:
-            message = f"FEEDS must be made of binance, binance:usdm, ccxt:<exchange>, simulator[:seed=N], replay:<path>; found {text!r}"
+            message = f"expected binance, binance:usdm, ccxt:<exchange>, simulator[:seed=N], replay:<path>, found {text!r}"
             raise FeedSettingError(message)
     return sources
+
+
+def feeds_check(feeds: Sequence[str], *, data_dir: Path, base_dir: Path, clock: Clock) -> None:
+    """Refuse FEEDS that no feed could be made of; asks neither the database nor a venue.
+
+    Errors: FeedSettingError.
+    """
+    tapes = [text for text in feeds if text.strip().startswith("replay:")]
+    live = [text for text in feeds if text not in tapes]
+    if live or not tapes:
+        sources_from(live, instruments={}, data_dir=data_dir, base_dir=base_dir, clock=clock)
+    for text in tapes:
+        # Its symbol needs the catalogue, so what else it says is read with that.
+        path = base_dir / Path(text.strip().removeprefix("replay:").partition("?")[0]).expanduser()
+        if not path.is_file():
+            message = f"there is no tape {path}, found {text!r}"
+            raise FeedSettingError(message)
 
 
 def simulator_seed(feeds: Sequence[str]) -> int | None:

@@ -83,6 +83,11 @@ class TestProvider:
 _PROVIDERS: Final[tuple[PaymentProvider, ...]] = (BankTransfer(), TestProvider())
 
 
+def known_methods() -> list[str]:
+    """Return the names that PAYMENT_PROVIDERS may be made of."""
+    return [provider.name for provider in _PROVIDERS]
+
+
 def offered_methods() -> list[str]:
     """Return the names of the ways to pay that this installation offers."""
     return [provider.name for provider in _PROVIDERS if provider.name in settings.PAYMENT_PROVIDERS]

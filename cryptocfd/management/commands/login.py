@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.validators import validate_email
 from django.db import OperationalError
 from typing_extensions import override
 
@@ -20,6 +22,10 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            validate_email(options["email"])
+        except ValidationError as error:
+            raise CommandError(f"expected an e-mail address, found {options['email']!r}") from error
         try:
             link = login_link_create(options["email"])
         except OperationalError as error:

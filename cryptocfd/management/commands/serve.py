@@ -35,6 +35,7 @@ from cryptocfd.engine_host import PART_NAMES, EngineHost, EngineOptions
 from cryptocfd.engine_processes import engines_run
 from cryptocfd.history.bootstrap import BOOTSTRAP_HELP, database_check
 from cryptocfd.parts import process_give_way
+from cryptocfd.settings_check import settings_check
 from cryptocfd.web_server import port_bind, web_run
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
         self._options = _engine_options(options)
+        settings_check(with_feed=options["only"] in {None, "feed"})
         try:
             if options["only"] is None:
                 self._serve_all()
