@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import django_rq
 import msgspec
+import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
@@ -33,6 +34,8 @@ from engine.messages.streams import health_key, standby_health_key
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 1.0
+# libpq takes whole seconds, and one for two.
+_DATABASE_SECONDS = 2
 # Reports come each second.
 _REPORT_AGE_US_MAX = 5_000_000
 _FEED_AGE_US_MAX = 5_000_000
@@ -66,8 +69,11 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     needed = {"database": _database, "log": _log, "valkey": _valkey}
     needed |= {f"engine{shard}": _engine(shard) for shard in range(settings.ENGINE_SHARDS)}
     wanted = {"feed": _feed, "jobs": _jobs, "reconciliation": _reconciliation}
-    wanted |= {f"projector{shard}": _projector(shard) for shard in range(settings.ENGINE_SHARDS)}
     checks = {name: _look(name, check) for name, check in (needed | wanted).items()}
+    projectors = {f"projector{shard}": _projector(shard) for shard in range(settings.ENGINE_SHARDS)}
+    for name, check in projectors.items():
+        # The database is asked once whether it is there: who waits for this answer has a second or two.
+        checks[name] = _look(name, check) if checks["database"].is_good else checks["database"]
     is_ready = all(checks[name].is_good for name in needed)
     is_whole = all(check.is_good for check in checks.values())
     body = {
@@ -93,8 +99,10 @@ def _client(url: str) -> Redis:
 
 
 def _database() -> Check:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    # A line of its own, since the pool would wait seconds for one.
+    parameters = connection.get_connection_params() | {"connect_timeout": _DATABASE_SECONDS}
+    with connection.wrap_database_errors:
+        psycopg.connect(**parameters).close()
     return Check(is_good=True, detail={})
 
 

@@ -63,6 +63,8 @@ class _Installation:
 class EmbeddedPostgres:
     """The PostgreSQL of one data directory."""
 
+    title = "PostgreSQL"
+
     def __init__(self, layout: EmbeddedLayout, *, fsync: bool = True) -> None:
         self._layout = layout
         # Off only for the throw-away servers of tests.
@@ -95,6 +97,19 @@ class EmbeddedPostgres:
             self._database_ensure()
         except OSError as error:
             raise sentence_for(error, self._layout.data_dir) from error
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether the server's process lives, or was never started."""
+        return self._pid is None or self._lives(self._pid)
+
+    def restart(self) -> None:
+        """Start the server again after it has ended by itself; errors as start."""
+        self._child = self._pid = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self.start()
 
     def stop(self) -> None:
         """Stop the server, started or adopted: sessions end, everything is written."""

@@ -1,11 +1,16 @@
 """The door to the embedded servers: starts those that no address replaces, and stops them in order."""
 
+import logging
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import psycopg
+from redis.exceptions import RedisError
 
 from cryptocfd.embedded.errors import SetupError, sentence_for
 from cryptocfd.embedded.layout import EmbeddedLayout, layout_for
@@ -13,6 +18,11 @@ from cryptocfd.embedded.postgres import EmbeddedPostgres
 from cryptocfd.embedded.processes import lock_try
 from cryptocfd.embedded.valkey import EmbeddedValkey
 
+logger = logging.getLogger(__name__)
+
+_KEEP_SECONDS = 0.5
+# A server that is being started again when everything is to end.
+_KEEPER_END_SECONDS = 2.0
 # A fresh database with the past that the simulator invents for it takes some 400 MB, most of it kept for its write-ahead log; servers
 # that meet a full disk at work end badly, and later starts need little.
 _FREE_BYTES_FIRST = 512 * 1024 * 1024
@@ -54,6 +64,8 @@ class EmbeddedServers:
                 )
             )
         self._lock: int | None = None
+        self._keeper: threading.Thread | None = None
+        self._is_stopping = threading.Event()
 
     @property
     def is_empty(self) -> bool:
@@ -65,6 +77,7 @@ class EmbeddedServers:
 
         Errors: SetupError with the reason; what was started is stopped again.
         """
+        self._is_stopping.clear()
         self._lock_take()
         try:
             self._space_check()
@@ -81,8 +94,41 @@ class EmbeddedServers:
         for valkey in self.valkeys:
             progress(f"Valkey for {valkey.title} {_how(adopted=valkey.adopted)}")
 
+    def keep(self) -> None:
+        """Start a server again whenever it has ended although nobody asked it to, until `stop`.
+
+        Whoever takes a process's memory or kills it by hand must not end trading for good: nobody else starts these servers.
+        """
+        self._keeper = threading.Thread(target=self._keep, name="server-keeper", daemon=True)
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        # What could not be started is tried again: the disk may have room by then, the last one's children may be gone.
+        fallen: list[EmbeddedPostgres | EmbeddedValkey] = []
+        while not self._is_stopping.wait(_KEEP_SECONDS):
+            fallen += [
+                server
+                for server in self._servers()
+                if server not in fallen and not server.is_running
+            ]
+            for server in tuple(fallen):
+                extra = {"server": server.title}
+                logger.critical("an embedded server has ended and is started again", extra=extra)
+                try:
+                    server.restart()
+                except (SetupError, psycopg.Error, RedisError) as error:
+                    logger.critical(
+                        "an embedded server cannot be started", extra=extra | {"error": str(error)}
+                    )
+                else:
+                    fallen.remove(server)
+
     def stop(self) -> None:
         """Stop every server; safe to call again, and after a start that failed half-way."""
+        self._is_stopping.set()
+        if self._keeper is not None:
+            self._keeper.join(_KEEPER_END_SECONDS)
+            self._keeper = None
         with ThreadPoolExecutor(max_workers=3) as pool:
             for future in [pool.submit(server.stop) for server in self._servers()]:
                 future.result()

@@ -74,6 +74,18 @@ class EmbeddedValkey:
         except OSError as error:
             raise sentence_for(error, self._directory) from error
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether the server's process lives, or was never started."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return self._pid is None or runs_program(self._pid, "valkey-server")
+
+    def restart(self) -> None:
+        """Start the server again after it has ended by itself; errors as start."""
+        self._child = self._pid = None
+        self.start()
+
     def stop(self) -> None:
         """Stop the server, started or adopted; what it holds is on the disk afterwards."""
         if self._pid is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.embedded.processes import is_alive, wait_until
@@ -30,6 +31,7 @@ CRASH_AFTER_START = """
 import os, signal, sys
 from pathlib import Path
 from redis import Redis
+from redis.exceptions import RedisError
 from cryptocfd.embedded.servers import EmbeddedServers
 servers = EmbeddedServers(Path(sys.argv[1]))
 servers.start()
@@ -161,6 +163,40 @@ def test_servers_left_behind_by_a_crash_are_adopted_and_stopped(data_dir: Path) 
     assert all(line.endswith("found running and taken over") for line in lines)
     assert kept == "yes"
     assert not is_alive(pid)
+
+
+def test_servers_that_are_killed_are_started_again_with_what_they_held(data_dir: Path) -> None:
+    servers = EmbeddedServers(data_dir)
+    servers.start()
+    servers.keep()
+    with valkey(servers.layout.log_redis_url) as client:
+        client.set("kept", "yes")
+    postmaster = data_dir.resolve() / "postgres" / "data" / "postmaster.pid"
+    killed = [
+        int((data_dir / name / "valkey.pid").read_text()) for name in ("valkey-log", "valkey-rest")
+    ]
+    killed.append(int(postmaster.read_text().split()[0]))
+
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+
+    def answers() -> bool:
+        try:
+            with (
+                valkey(servers.layout.log_redis_url) as client,
+                valkey(servers.layout.redis_url) as other,
+                psycopg.connect(servers.layout.database_url),
+            ):
+                pids = {server.info("server")["process_id"] for server in (client, other)}
+                return client.get("kept") == "yes" and pids.isdisjoint(killed)
+        except (RedisError, psycopg.Error):
+            return False
+
+    is_back = wait_until(answers, seconds=60)
+    servers.stop()
+
+    assert is_back
+    assert not postmaster.exists()
 
 
 def test_a_server_whose_socket_was_deleted_is_replaced_not_doubled(data_dir: Path) -> None:

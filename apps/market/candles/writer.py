@@ -14,6 +14,8 @@ import msgspec
 import psycopg
 import redis
 from django.conf import settings
+from django.db import Error as DjangoDatabaseError
+from django.db import close_old_connections
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -87,10 +89,12 @@ class CandleWriter:
                             if self.step(_BLOCK_MS) < _READ_MAX:
                                 self._stopped.wait(_PACE_SECONDS)
                         self._store_now()
-                except (psycopg.Error, RedisError, OSError) as error:
+                except (psycopg.Error, DjangoDatabaseError, RedisError, OSError) as error:
                     logger.warning("the candle writer waits", extra={"error": repr(error)})
                 finally:
                     self.end()
+                    # The instruments came by Django's own line, which may be as dead as ours.
+                    close_old_connections()
                 self._stopped.wait(_PAUSE_SECONDS)
         finally:
             self._log.close()

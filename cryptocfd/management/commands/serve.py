@@ -100,6 +100,7 @@ class Command(BaseCommand):
         servers = servers_configured()
         with listener:
             servers.start(progress.step)
+            servers.keep()
             deadline = StopDeadline(servers)
             try:
                 self._database_prepare(progress)
