@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 from redis.exceptions import WatchError
@@ -130,8 +130,10 @@ def _everything_held(client: Redis, prefix: str, shards: int) -> Iterator[None]:
     try:
         for key in keys:
             if not client.set(key, owner, nx=True, px=_LEASE_MS):
+                holder = client.get(key)
+                name = holder.decode() if isinstance(holder, bytes) else "somebody"
                 raise HistoryError(
-                    f"Somebody is at work: {key} is held by {(client.get(key) or b'somebody').decode()}. Stop web, engines, feed, "
+                    f"Somebody is at work: {key} is held by {name}. Stop web, engines, feed, "
                     "projector and worker; the servers go on."
                 )
             held.append(key)

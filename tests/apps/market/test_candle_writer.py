@@ -1,9 +1,12 @@
 """From the log to the database, on a real PostgreSQL and two real Valkeys: exactly once, re-opened by late quotes, rolled up."""
 
+import threading
+
 import pytest
 
 from apps.market import services
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES
+from cryptocfd.embedded.processes import wait_until
 from tests.apps.market.candle_support import NOON_MS, QuoteLog, plain_store, writer_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -108,6 +111,30 @@ def test_second_writer_waits_for_the_first(store, log, writer):
     first.end()
     log.say(("BTCUSDT", 101, 105, NOON_MS + 5))
     assert second.write_available() == 1
+
+
+def test_a_writer_whose_lines_to_the_database_are_cut_goes_on(store, log, writer):
+    def others() -> set[int]:
+        rows = store.connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        )
+        return {pid for (pid,) in rows}
+
+    before, one = others(), writer()
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    log.say(("BTCUSDT", 100, 104, NOON_MS))
+    assert wait_until(lambda: len(minutes_of(store)) == 1, seconds=30)
+    # Its own and Django's, by which it has read the instruments.
+    for pid in others() - before:
+        store.connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+    log.say(("BTCUSDT", 101, 105, NOON_MS + 60_000))
+
+    goes_on = wait_until(lambda: len(minutes_of(store)) == 2, seconds=30)
+    one.stop()
+    thread.join(30)
+
+    assert goes_on
 
 
 def test_wiped_log_is_read_from_its_beginning_and_counted(store, log, writer):
