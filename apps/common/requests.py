@@ -65,7 +65,7 @@ def idempotency_key_of(request: Request, *, is_required: bool = False) -> str:
     if not REQUEST_ID.fullmatch(header or ""):
         raise ServiceError(
             "INVALID",
-            f"Idempotency-Key: expected {REQUEST_ID_WORDS}, found {'none' if header is None else 'something else'}",
+            f"Idempotency-Key: expected {REQUEST_ID_WORDS}, found {'none' if header is None else repr(header)[:70]}",
             data={"field": "Idempotency-Key"},
         )
     return str(header)

@@ -47,6 +47,31 @@ _BOUNDS: Final[dict[type[BaseValidator], str]] = {
 }
 
 
+_LIST_BOUNDS: Final[dict[type[BaseValidator], str]] = {
+    MinLengthValidator: "expected at least %(limit_value)s entries, found %(show_value)s",
+    MaxLengthValidator: "expected at most %(limit_value)s entries, found %(show_value)s",
+}
+
+
+def _words_give(field: serializers.Field[Any, Any, Any, Any]) -> None:
+    field.error_messages |= _SENTENCES
+    bounds = _BOUNDS
+    if isinstance(field, serializers.IntegerField):
+        field.error_messages["invalid"] = "expected a whole number"
+    elif isinstance(field, serializers.ChoiceField):
+        choices = ", ".join(map(str, field.choices))
+        field.error_messages["invalid_choice"] = f"expected one of {choices}, found {{input!r:.42}}"
+    elif isinstance(field, serializers.DateTimeField):
+        field.error_messages["invalid"] = "expected a time such as 2030-01-31T12:00:00Z"
+    elif isinstance(field, serializers.ListField):
+        bounds = _LIST_BOUNDS
+        field.error_messages["not_a_list"] = "expected a list"
+        _words_give(field.child)
+    for validator in field.validators:
+        if isinstance(validator, BaseValidator) and type(validator) in bounds:
+            validator.message = bounds[type(validator)]
+
+
 class TypedSerializer(serializers.Serializer[Any]):
     """Takes text as text and truth as truth: a number where a name stands is a mistake of its sender, and no name."""
 
@@ -55,17 +80,7 @@ class TypedSerializer(serializers.Serializer[Any]):
         """Return the fields, which refuse in the words of this contract."""
         fields = super().get_fields()
         for field in fields.values():
-            field.error_messages |= _SENTENCES
-            if isinstance(field, serializers.IntegerField):
-                field.error_messages["invalid"] = "expected a whole number"
-            elif isinstance(field, serializers.ChoiceField):
-                choices = ", ".join(map(str, field.choices))
-                field.error_messages["invalid_choice"] = (
-                    f"expected one of {choices}, found {{input!r:.42}}"
-                )
-            for validator in field.validators:
-                if isinstance(validator, BaseValidator) and type(validator) in _BOUNDS:
-                    validator.message = _BOUNDS[type(validator)]
+            _words_give(field)
         return fields
 
     @override

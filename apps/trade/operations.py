@@ -266,7 +266,7 @@ def request_id_choose(*, header: str | None, body: str | None) -> str:
     if header is not None and not REQUEST_ID.fullmatch(header):
         raise ServiceError(
             "INVALID",
-            f"Idempotency-Key: expected {REQUEST_ID_WORDS}",
+            f"Idempotency-Key: expected {REQUEST_ID_WORDS}, found {header!r:.70}",
             data={"field": "Idempotency-Key"},
         )
     if header and body and header != body:

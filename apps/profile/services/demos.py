@@ -85,7 +85,11 @@ def demo_top_up(
             "AMOUNT_INVALID",
             f"amount: expected more than 0 and at most {number_from_micros(TOP_UP_MICROS_MAX)} USD, "
             f"found {number_from_micros(amount_micros)}",
-            data={"field": "amount"},
+            data={
+                "field": "amount",
+                "amount": number_from_micros(amount_micros),
+                "amountMax": number_from_micros(TOP_UP_MICROS_MAX),
+            },
         )
     reference = f"top-up-{account.pk}-{request_id}"
     request = _top_up_known(reference, amount_micros)

@@ -255,6 +255,7 @@ def _own_live(*, user_id: int, account_id: int) -> TradingAccount:
             "ACCOUNT_NOT_LIVE",
             f"account {account_id} holds play money: top it up instead",
             http_status=409,
+            data={"account": account_id},
         )
     if not account.is_open:
         raise ServiceError("ACCOUNT_NOT_OPEN", "this account is not open yet", http_status=409)

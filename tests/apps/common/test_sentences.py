@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from apps.auth.serializers import KeyWishSerializer
 from apps.common.serializers import StrictSerializer
 from apps.trade.serializers.inputs import (
     EventsSerializer,
@@ -51,6 +52,19 @@ ORDER = {"symbol": "BTC", "type": "buy", "quantity": 1, "leverage": 1}
                 "startTime": "expected milliseconds since 1970, at most 9007199254740, found"
                 " 1000000000000000",
             },
+        ),
+        (
+            KeyWishSerializer,
+            {"name": "k", "algorithm": "hmac", "scopes": "read", "expiresAt": "tomorrow"},
+            {
+                "scopes": "expected a list",
+                "expiresAt": "expected a time such as 2030-01-31T12:00:00Z",
+            },
+        ),
+        (
+            KeyWishSerializer,
+            {"name": "k", "algorithm": "hmac", "scopes": []},
+            {"scopes": "expected at least 1 entries, found 0"},
         ),
         (EventsSerializer, {"accountId": None}, {"accountId": "expected a value, found null"}),
         (
