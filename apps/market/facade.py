@@ -198,9 +198,9 @@ def trading_mode_record(*, symbol: str | None, trading_mode: TradingMode) -> Non
 
 def definitions_heard(output: Output) -> None:
     """Take in what a command for everybody has done to the trading modes, before the database has it. On the gateway's loop."""
-    for event in output.events:
-        if isinstance(event, TradingModeSet):
-            selectors.trading_mode_note(event.symbol, event.trading_mode)
+    modes = {e.symbol: e.trading_mode for e in output.events if isinstance(e, TradingModeSet)}
+    if modes:
+        selectors.trading_modes_note(modes)
 
 
 def price_source_command(

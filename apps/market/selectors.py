@@ -105,9 +105,9 @@ def instruments_known() -> tuple[InstrumentInfo, ...]:
     return _cache.known
 
 
-def trading_mode_note(symbol: str, trading_mode: TradingMode) -> None:
-    """Take in what the engine has just decided; the database follows. For event loops too."""
-    _cache.mode_note(symbol, trading_mode)
+def trading_modes_note(modes: Mapping[str, TradingMode]) -> None:
+    """Take in what the engine has just decided, by symbol; the database follows. For event loops too."""
+    _cache.modes_note(modes)
 
 
 def instrument_find(
@@ -212,10 +212,11 @@ class _InstrumentCache:
     def known(self) -> tuple[InstrumentInfo, ...]:
         return self._all
 
-    def mode_note(self, symbol: str, trading_mode: TradingMode) -> None:
+    def modes_note(self, modes: Mapping[str, TradingMode]) -> None:
         # Not with the lock of who fills: that one may wait for the database, and the loop must not wait with it.
         with self._swapping:
-            self._noted[symbol] = (trading_mode, time.monotonic())
+            now = time.monotonic()
+            self._noted |= {symbol: (mode, now) for symbol, mode in modes.items()}
             self._set(self._all)
 
     def _set(self, read: tuple[InstrumentInfo, ...]) -> None:
