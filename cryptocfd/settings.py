@@ -394,6 +394,8 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "cryptocfd.openapi.completion.complete",
     ],
+    # Ours have no labels: the list of values would stand there twice.
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     # Names for choices that several fields share under one name.
     "ENUM_NAME_OVERRIDES": {
         "OrderStateEnum": "apps.trade.choices.OrderState",

@@ -97,7 +97,9 @@ class CandlesView(ContractView):
             OpenApiParameter(
                 "endTime", whole_type(0, TIME_MS_MAX), description="Last beginning, epoch ms"
             ),
-            OpenApiParameter("price", str, enum=["bid", "mid"], default="bid"),
+            OpenApiParameter(
+                "price", str, enum=["bid", "mid"], default="bid", description="What is drawn."
+            ),
         ],
         responses=CANDLES,
         tags=["market"],

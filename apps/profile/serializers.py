@@ -11,7 +11,12 @@ from apps.profile.choices import CashState, KycState
 class AccountQuerySerializer(StrictSerializer):
     """Which account is meant."""
 
-    accountId = serializers.IntegerField(required=False, min_value=1, max_value=2**40 - 1)
+    accountId = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**40 - 1,
+        help_text="Absent: the default account; for a key, its own.",
+    )
 
 
 class AccountSerializer(StrictSerializer):

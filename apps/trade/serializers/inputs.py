@@ -37,6 +37,7 @@ class AccountField(serializers.IntegerField):
     """The trading account that is meant; absent, it is the user's default."""
 
     def __init__(self, **options: Any) -> None:
+        options.setdefault("help_text", "Absent: the default account; for a key, its own.")
         super().__init__(required=False, min_value=1, max_value=2**40 - 1, **options)
 
 
@@ -275,16 +276,19 @@ class LedgerPageSerializer(StrictSerializer):
         re.compile(r"\A[0-9]{1,19}\Z", re.ASCII),
         required=False,
         expected="expected the nextCursor of the page before",
+        help_text="The nextCursor of the page before.",
     )
     kind = serializers.ChoiceField(choices=MONEY_KINDS, required=False)
     symbol = SymbolField(required=False)
-    startTime = InstantField(required=False)
-    endTime = InstantField(required=False)
+    startTime = InstantField(required=False, help_text="Earliest, epoch milliseconds or RFC 3339.")
+    endTime = InstantField(required=False, help_text="Before this, epoch milliseconds or RFC 3339.")
 
 
 class EventsSerializer(StrictSerializer):
     """Events of an account after the last one that was seen."""
 
     accountId = serializers.IntegerField(min_value=1, max_value=2**40 - 1)
-    after = serializers.IntegerField(default=0, min_value=0, max_value=2**53 - 1)
+    after = serializers.IntegerField(
+        default=0, min_value=0, max_value=2**53 - 1, help_text="The seq of the last event you have."
+    )
     limit = serializers.IntegerField(default=100, min_value=1, max_value=500)
