@@ -13,6 +13,7 @@ from apps.common.error_catalogue import error_catalogue
 from apps.trade.services.statements.requests import period_of
 from cryptocfd.openapi.completion import complete, examples
 from cryptocfd.openapi.links import LINKS
+from engine.values import CashKind
 from tests.contract.links import Json, told
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -66,6 +67,16 @@ def test_every_operation_has_examples_that_fit(document) -> None:
                 wrong += [(name, parameter["name"], f) for f in found]
 
     assert wrong == []
+
+
+def test_an_entry_of_the_ledger_may_have_every_kind_of_cash(document) -> None:
+    """Two sets of choices under one name would silently become one of them."""
+    schemas = document["components"]["schemas"]
+
+    kinds = {part["$ref"] for part in schemas["LedgerEntry"]["properties"]["cashKind"]["oneOf"]}
+
+    assert {f"#/components/schemas/{name}" for name in ("CashKindEnum", "NullEnum")} == kinds
+    assert set(schemas["CashKindEnum"]["enum"]) == {kind.value for kind in CashKind}
 
 
 @pytest.mark.parametrize("name", ["account_statement", "account_performance"])
