@@ -36,6 +36,9 @@ class ContractView(APIView):
     @override
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if not hasattr(self, str(request.method).lower()):
+            # Refused as a method in the next step, whatever parameters it has.
+            return
         if request.method in _WRITES:
             parameters_require(request.query_params, ())
         elif request.method in _READS and self.parameters is not None:

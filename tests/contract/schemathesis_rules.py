@@ -6,7 +6,7 @@ of the engine. A refusal without one is a fault: of the document, which lets thr
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -70,10 +70,17 @@ def _has_time_outside(values: Values) -> bool:
     return any(moment is None or not _FIRST <= moment < _LAST for moment in moments)
 
 
+def _instant_us(value: Any) -> int | None:
+    if re.fullmatch(r"[0-9]+(\.0)?", str(value)):
+        return int(Decimal(str(value))) * 1000
+    moment = _moment(str(value))
+    is_told = moment is not None and moment.tzinfo is not None
+    return (moment - _FIRST) // timedelta(microseconds=1) if moment and is_told else None
+
+
 def _is_backwards(values: Values) -> bool:
-    return {"startTime", "endTime"} <= values.keys() and int(values["endTime"]) < int(
-        values["startTime"]
-    )
+    start, end = (_instant_us(values.get(name, "")) for name in ("startTime", "endTime"))
+    return start is not None and end is not None and end < start
 
 
 def _day(text: Any) -> date | None:
@@ -118,6 +125,11 @@ def _has_many_decimals(values: Values) -> bool:
 # By operation: rules that data of its shape may still break, which is INVALID.
 _RULES: Final[Mapping[str, tuple[Callable[[Values], bool], ...]]] = {
     "GET /api/v1/candles": (_is_backwards,),
+    "GET /api/v1/trade/open": (_is_backwards,),
+    "GET /api/v1/trade/pending": (_is_backwards,),
+    "GET /api/v1/trade/close": (_is_backwards,),
+    "GET /api/v1/trade/orders": (_is_backwards,),
+    "GET /api/v1/accounts/{account_id}/ledger": (_is_backwards,),
     "GET /api/v1/accounts/{account_id}/statement": (_is_no_period,),
     "GET /api/v1/accounts/{account_id}/performance": (_is_no_period,),
     # That only one period is named is in its schema.
