@@ -23,7 +23,11 @@ VARIABLE = re.compile(r"\$\{([A-Z_]+)(?:(:[-?])([^}]*))?\}")
 # The log's user of each service; all others write commands and read answers, as the web process does.
 USERS = {"engine": "engine", "standby": "engine", "feed": "feed", "projector": "projector"}
 # What nobody can guess for an operator: any value will do here.
-GIVEN = {"SNAPSHOT_KEYS": f"k1:{'A' * 43}=", "SECRET_KEY": "s" * 60}
+GIVEN = {
+    "SNAPSHOT_KEYS": f"k1:{'A' * 43}=",
+    "SECRET_KEY": "s" * 60,
+    "API_KEY_KEYS": f"{'A' * 43}=",
+}
 
 
 def filled(text: str) -> str:
@@ -108,6 +112,9 @@ def test_the_settings_can_be_made_of_what_every_service_is_told(tmp_path: Path) 
         read[name] = done.stdout
 
     assert read.keys() == {"migrate", "web", "engine", "standby", "feed", "projector", "worker"}
+    # What a container makes for itself is gone with it: who opens clients' secrets is given every key.
+    for name in ("web", "worker"):
+        assert list((tmp_path / name).glob("secrets/*")) == []
     for name, told in read.items():
         user = USERS.get(name, "web")
         assert f'"redis://{user}:given@valkey-log:6379"' in told, (name, told)
