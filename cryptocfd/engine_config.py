@@ -1,10 +1,14 @@
 """What the settings say to an engine: the one place where environment becomes EngineConfig."""
 
+from collections.abc import Callable
 from functools import cache
+from time import monotonic, sleep
+from typing import TypeVar
 
 from django.conf import settings
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.common.engine_layout import LayoutError, layout_require
 from cryptocfd.embedded.errors import SetupError
@@ -12,6 +16,12 @@ from engine.adapters.compose import source_build
 from engine.config import EngineConfig, SnapshotKey, snapshot_keys_from_text
 
 _LOG_SECONDS = 5.0
+# At a start: how long a server that is being started again, and one that loads a long log, is waited for.
+_BACK_SECONDS = 2.0
+_LOADING_SECONDS = 120.0
+_PAUSE_SECONDS = 0.1
+
+Answer = TypeVar("Answer")
 
 
 def engine_config(shard: int = 0, *, is_dedicated: bool = False) -> EngineConfig:
@@ -40,17 +50,31 @@ def layout_check(*, may_mark: bool = False) -> None:
 
     Errors: SetupError when it has another number, or cannot be reached.
     """
+    prefix, shards = settings.STREAM_PREFIX, settings.ENGINE_SHARDS
     try:
-        with Redis.from_url(settings.LOG_REDIS_URL, socket_timeout=_LOG_SECONDS) as client:
-            layout_require(
-                client, settings.STREAM_PREFIX, settings.ENGINE_SHARDS, may_mark=may_mark
-            )
+        log_asked(lambda client: layout_require(client, prefix, shards, may_mark=may_mark))
     except LayoutError as error:
         raise SetupError(str(error)) from error
-    except RedisError as error:
-        raise SetupError(
-            f"The log's server cannot be reached: check LOG_REDIS_URL ({type(error).__name__})."
-        ) from error
+
+
+def log_asked(question: Callable[[Redis], Answer]) -> Answer:
+    """Ask the log's server something at a start; one that comes back, or still loads what it holds, is waited for.
+
+    Errors: SetupError when it cannot be reached; what the question raises.
+    """
+    began = monotonic()
+    while True:
+        try:
+            with Redis.from_url(settings.LOG_REDIS_URL, socket_timeout=_LOG_SECONDS) as client:
+                return question(client)
+        except RedisError as error:
+            patience = _LOADING_SECONDS if isinstance(error, BusyLoadingError) else _BACK_SECONDS
+            if not isinstance(error, RedisConnectionError) or monotonic() - began > patience:
+                raise SetupError(
+                    "The log's server cannot be reached: check LOG_REDIS_URL "
+                    f"({type(error).__name__})."
+                ) from error
+        sleep(_PAUSE_SECONDS)
 
 
 @cache

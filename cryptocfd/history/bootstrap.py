@@ -9,14 +9,13 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import DatabaseError, connection
 from redis import Redis
-from redis.exceptions import RedisError
 
 from apps.common.engine_layout import layout_read
 from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
 from apps.trade.services.projection.standing import journal_lacks
 from cryptocfd.embedded.errors import SetupError
-from cryptocfd.engine_config import engine_config
+from cryptocfd.engine_config import engine_config, log_asked
 from cryptocfd.history.errors import HistoryError
 from cryptocfd.history.journal import JournalHistory, entry_text, journal_length
 from cryptocfd.history.restore import log_restore
@@ -64,15 +63,13 @@ def database_check() -> None:
     """
     is_migrated = ProjectorOffset._meta.db_table in connection.introspection.table_names()  # noqa: SLF001 - Django's documented API.
     offsets = [row for rows in selectors.layouts() for row in rows] if is_migrated else []
-    try:
-        with log_client() as client:
-            prefix = settings.STREAM_PREFIX
-            layout = layout_read(client, prefix)
-            fault = "" if layout is None else journal_lacks(client, prefix, layout, offsets)
-    except RedisError as error:
-        raise SetupError(
-            f"The log's server cannot be reached: check LOG_REDIS_URL ({type(error).__name__})."
-        ) from error
+    prefix = settings.STREAM_PREFIX
+
+    def lacking(client: Redis) -> str:
+        layout = layout_read(client, prefix)
+        return "" if layout is None else journal_lacks(client, prefix, layout, offsets)
+
+    fault = log_asked(lacking)
     if fault:
         raise SetupError(
             f"{fault} Check DATABASE_URL, LOG_REDIS_URL and STREAM_PREFIX. If the database is lost, restore a backup of it "
@@ -84,13 +81,14 @@ def database_check() -> None:
 def journal_ahead() -> str:
     """Return in a sentence how the journal is ahead of the log; empty when it is not.
 
-    Errors: DatabaseError, RedisError.
+    Errors: DatabaseError, SetupError.
     """
     layouts = selectors.layouts()
     if not layouts:
         return ""
     prefix = engine_config().prefix
-    with log_client() as client:
+
+    def ahead(client: Redis) -> str:
         layout = _layout_number(client, prefix)
         if layout > layouts[-1][0].layout:
             # A reshard whose first outputs are not projected yet.
@@ -102,7 +100,9 @@ def journal_ahead() -> str:
                     f"The journal holds {row.n} outputs of shard {row.shard}, but the log's checkpoint says "
                     f"{number}: the log is empty, old, or another one."
                 )
-    return ""
+        return ""
+
+    return log_asked(ahead)
 
 
 def _layout_number(client: Redis, prefix: str) -> int:
