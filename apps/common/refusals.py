@@ -150,9 +150,9 @@ _SENTENCES: Final[Mapping[RejectCode, tuple[str, ...]]] = {
     ),
 }
 _REFUSED: Final = _("refused")
-# Marks that stand for "none" in the engine's integers.
 # Moments and not lengths of time.
 _INSTANTS: Final = frozenset({"deadline_us", "decided_at_us", "expires_at_us", "now_us"})
+# Marks that stand for "none" in the engine's integers.
 _NONE_MARKS: Final[Mapping[str, int]] = {"quote_age_us": -1}
 
 _NOT_FOUND: Final = frozenset(

@@ -191,8 +191,8 @@ class OrderRejected(AccountEvent, frozen=True, gc=False, tag=True, kw_only=True)
     receipt: Receipt
 
 
-# A call with more than fifteen keywords makes a dictionary of them first, which would be a tenth of an order: so the first
-# fields of the two events that every fill brings are given by place.
+# A call with more than fifteen keywords makes a dictionary of them first: so the first fields of the two events that every
+# fill brings are given by place.
 
 
 class OpeningFill(AccountEvent, frozen=True, gc=False, tag=True):
