@@ -1,7 +1,7 @@
 // One modal dialog at a time, by the browser's own <dialog>: focus stays inside, Esc closes, the page behind waits.
 
-import { signal, useSignalEffect } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "./html.js";
 
 const current = signal(null);
@@ -16,13 +16,13 @@ export const isDialogOpen = () => current.value !== null;
 
 export function Dialog() {
   const element = useRef(null);
-  useSignalEffect(() => {
-    const dialog = element.current;
-    if (!dialog) return;
-    if (current.value && !dialog.open) dialog.showModal();
-    if (!current.value && dialog.open) dialog.close();
-  });
   const open = current.value;
+  // With its text, not a frame later: an Esc between the two would find neither a dialog nor the page.
+  useLayoutEffect(() => {
+    const dialog = element.current;
+    if (open && !dialog.open) dialog.showModal();
+    if (!open && dialog.open) dialog.close();
+  }, [open]);
   const closeOutside = (event) => {
     if (event.target === element.current) dialogClose();
   };

@@ -304,6 +304,17 @@ def test_the_keyboard_is_enough(demo):
     expect(page.locator("dialog")).to_contain_text("Search markets")
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
+    # A dialog stands as soon as its text does: an Esc in the same frame closes it.
+    opened = """async () => {
+      document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "?", bubbles: true}));
+      await new Promise((done) => queueMicrotask(done));
+      await null;
+      const dialog = document.querySelector("dialog");
+      return [dialog.textContent.includes("Search markets"), dialog.open];
+    }"""
+    assert page.evaluate(opened) == [True, True]
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
     # Enter opens the first that was found; where nothing was, that is said at the head of the list.
     page.keyboard.press("/")
     page.keyboard.type("doge")
