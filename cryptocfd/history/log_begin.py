@@ -6,7 +6,8 @@ from typing import NamedTuple
 from redis import Redis
 from redis.client import Pipeline
 
-from engine.messages import codec, streams
+from engine.messages import streams
+from engine.messages.output_entry import OUTPUT_FIELD, pack
 from engine.runtime.ports import Output, Position
 from engine.values import text_from_entry_id
 
@@ -47,7 +48,7 @@ def log_begin(
         if begin.output is not None:
             pipeline.xadd(
                 output_stream,
-                _fields(begin.output),  # type: ignore[arg-type]  # the stubs' dict is invariant.
+                {OUTPUT_FIELD: pack(begin.output.entry())},
                 id=text_from_entry_id(begin.output.entry_id),
             )
         elif begin.last_output_id:
@@ -94,20 +95,3 @@ def _empty_stream(pipeline: Pipeline, key: str, last_id: int, added: int) -> Non
     pipeline.xadd(key, {"begin": "1"}, id=text)
     pipeline.xdel(key, text)
     pipeline.execute_command("XSETID", key, text, "ENTRIESADDED", added, "MAXDELETEDID", text)
-
-
-def _fields(output: Output) -> dict[bytes, bytes | str | int]:
-    return {
-        streams.OUT_VERSION: codec.WIRE_VERSION,
-        streams.OUT_NUMBER: output.number,
-        streams.OUT_GATEWAY: output.gateway,
-        streams.OUT_ACCOUNT: output.account,
-        streams.OUT_REQUEST: output.request_id,
-        streams.OUT_REPLY: output.reply,
-        streams.OUT_EVENTS: output.events,
-        streams.OUT_COMMAND: output.command,
-        streams.OUT_DECIDED_AT: output.decided_at_us,
-        streams.OUT_EPOCH: output.epoch,
-        streams.OUT_BUILD: output.build,
-        streams.OUT_HASH: output.chain,
-    }

@@ -3,23 +3,12 @@
 from typing import Final
 
 from engine.adapters.resp import Argument
-from engine.messages import codec, streams
+from engine.messages import output_entry, streams
 from engine.runtime.ports import Batch, Published
 from engine.values import text_from_entry_id
 
 _FIELDS: Final = {
-    "version": streams.OUT_VERSION,
-    "number": streams.OUT_NUMBER,
-    "gateway": streams.OUT_GATEWAY,
-    "account": streams.OUT_ACCOUNT,
-    "request": streams.OUT_REQUEST,
-    "reply": streams.OUT_REPLY,
-    "events": streams.OUT_EVENTS,
-    "command": streams.OUT_COMMAND,
-    "decided_at": streams.OUT_DECIDED_AT,
-    "epoch": streams.OUT_EPOCH,
-    "build": streams.OUT_BUILD,
-    "hash": streams.OUT_HASH,
+    "output": output_entry.OUTPUT_FIELD,
     "at_in": streams.CHECKPOINT_IN,
     "at_number": streams.CHECKPOINT_NUMBER,
     "at_hash": streams.CHECKPOINT_HASH,
@@ -29,7 +18,7 @@ _FIELDS: Final = {
 }
 
 # KEYS: 1 output stream, 2 checkpoint, 3 epoch, 4 input stream.
-# ARGV: 1 epoch, 2 `in` before, 3 count before; afterwards: 4 `in`, 5 n, 6 h, 7 count, 8 build; 9 version; then ten for
+# ARGV: 1 epoch, 2 `in` before, 3 count before; afterwards: 4 `in`, 5 n, 6 h, 7 count, 8 build; then id and entry of
 # each output.
 #
 # Lua runs alone, and the append-only file gets what it wrote as one transaction: all or nothing, at any kill. But a
@@ -53,11 +42,8 @@ if added - input['length'] > tonumber(ARGV[3]) or added < count
   return 'INPUT_GAP'
 end
 
-for i = 10, #ARGV, 10 do
-  local added_id = redis.pcall('XADD', KEYS[1], ARGV[i],
-    '%(version)s', ARGV[9], '%(number)s', ARGV[i + 1], '%(gateway)s', ARGV[i + 2], '%(account)s', ARGV[i + 3],
-    '%(request)s', ARGV[i + 4], '%(reply)s', ARGV[i + 5], '%(events)s', ARGV[i + 6], '%(command)s', ARGV[i + 7],
-    '%(decided_at)s', ARGV[i + 8], '%(epoch)s', ARGV[1], '%(build)s', ARGV[8], '%(hash)s', ARGV[i + 9])
+for i = 9, #ARGV, 2 do
+  local added_id = redis.pcall('XADD', KEYS[1], ARGV[i], '%(output)s', ARGV[i + 1])
   if type(added_id) == 'table' and added_id.err then
     if string.find(added_id.err, 'equal or smaller', 1, true) then return 'OUTPUT_AHEAD' end
     return redis.error_reply(added_id.err)
@@ -82,21 +68,9 @@ def publish_arguments(batch: Batch) -> list[Argument]:
         after.chain,
         after.applied,
         batch.build,
-        codec.WIRE_VERSION,
     ]
     for output in batch.outputs:
-        arguments += (
-            text_from_entry_id(output.entry_id),
-            output.number,
-            output.gateway,
-            output.account,
-            output.request_id,
-            output.reply,
-            output.events,
-            output.command,
-            output.decided_at_us,
-            output.chain,
-        )
+        arguments += (text_from_entry_id(output.entry_id), output_entry.pack(output.entry()))
     return arguments
 
 

@@ -13,6 +13,7 @@ from engine.adapters.redis_script import PUBLISH, publish_arguments, published_f
 from engine.adapters.resp import Argument, Connection, ConnectionLostError, ServerError
 from engine.config import EngineConfig
 from engine.messages import streams
+from engine.messages.output_entry import read
 from engine.runtime.errors import LogUnavailableError
 from engine.runtime.ports import (
     Batch,
@@ -23,6 +24,7 @@ from engine.runtime.ports import (
     Position,
     Published,
     StreamState,
+    output_of,
 )
 from engine.values import entry_id_from_text, text_from_entry_id
 
@@ -287,23 +289,9 @@ def _named(flat: object) -> dict[bytes, bytes]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-# In the order in which gateways, feeds and engines write them. Usually nothing is looked up name by name: what is read
-# here is every entry of the log, at work and in recovery.
+# In the order in which gateways and feeds write them. Usually nothing is looked up name by name: what is read here is
+# every entry of the log, at work and in recovery.
 _IN_FIELDS: Final = [streams.IN_VERSION, streams.IN_MESSAGE, streams.IN_GATEWAY]
-_OUT_FIELDS: Final = [
-    streams.OUT_VERSION,
-    streams.OUT_NUMBER,
-    streams.OUT_GATEWAY,
-    streams.OUT_ACCOUNT,
-    streams.OUT_REQUEST,
-    streams.OUT_REPLY,
-    streams.OUT_EVENTS,
-    streams.OUT_COMMAND,
-    streams.OUT_DECIDED_AT,
-    streams.OUT_EPOCH,
-    streams.OUT_BUILD,
-    streams.OUT_HASH,
-]
 
 
 def _input_entry(raw: _RawEntry) -> InputEntry:
@@ -319,22 +307,4 @@ def _input_entry(raw: _RawEntry) -> InputEntry:
 
 def _output(raw: _RawEntry) -> Output:
     entry_id, fields = raw
-    values = fields[1::2]
-    if fields[::2] != _OUT_FIELDS:
-        named = dict(zip(fields[::2], values, strict=True))
-        values = [named[name] for name in _OUT_FIELDS]
-    _, number, gateway, account, request, reply, events, command, at, epoch, build, chain = values
-    return Output(
-        entry_id_from_text(entry_id.decode()),
-        int(number),
-        gateway,
-        int(account),
-        request.decode(),
-        reply,
-        events,
-        command,
-        int(at),
-        int(epoch),
-        build.decode(),
-        chain,
-    )
+    return output_of(entry_id_from_text(entry_id.decode()), read(fields))

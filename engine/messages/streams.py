@@ -16,20 +16,6 @@ IN_VERSION = b"v"
 IN_MESSAGE = b"m"
 IN_GATEWAY = b"g"
 
-# Fields of an output entry. Body of the chain hash: n, account, request id, reply, events, command, decided_at.
-OUT_VERSION = b"v"
-OUT_NUMBER = b"n"
-OUT_GATEWAY = b"g"
-OUT_ACCOUNT = b"acc"
-OUT_REQUEST = b"rid"
-OUT_REPLY = b"reply"
-OUT_EVENTS = b"events"
-OUT_COMMAND = b"cmd"
-OUT_DECIDED_AT = b"at"
-OUT_EPOCH = b"ep"
-OUT_BUILD = b"build"
-OUT_HASH = b"h"
-
 # Fields of the checkpoint hash.
 CHECKPOINT_IN = b"in"
 CHECKPOINT_NUMBER = b"n"

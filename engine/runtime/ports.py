@@ -11,9 +11,11 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from engine.core.machine import Outcome
+from engine.messages import codec
 from engine.messages.chain import CHAIN_GENESIS
 from engine.messages.commands import AnyMessage
 from engine.messages.health import EngineHealth
+from engine.messages.output_entry import OutputEntry
 from engine.messages.streams import QueryRefusal
 from engine.messages.views import AnyQuery, AnyView
 
@@ -49,6 +51,18 @@ class Output(NamedTuple):
     epoch: int
     build: str
     chain: bytes
+
+    def entry(self) -> OutputEntry:
+        """Return what stands in the stream under the id."""
+        return OutputEntry(codec.WIRE_VERSION, *self[1:])
+
+
+def output_of(entry_id: int, entry: OutputEntry) -> Output:
+    """Return the output that stands in the stream under an id."""
+    return Output(
+        entry_id, entry.number, entry.gateway, entry.account, entry.request_id, entry.reply, entry.events,
+        entry.command, entry.decided_at_us, entry.epoch, entry.build, entry.chain,
+    )  # fmt: skip
 
 
 class Position(NamedTuple):

@@ -29,7 +29,7 @@ from engine.runtime.retention import Registration
 from engine.values import SourceClass
 from tests.chaos import sender
 from tests.chaos.log_server import LogServer
-from tests.chaos.oracle import Acknowledged, Entry
+from tests.chaos.oracle import Acknowledged, Entry, entry_of
 from tests.chaos.setting import account_commands, definitions
 from tests.integration import engine_process
 from tests.integration.engine_log import engine_config, wait_for
@@ -82,7 +82,7 @@ class Archive(threading.Thread):
         }
         count = 0
         for stream, entries in self._redis.xread(positions, count=5_000) or ():
-            self._streams[stream].extend(Entry(i.decode(), fields) for i, fields in entries)
+            self._streams[stream].extend(entry_of(i, fields) for i, fields in entries)
             count += len(entries)
         if self.inputs and self.outputs:
             held = Registration(

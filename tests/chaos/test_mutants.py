@@ -20,10 +20,11 @@ from engine.config import EngineConfig
 from engine.messages import codec
 from engine.messages.commands import CloseAll, PlaceOrder, Quote, UpdateQuotes
 from engine.messages.events import PositionClosed
+from engine.messages.output_entry import OutputEntry, read_named
 from engine.values import Side, SourceClass
 from tests.chaos import mutant_process as m
 from tests.chaos.log_server import LogServer
-from tests.chaos.oracle import Acknowledged, Entry, Verdict, Wrong, judge
+from tests.chaos.oracle import Acknowledged, Verdict, Wrong, entry_of, judge
 from tests.chaos.sender import SYMBOL
 from tests.chaos.setting import account_commands, definitions
 from tests.integration.engine_log import LogHand, engine_config, wait_for
@@ -76,19 +77,19 @@ class Story:
             answer = self._answer(entry_id)
             if answer is None:
                 return False
-            if isinstance(command, PlaceOrder) and answer[b"reply"].startswith(b'{"type":"Acc'):
+            if isinstance(command, PlaceOrder) and answer.reply.startswith(b'{"type":"Acc'):
                 told = Acknowledged(command.account, command.request_id, entry_id)
                 self._acknowledged.append(told)
         return True
 
-    def _answer(self, entry_id: str) -> dict[bytes, bytes] | None:
+    def _answer(self, entry_id: str) -> OutputEntry | None:
         found = self.hand.redis.xrange(self.hand.output, entry_id, entry_id)
-        return found[0][1] if found else None
+        return read_named(found[0][1]) if found else None
 
     def verdict(self) -> Verdict:
         streams = (self.hand.input, self.hand.output)
         inputs, outputs = (
-            [Entry(i.decode(), fields) for i, fields in self.hand.redis.xrange(stream)]
+            [entry_of(i, fields) for i, fields in self.hand.redis.xrange(stream)]
             for stream in streams
         )
         return judge(inputs, outputs, self._acknowledged)
@@ -233,8 +234,6 @@ def closed_in_order(story: Story, mutant: str) -> list[str]:
         engine.terminate()
         assert engine.wait(20) == 0
     events = [
-        event
-        for _, fields in story.hand.outputs()
-        for event in codec.decode_events(fields[b"events"])
+        event for _, output in story.hand.outputs() for event in codec.decode_events(output.events)
     ]
     return [event.position_id for event in events if isinstance(event, PositionClosed)]

@@ -17,6 +17,7 @@ from engine.config import EngineConfig, SnapshotKey
 from engine.messages import codec, streams
 from engine.messages.commands import AnyMessage, DefineGroup, OpenAccount, PostCash
 from engine.messages.definitions import GroupSpec
+from engine.messages.output_entry import OutputEntry, read_named
 from engine.runtime.retention import Registration
 from engine.runtime.runner import Runner
 from engine.values import AccountKind, Actor, CashKind
@@ -77,22 +78,26 @@ class LogHand:
         }
         return self.redis.xadd(self.input, fields).decode()
 
-    def outputs(self) -> list[tuple[str, dict[bytes, bytes]]]:
-        return [(i.decode(), fields) for i, fields in self.redis.xrange(self.output)]
+    def outputs(self) -> list[tuple[str, OutputEntry]]:
+        return [(i.decode(), read_named(fields)) for i, fields in self.redis.xrange(self.output)]
 
-    def output_at(self, entry_id: str) -> dict[bytes, bytes]:
+    def output_at(self, entry_id: str) -> OutputEntry:
         """Wait for the output of an entry."""
         found = wait_for(
             lambda: self.redis.xrange(self.output, entry_id, entry_id), f"output {entry_id}"
         )
-        return found[0][1]
+        return read_named(found[0][1])
 
     def reply_to(self, message: AnyMessage | bytes) -> Any:
         """Append a message, wait for its output, and return the reply."""
-        return codec.decode_reply(self.output_at(self.append(message))[streams.OUT_REPLY])
+        return codec.decode_reply(self.output_at(self.append(message)).reply)
 
     def position(self) -> dict[bytes, bytes]:
         return self.redis.hgetall(self.checkpoint)
+
+
+def newest_output(redis: Redis, stream: str) -> OutputEntry:
+    return read_named(redis.xrevrange(stream, count=1)[0][1])
 
 
 def open_demo(account: int) -> list[AnyMessage]:

@@ -16,7 +16,7 @@ from apps.trade.projector import Projector
 from engine.messages import streams
 from engine.messages.rejects import RejectCode
 from engine.values import CashKind
-from tests.integration.engine_log import DEADLINE_SECONDS, wait_for
+from tests.integration.engine_log import DEADLINE_SECONDS, newest_output, wait_for
 from tests.integration.lossy_proxy import CloggedProxy
 from tests.integration.sharded import ACCOUNTS, Sharded, cash, sharded_platform
 from tests.integration.test_projector_faults import assert_journal_is_the_stream
@@ -133,7 +133,7 @@ def test_f42_lines_that_stop_and_go_on_in_any_order_lose_nothing(settings, lines
         trader.stop()
         platform.settled()
         stream = streams.output_stream(settings.STREAM_PREFIX)
-        last = int(platform.redis.xrevrange(stream, count=1)[0][1][streams.OUT_NUMBER])
+        last = newest_output(platform.redis, stream).number
         wait_for(lambda: ProjectorOffset.objects.get().n >= last, "the projector to catch up")
         projector.stop()
         thread.join(DEADLINE_SECONDS)

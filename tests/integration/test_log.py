@@ -50,12 +50,12 @@ def test_every_command_gets_one_output_under_its_own_id(config, hand) -> None:
 
     outputs = hand.outputs()
     assert [entry_id for entry_id, _ in outputs] == sent
-    replies = [codec.decode_reply(fields[streams.OUT_REPLY]) for _, fields in outputs]
+    replies = [codec.decode_reply(fields.reply) for _, fields in outputs]
     assert [type(reply) for reply in replies[:3]] == [Accepted] * 3
     assert replies[3].code is RejectCode.MALFORMED
     assert replies[5] == Duplicate(output_id=sent[1])
-    assert {fields[streams.OUT_GATEWAY] for _, fields in outputs} == {b"g1"}
-    assert outputs[3][1][streams.OUT_COMMAND] == b"not a message"
+    assert {fields.gateway for _, fields in outputs} == {b"g1"}
+    assert outputs[3][1].command == b"not a message"
 
 
 def test_outputs_are_numbered_and_chained(config, hand) -> None:
@@ -66,19 +66,19 @@ def test_outputs_are_numbered_and_chained(config, hand) -> None:
 
     chain = CHAIN_GENESIS
     for number, (entry_id, fields) in enumerate(hand.outputs(), start=1):
-        assert int(fields[streams.OUT_NUMBER]) == number
+        assert fields.number == number
         chain = chain_hash(
             chain,
             entry_id_from_text(entry_id),
             number=number,
-            account=int(fields[streams.OUT_ACCOUNT]),
-            request_id=fields[streams.OUT_REQUEST].decode(),
-            reply=fields[streams.OUT_REPLY],
-            events=fields[streams.OUT_EVENTS],
-            command=fields[streams.OUT_COMMAND],
-            decided_at_us=int(fields[streams.OUT_DECIDED_AT]),
+            account=fields.account,
+            request_id=fields.request_id,
+            reply=fields.reply,
+            events=fields.events,
+            command=fields.command,
+            decided_at_us=fields.decided_at_us,
         )
-        assert fields[streams.OUT_HASH] == chain
+        assert fields.chain == chain
     assert hand.position()[streams.CHECKPOINT_HASH] == chain
 
 
@@ -104,7 +104,7 @@ def test_a_burst_is_answered_completely_and_in_order(config, hand) -> None:
 
     outputs = hand.outputs()[3:]
     assert [entry_id for entry_id, _ in outputs] == sent
-    events = codec.decode_events(outputs[-1][1][streams.OUT_EVENTS])
+    events = codec.decode_events(outputs[-1][1].events)
     assert isinstance(events[0], CashPosted)
     assert events[0].balance_micros == 1_000_000_000 + 3_000
 
@@ -117,9 +117,9 @@ def test_a_restart_goes_on_where_the_last_engine_stopped(config, hand) -> None:
     with running(config):
         output = hand.output_at(while_away)
 
-    assert codec.decode_events(output[streams.OUT_EVENTS])[0].balance_micros == 1_000_000_005
-    assert [int(fields[b"n"]) for _, fields in hand.outputs()] == [1, 2, 3, 4]
-    assert {int(fields[b"ep"]) for _, fields in hand.outputs()} == {1, 2}
+    assert codec.decode_events(output.events)[0].balance_micros == 1_000_000_005
+    assert [fields.number for _, fields in hand.outputs()] == [1, 2, 3, 4]
+    assert {fields.epoch for _, fields in hand.outputs()} == {1, 2}
 
 
 def test_a_second_engine_refuses_to_start_beside_the_first(config, hand) -> None:
@@ -170,7 +170,7 @@ def test_a_lost_connection_is_no_lost_and_no_doubled_output(config, hand) -> Non
             hand.redis.client_kill_filter(_type="normal", skipme=True)
             hand.output_at(sent)
 
-    numbers = [int(fields[b"n"]) for _, fields in hand.outputs()]
+    numbers = [fields.number for _, fields in hand.outputs()]
     assert numbers == list(range(1, 32))
 
 
@@ -243,7 +243,7 @@ def test_an_entry_that_cannot_be_applied_halts_until_a_skip_entry_names_it(confi
     with running(config, machines=TinyMachines()):
         hand.output_at(skip)
 
-    passed = codec.decode_events(hand.output_at(bad)[streams.OUT_EVENTS])
+    passed = codec.decode_events(hand.output_at(bad).events)
     assert passed == (EntrySkipped(entry_id=bad),)
 
 

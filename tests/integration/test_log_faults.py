@@ -60,7 +60,7 @@ def through(proxy: LossyProxy, config: EngineConfig) -> EngineConfig:
 def assert_exactly_once(hand: LogHand, sent: list[str]) -> None:
     outputs = hand.outputs()
     assert [entry_id for entry_id, _ in outputs] == sent
-    assert [int(fields[b"n"]) for _, fields in outputs] == list(range(1, len(sent) + 1))
+    assert [fields.number for _, fields in outputs] == list(range(1, len(sent) + 1))
 
 
 @pytest.mark.parametrize("kind", ["lose_reply_to", "lose_request"])
@@ -77,7 +77,7 @@ def test_a_publish_of_unknown_outcome_happens_once(config, hand, proxy, kind) ->
 
     assert proxy.lost == 10
     assert_exactly_once(hand, sent)
-    last = codec.decode_events(hand.outputs()[-1][1][b"events"])[0]
+    last = codec.decode_events(hand.outputs()[-1][1].events)[0]
     assert last.balance_micros == 1_000_000_010
 
 
@@ -134,11 +134,11 @@ def test_a_killed_server_loses_and_doubles_nothing(stream_prefix, redis_url, tmp
     ids = [entry_id for entry_id, _ in outputs]
     assert ids == sorted(set(ids), key=ids.index)
     assert set(acknowledged) <= set(ids)
-    assert [int(fields[b"n"]) for _, fields in outputs] == list(range(1, len(ids) + 1))
+    assert [fields.number for _, fields in outputs] == list(range(1, len(ids) + 1))
     accepted = [
-        fields for _, fields in outputs[3:] if codec.decode_reply(fields[b"reply"]) == Accepted()
+        fields for _, fields in outputs[3:] if codec.decode_reply(fields.reply) == Accepted()
     ]
-    last = codec.decode_events(accepted[-1][b"events"])[0]
+    last = codec.decode_events(accepted[-1].events)[0]
     assert last.balance_micros == 1_000_000_000 + len(accepted)
 
 

@@ -12,7 +12,7 @@ from engine.adapters.redis_streams import RedisLog
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
-from engine.messages import codec, streams
+from engine.messages import codec
 from engine.messages.replies import Accepted
 from engine.runtime.errors import EXIT_TRY_LATER
 from engine.runtime.ports import Position, probe_nothing
@@ -101,7 +101,7 @@ def test_an_engine_that_slept_through_its_succession_is_fenced(config, hand, tmp
     hand.output_at(sent[1])
 
     assert sleeper.wait(20) == EXIT_TRY_LATER
-    assert {hand.output_at(entry_id)[streams.OUT_EPOCH] for entry_id in sent} == {b"2"}
+    assert {hand.output_at(entry_id).epoch for entry_id in sent} == {2}
     successor.terminate()
     assert successor.wait(20) == 0
 
@@ -133,16 +133,16 @@ def finish(config: EngineConfig, hand: LogHand, folder: Path, sent: list[str]) -
 
     outputs = hand.outputs()
     assert [entry_id for entry_id, _ in outputs] == sent
-    assert [int(fields[b"n"]) for _, fields in outputs] == list(range(1, len(sent) + 1))
+    assert [fields.number for _, fields in outputs] == list(range(1, len(sent) + 1))
     # Deposits of one micro each: the balance counts how often the accepted ones were carried out.
-    replies = [codec.decode_reply(fields[b"reply"]) for _, fields in outputs]
-    commands = [codec.decode_message(fields[b"cmd"]) for _, fields in outputs]
+    replies = [codec.decode_reply(fields.reply) for _, fields in outputs]
+    commands = [codec.decode_message(fields.command) for _, fields in outputs]
     accepted = sum(
         isinstance(reply, Accepted) and getattr(command, "amount_micros", 0) == 1
         for reply, command in zip(replies, commands, strict=True)
     )
     numbers = {getattr(command, "cash_seq", 1) for command in commands}
-    events = [event for _, f in outputs for event in codec.decode_events(f[b"events"])]
+    events = [event for _, f in outputs for event in codec.decode_events(f.events)]
     assert accepted == max(numbers) - 1
     assert events[-1].balance_micros == 1_000_000_000 + accepted
     assert_all_recoveries_agree(config)

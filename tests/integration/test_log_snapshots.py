@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.adapters import snapshot_files
 from engine.adapters.compose import build_runner
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.config import EngineConfig, SnapshotKey
+from engine.messages.output_entry import OUTPUT_FIELD, pack
 from engine.messages.replies import Accepted
 from engine.runtime.errors import HaltCode, HaltError
 from engine.runtime.ports import RefusedSnapshot, Snapshot, SnapshotHeader
@@ -314,27 +316,26 @@ def test_a_trimmed_log_is_continued_from_its_snapshot(config, hand) -> None:
     with running(config):
         assert hand.reply_to(deposit(7, 2)) == Accepted()
 
-    assert [int(fields[b"n"]) for _, fields in hand.outputs()] == [4]
+    assert [fields.number for _, fields in hand.outputs()] == [4]
 
 
 @pytest.mark.parametrize(
-    ("field", "code"),
+    ("edit", "code"),
     [
-        (b"events", HaltCode.CHAIN_BROKEN),
-        (b"n", HaltCode.OUTPUT_GAP),
-        (b"at", HaltCode.CHAIN_BROKEN),
+        ({"events": b"[]"}, HaltCode.CHAIN_BROKEN),
+        ({"number": 9}, HaltCode.OUTPUT_GAP),
+        ({"decided_at_us": 1}, HaltCode.CHAIN_BROKEN),
     ],
 )
-def test_an_edited_record_refuses_to_go_live(config, hand, field, code) -> None:
+def test_an_edited_record_refuses_to_go_live(config, hand, edit, code) -> None:
     run_and_stop(config, hand)
     for path in config.snapshot_dir.iterdir():
         path.unlink()
-    records = hand.redis.xrange(hand.output)
+    records = hand.outputs()
     hand.redis.delete(hand.output)
-    for number, (entry_id, fields) in enumerate(records):
-        if number == 1:
-            fields[field] = {b"events": b"[]", b"n": b"9", b"at": b"1"}[field]
-        hand.redis.xadd(hand.output, fields, id=entry_id)
+    for number, (entry_id, output) in enumerate(records):
+        entry = replace(output, **edit) if number == 1 else output
+        hand.redis.xadd(hand.output, {OUTPUT_FIELD: pack(entry)}, id=entry_id)
 
     assert halted(config).code is code
 

@@ -84,8 +84,8 @@ def trade(hand: LogHand, cash_seqs: range) -> list[str]:
 def assert_gapless(hand: LogHand, sent: list[str]) -> None:
     outputs = hand.outputs()[3:]
     assert [entry_id for entry_id, _ in outputs] == sent
-    assert [int(fields[b"n"]) for _, fields in outputs] == list(range(4, len(sent) + 4))
-    replies = {codec.decode_reply(fields[streams.OUT_REPLY]) for _, fields in outputs}
+    assert [fields.number for _, fields in outputs] == list(range(4, len(sent) + 4))
+    replies = {codec.decode_reply(fields.reply) for _, fields in outputs}
     assert replies == {Accepted()}
 
 
@@ -101,7 +101,7 @@ def test_a_standby_takes_over_from_a_killed_engine_without_gap_or_double(
     hand.output_at(sent[-1])
 
     assert_gapless(hand, sent)
-    assert {fields[streams.OUT_EPOCH] for _, fields in hand.outputs()} == {b"1", b"2"}
+    assert {fields.epoch for _, fields in hand.outputs()} == {1, 2}
     right.process.terminate()
     assert right.process.wait(20) == 0
     assert_all_recoveries_agree(right.config)
@@ -121,7 +121,7 @@ def test_a_stopped_leader_that_wakes_up_is_fenced_and_follows_when_started_again
 
     assert left.process.wait(20) == EXIT_TRY_LATER
     assert_gapless(hand, sent)
-    assert {hand.output_at(entry_id)[streams.OUT_EPOCH] for entry_id in sent} == {b"2"}
+    assert {hand.output_at(entry_id).epoch for entry_id in sent} == {2}
     again = Host(left.config, tmp_path, "again")
     follower = standby_health(config)
     again.end()
@@ -152,6 +152,6 @@ def test_a_standby_of_another_build_follows_too(config, hand, tmp_path) -> None:
     hand.output_at(sent[-1])
 
     assert_gapless(hand, sent)
-    assert {fields[streams.OUT_BUILD] for _, fields in hand.outputs()} == {b"test", b"newer"}
+    assert {fields.build for _, fields in hand.outputs()} == {"test", "newer"}
     left.end()
     right.end()

@@ -84,7 +84,7 @@ def test_input_goes_when_two_snapshots_hold_it_and_outputs_when_a_consumer_has_t
         assert hand.reply_to(deposit(ACCOUNT, 3_002, 1)) == Accepted()
 
     assert kept_for_consumers == 3_003
-    assert [int(fields[b"n"]) for _, fields in hand.outputs()][-1] == 3_004
+    assert [fields.number for _, fields in hand.outputs()][-1] == 3_004
 
 
 def test_a_torn_newest_snapshot_of_a_trimmed_log_falls_back_to_the_second(config, hand) -> None:

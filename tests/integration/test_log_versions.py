@@ -39,18 +39,18 @@ def write(hand: LogHand, log: GoldenLog) -> None:
         pipeline.xadd(
             hand.output,
             {
-                streams.OUT_VERSION: version,
-                streams.OUT_NUMBER: output.number,
-                streams.OUT_GATEWAY: b"",
-                streams.OUT_ACCOUNT: output.account,
-                streams.OUT_REQUEST: output.request_id,
-                streams.OUT_REPLY: output.reply,
-                streams.OUT_EVENTS: output.events,
-                streams.OUT_COMMAND: output.command,
-                streams.OUT_DECIDED_AT: decided_at_us,
-                streams.OUT_EPOCH: output.epoch,
-                streams.OUT_BUILD: output.build,
-                streams.OUT_HASH: output.chain,
+                b"v": version,
+                b"n": output.number,
+                b"g": b"",
+                b"acc": output.account,
+                b"rid": output.request_id,
+                b"reply": output.reply,
+                b"events": output.events,
+                b"cmd": output.command,
+                b"at": decided_at_us,
+                b"ep": output.epoch,
+                b"build": output.build,
+                b"h": output.chain,
             },
             id=entry_id,
         )
@@ -94,8 +94,8 @@ def test_a_log_of_the_previous_message_version_is_recovered_and_goes_on(
     ).decode()
 
     with running(config):
-        old = codec.decode_reply(hand.output_at(waiting)[streams.OUT_REPLY])
+        old = codec.decode_reply(hand.output_at(waiting).reply)
         new = hand.reply_to(deposit(account, cash_seq + 2))
 
     assert (old, new) == (Accepted(), Accepted())
-    assert hand.output_at(waiting)[streams.OUT_VERSION] == str(codec.WIRE_VERSION).encode()
+    assert hand.output_at(waiting).version == codec.WIRE_VERSION

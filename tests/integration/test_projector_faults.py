@@ -16,7 +16,8 @@ from apps.trade.projector import Projector
 from apps.trade.selectors import ledger_faults
 from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
 from engine.messages import streams
-from tests.integration.engine_log import wait_for
+from engine.messages.output_entry import read_named
+from tests.integration.engine_log import newest_output, wait_for
 from tests.integration.serving import REPOSITORY
 from tests.integration.sharded import ACCOUNTS, Sharded, sharded_platform, trade
 
@@ -40,8 +41,9 @@ def assert_journal_is_the_stream(platform: Sharded, settings) -> None:
     What the stream has been trimmed of by now, after it was projected, is proved by the chain of hashes.
     """
     published = [
-        (int(f[streams.OUT_NUMBER]), f[streams.OUT_HASH], f[streams.OUT_EVENTS])
-        for _, f in platform.redis.xrange(streams.output_stream(settings.STREAM_PREFIX))
+        (output.number, output.chain, output.events)
+        for _, fields in platform.redis.xrange(streams.output_stream(settings.STREAM_PREFIX))
+        for output in [read_named(fields)]
     ]
     first, last = published[0][0], published[-1][0]
     rows = JournalEntry.objects.order_by("n").values_list("n", "chain", "events")
@@ -104,11 +106,7 @@ def test_a_second_projector_waits_for_the_end_of_the_first(settings):
         first.stop()
         threads[0].join(20)
         trade(platform, "a")
-        last = int(
-            platform.redis.xrevrange(streams.output_stream(settings.STREAM_PREFIX), count=1)[0][1][
-                streams.OUT_NUMBER
-            ]
-        )
+        last = newest_output(platform.redis, streams.output_stream(settings.STREAM_PREFIX)).number
         wait_for(lambda: ProjectorOffset.objects.get().n >= last, "the second projector")
         second.stop()
         threads[1].join(20)
@@ -144,11 +142,7 @@ def test_trading_goes_on_without_postgresql_and_the_projector_catches_up(
             embedded_servers.postgres.start()
         assert decided > 0
         platform.settled()
-        last = int(
-            platform.redis.xrevrange(streams.output_stream(settings.STREAM_PREFIX), count=1)[0][1][
-                streams.OUT_NUMBER
-            ]
-        )
+        last = newest_output(platform.redis, streams.output_stream(settings.STREAM_PREFIX)).number
         wait_for(lambda: ProjectorOffset.objects.get().n >= last, "the projector to catch up")
         projector.stop()
         thread.join(20)

@@ -20,6 +20,7 @@ from apps.trade.selectors import ledger_faults
 from cryptocfd.embedded.layout import DATABASE_USER
 from engine.messages import streams
 from engine.messages.commands import PlaceOrder
+from engine.messages.output_entry import read_named
 from engine.messages.replies import Accepted
 from engine.messages.streams import shard_of
 from tests.integration.engine_log import wait_for
@@ -122,8 +123,9 @@ def test_four_processes_trade_and_one_that_is_killed_comes_back(serving, platfor
     for shard in range(SHARDS):
         stream = streams.output_stream(settings.STREAM_PREFIX, shard, SHARDS)
         published = [
-            (int(fields[streams.OUT_NUMBER]), fields[streams.OUT_HASH])
+            (output.number, output.chain)
             for _, fields in platform.redis.xrange(stream)
+            for output in [read_named(fields)]
         ]
         rows = JournalEntry.objects.filter(shard=shard).order_by("n").values_list("n", "chain")
         assert [number for number, _ in published] == list(range(1, len(published) + 1))

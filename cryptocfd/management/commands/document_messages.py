@@ -10,7 +10,17 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from typing_extensions import override
 
-from engine.messages import chain, codec, commands, definitions, events, replies, streams, views
+from engine.messages import (
+    chain,
+    codec,
+    commands,
+    definitions,
+    events,
+    output_entry,
+    replies,
+    streams,
+    views,
+)
 from engine.messages.rejects import RejectCode, is_retryable
 
 DOCUMENT = "docs/MESSAGES.md"
@@ -121,9 +131,10 @@ def render() -> str:
     lines += [f"| `{code}` | {'yes' if is_retryable(code) else 'no'} |" for code in RejectCode]
     lines += ["", "## Fields of an input entry", "", "| field | is |", "| --- | --- |"]
     lines += _constants(streams, "IN_")
-    lines += ["", "## Fields of an output entry", "", "| field | is |", "| --- | --- |"]
-    lines += _constants(streams, "OUT_")
-    lines += ["", "## Chain hash", "", inspect.getdoc(chain) or "", ""]
+    lines += ["", "## An output entry", "", inspect.getdoc(output_entry) or "", ""]
+    lines += [f"Its field is `{output_entry.OUTPUT_FIELD.decode()}`, a MessagePack array of:", ""]
+    lines += _section(output_entry.OutputEntry)[2:]
+    lines += ["## Chain hash", "", inspect.getdoc(chain) or "", ""]
     return "\n".join(lines)
 
 

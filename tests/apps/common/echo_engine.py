@@ -6,6 +6,7 @@ from apps.common.gateway_wire import connection_make
 from engine.messages import codec
 from engine.messages.chain import CHAIN_GENESIS, chain_hash
 from engine.messages.commands import AnyCommand, PlaceOrder
+from engine.messages.output_entry import OUTPUT_FIELD, OutputEntry, pack
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Accepted, AnyReply, Duplicate, Rejected
 from engine.messages.streams import input_stream, output_stream
@@ -81,22 +82,21 @@ class EchoEngine:
             command=values[b"m"],
             decided_at_us=1,
         )
-        pairs = {
-            b"v": codec.WIRE_VERSION,
-            b"n": self._n,
-            b"g": values[b"g"],
-            b"acc": account,
-            b"rid": command.request_id,
-            b"reply": reply,
-            b"events": b"[]",
-            b"cmd": values[b"m"],
-            b"at": 1,
-            b"ep": 1,
-            b"build": b"echo",
-            b"h": self._hash,
-        }
-        flat = [part for pair in pairs.items() for part in pair]
-        return ("XADD", self._output, entry_id, *flat)
+        entry = OutputEntry(
+            version=codec.WIRE_VERSION,
+            number=self._n,
+            gateway=values[b"g"],
+            account=account,
+            request_id=command.request_id,
+            reply=reply,
+            events=b"[]",
+            command=values[b"m"],
+            decided_at_us=1,
+            epoch=1,
+            build="echo",
+            chain=self._hash,
+        )
+        return ("XADD", self._output, entry_id, OUTPUT_FIELD, pack(entry))
 
     def _reply(self, account: int, command: AnyCommand, entry_id: str) -> AnyReply:
         digest = codec.content_digest(command)

@@ -18,7 +18,7 @@ from apps.market.feed.service import FeedService
 from apps.market.prices import FeedStatus
 from engine.messages.codec import decode_events, decode_message
 from engine.messages.commands import UpdateQuotes
-from engine.messages.streams import IN_MESSAGE, OUT_EVENTS, feed_status_key
+from engine.messages.streams import IN_MESSAGE, feed_status_key
 from engine.values import SourceClass
 from tests.apps.live import SYMBOL, live_platform
 from tests.integration.engine_log import wait_for
@@ -133,7 +133,7 @@ class Platform:
 
     def events(self, *kinds):
         """Return the engine's events of these kinds, in order."""
-        found = (e for _, fields in self.hand.outputs() for e in decode_events(fields[OUT_EVENTS]))
+        found = (e for _, fields in self.hand.outputs() for e in decode_events(fields.events))
         return [event for event in found if isinstance(event, kinds)]
 
     def create(self, **changes):

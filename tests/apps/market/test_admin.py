@@ -10,7 +10,6 @@ from apps.market import services
 from apps.market.models import Instrument
 from engine.messages.codec import decode_events
 from engine.messages.events import PriceSourceSet
-from engine.messages.streams import OUT_EVENTS
 from engine.values import SourceClass
 from tests.apps.live import live_platform
 
@@ -43,7 +42,7 @@ def ask(client, symbols=("BTCUSDT",), **fields):
 
 
 def decided(live):
-    found = (e for _, fields in live.hand.outputs() for e in decode_events(fields[OUT_EVENTS]))
+    found = (e for _, fields in live.hand.outputs() for e in decode_events(fields.events))
     return [event for event in found if isinstance(event, PriceSourceSet)]
 
 

@@ -498,7 +498,7 @@ def test_what_no_client_sends_is_refused_on_record(live):
     codes = {}
     for number, (code, (bid, ask, ahead_us)) in enumerate(QUOTES.items(), start=1):
         entry_id = live.quotes(Quote("BTCUSDT", bid, ask, now_us() + ahead_us), number)
-        events = codec.decode_events(live.hand.output_at(entry_id)[streams.OUT_EVENTS])
+        events = codec.decode_events(live.hand.output_at(entry_id).events)
         codes[code] = [event.code for event in events]
     malformed = live.hand.reply_to(b"no message")
 

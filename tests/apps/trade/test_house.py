@@ -30,7 +30,6 @@ from apps.trade.models import ClosedTrade, HouseDay
 from engine.messages.codec import decode_events
 from engine.messages.commands import ChargeSwap, OpenAccount, PlaceOrder, PostCash
 from engine.messages.events import AccountEvent
-from engine.messages.streams import OUT_EVENTS
 from engine.values import AccountKind, Actor, CashKind, MarginMode, Side
 
 pytestmark = pytest.mark.integration
@@ -159,7 +158,7 @@ def house_postings(live) -> Counter[str]:
     """Sum up the house's accounts from the engine's own outputs."""
     sums: Counter[str] = Counter()
     for _, fields in live.hand.outputs():
-        for event in decode_events(fields[OUT_EVENTS]):
+        for event in decode_events(fields.events):
             if isinstance(event, AccountEvent):
                 for posting in getattr(event, "postings", ()):
                     if ":house:" in posting.ledger:

@@ -10,6 +10,7 @@ from apps.common.arrays import Integers, Texts, arrays_register
 from apps.common.outputs import Output
 from apps.trade import selectors
 from apps.trade.models import JournalEntry
+from engine.messages.output_entry import OutputEntry
 from engine.values import entry_id_from_text, text_from_entry_id
 
 _PAGE: Final = 1_000
@@ -78,19 +79,22 @@ def statement_run(statement: str, arrays: Sequence[Integers | Texts]) -> list[tu
 def output_of(entry: JournalEntry) -> Output:
     """Return a journal row as the output that it was."""
     return Output(
-        shard=entry.shard,
-        output_id=text_from_entry_id(entry.output_id),
-        n=entry.n,
-        account=entry.account,
-        request_id=entry.request_id,
-        reply_raw=bytes(entry.reply),
-        events_raw=bytes(entry.events),
-        command_raw=bytes(entry.command),
-        decided_at_us=entry.decided_at_us,
-        epoch=entry.epoch,
-        build=entry.build,
-        chain=bytes(entry.chain),
-        version=entry.version,
+        entry.shard,
+        text_from_entry_id(entry.output_id),
+        OutputEntry(
+            version=entry.version,
+            number=entry.n,
+            gateway=b"",
+            account=entry.account,
+            request_id=entry.request_id,
+            reply=bytes(entry.reply),
+            events=bytes(entry.events),
+            command=bytes(entry.command),
+            decided_at_us=entry.decided_at_us,
+            epoch=entry.epoch,
+            build=entry.build,
+            chain=bytes(entry.chain),
+        ),
     )
 
 

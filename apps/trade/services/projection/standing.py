@@ -11,7 +11,8 @@ from redis import Redis
 
 from apps.common.engine_layout import EngineLayout
 from apps.trade.models import ProjectorOffset
-from engine.messages.streams import FIRST_LAYOUT, OUT_NUMBER, consumers_key, output_stream
+from engine.messages.output_entry import read_named
+from engine.messages.streams import FIRST_LAYOUT, consumers_key, output_stream
 from engine.values import entry_id_from_text, text_from_entry_id
 
 # Name under which a projector reports; the engine trims no output before it.
@@ -90,4 +91,4 @@ def _told(client: Redis, prefix: str, shard: int) -> int:
 def _number_after(client: Redis, stream: str, output_id: int) -> int:
     """Return the number of the first output behind an id; 0 when there is none."""
     found: Any = client.xrange(stream, min=f"({text_from_entry_id(output_id)}", count=1)
-    return int(found[0][1][OUT_NUMBER]) if found else 0
+    return read_named(found[0][1]).number if found else 0
