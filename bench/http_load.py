@@ -126,8 +126,10 @@ class SocketConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
-        self._upgraded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        # Who asked last; a frame that nobody waits for is none of ours.
+        self._waiting: asyncio.Future[bytes] = self._loop.create_future()
+        self._upgraded: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -156,7 +158,7 @@ class SocketConnection(asyncio.Protocol):
                 return
             kind, frame = self._buffer[0] & 0x0F, bytes(self._buffer[at : at + size])
             if kind == _TEXT:
-                self._frames.put_nowait(frame)
+                self._answer(frame)
             elif kind == _PING and self._transport is not None:
                 # Who does not answer is hung up on.
                 self._transport.write(bytes((0x80 | _PONG, 0x80 | size)) + b"\0\0\0\0" + frame)
@@ -164,7 +166,11 @@ class SocketConnection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         # Whoever waits for a frame gets an empty one, which no answer is.
-        self._frames.put_nowait(b"")
+        self._answer(b"")
+
+    def _answer(self, frame: bytes) -> None:
+        if not self._waiting.done():
+            self._waiting.set_result(frame)
 
     async def ready(self) -> None:
         """Return when the server has taken the socket."""
@@ -176,8 +182,11 @@ class SocketConnection(asyncio.Protocol):
         head = bytes((0x81, 0x80 | size)) if size < 126 else struct.pack(">BBH", 0x81, 0xFE, size)
         if self._transport is None:
             raise ConnectionError("not connected")
+        if self._transport.is_closing():
+            return b""
+        self._waiting = self._loop.create_future()
         self._transport.write(head + b"\0\0\0\0" + message)
-        return await self._frames.get()
+        return await self._waiting
 
     def close(self) -> None:
         """Hang up."""
