@@ -4,7 +4,8 @@ The raw bytes stay as they are, because the chain hash covers them; replies and 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+
+from django.utils.functional import cached_property
 
 from engine.messages import codec
 from engine.messages.chain import chain_hash
