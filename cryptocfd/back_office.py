@@ -41,6 +41,8 @@ _MENU: Final[tuple[tuple[Promise, tuple[tuple[Promise, str, str, str], ...]], ..
         (
             (_("Users"), "group", "accounts", "user"),
             (_("Sign-in links"), "mail_lock", "accounts", "loginlink"),
+            (_("Browsers signed in"), "devices", "usersessions", "usersession"),
+            (_("Second factors"), "passkey", "mfa", "authenticator"),
             (_("Groups of staff"), "badge", "auth", "group"),
             (_("Identity checks"), "verified_user", "profile", "kycfile"),
         ),

@@ -4,14 +4,16 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from typing_extensions import override
 from unfold.decorators import display
 
 from apps.common.models import AuditEntry, OutboxEffect
+from apps.common.money import MICRO_DECIMALS
 from apps.common.outbox import outbox_try_again
 from apps.common.read_only_admin import ReadOnlyAdmin, time_column
+from engine.values import text_from_scaled
 
 
 class FateFilter(admin.SimpleListFilter):
@@ -74,6 +76,27 @@ class OutboxEffectAdmin(ReadOnlyAdmin):
 
 
 _AT = time_column("at_us", title="time, UTC")
+_MICROS = "Micros"
+
+
+def _concerns(number: str) -> Q:
+    """Return what names a person or an account among its facts."""
+    return Q(facts__user=number) | Q(facts__account=number) | _of_model("accounts.User", number)
+
+
+def _of_model(label: str, number: str) -> Q:
+    return Q(facts__model=label, facts__id=number)
+
+
+def _about(number: str) -> Q:
+    """Return what a person has done, and what was done to the person; nothing without a number."""
+    return (Q(actor_id=number) | _concerns(number)) if number else Q(pk__in=())
+
+
+def _fact(name: str, text: str) -> str:
+    if name.endswith(_MICROS) and text.removeprefix("-").isdigit():
+        return f"{name.removesuffix(_MICROS)}: {text_from_scaled(int(text), MICRO_DECIMALS)} USD"
+    return f"{name}: {text}"
 
 
 @admin.register(AuditEntry)
@@ -83,7 +106,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("n", _AT, "deed", "actor", "address", "details")
     list_filter = ("event",)
     search_fields = ("=actor_id", "=ip")
-    search_help_text = "The number of a person, or a network address"
+    search_help_text = "An address or number of a person, an account, or a network address"
     ordering = ("-n",)
     fields = ("n", _AT, "deed", "actor", "address", "details", "proof")
     readonly_fields = fields
@@ -92,6 +115,21 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         people = get_user_model().objects.filter(pk=OuterRef("actor_id")).values("email")
         return super().get_queryset(request).annotate(actor_email=Subquery(people[:1]))
+
+    @override
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
+    ) -> tuple[QuerySet[AuditEntry], bool]:
+        """Find what a person has done and what was done to a person or an account."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        term = search_term.strip()
+        if "@" in term:
+            people = (
+                get_user_model().objects.filter(email__iexact=term).values_list("pk", flat=True)
+            )
+            number = str(next(iter(people), ""))
+            return queryset.filter(_about(number)), may_repeat
+        return found | queryset.filter(_concerns(term)) if term.isdigit() else found, may_repeat
 
     @display(description="what", ordering="event", label=True)
     def deed(self, entry: AuditEntry) -> str:
@@ -111,7 +149,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="details")
     def details(self, entry: AuditEntry) -> str:
-        return ", ".join(f"{name}: {text}" for name, text in entry.facts.items()) or "-"
+        return ", ".join(_fact(name, text) for name, text in entry.facts.items()) or "-"
 
     @admin.display(description="digest")
     def proof(self, entry: AuditEntry) -> str:

@@ -3,7 +3,7 @@
 Money, prices and quantities are shown as exact decimals, from the integers that are stored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -24,10 +24,15 @@ from engine.values import text_from_scaled
 
 # Adding microseconds to it is exact; dividing them would go through a float.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A group that is given every right has a long line; beyond it nobody reads.
+_TEXT_MAX = 4000
 
 
 class AuditedAdmin(ModelAdmin):
     """Writes what staff does into the audit log, beside Django's own history."""
+
+    # Fields that say who somebody is: that they changed is kept for ever, what they were is not.
+    personal_fields: frozenset[str] = frozenset()
 
     @override
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
@@ -39,6 +44,25 @@ class AuditedAdmin(ModelAdmin):
         self._audit(request, obj, "admin_addition", message)
         return super().log_addition(request, obj, message)
 
+    @override
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            self._audit(request, row, "admin_deletion", str(row))
+        return super().log_deletions(request, queryset)
+
+    @override
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> str:
+        # Django would name the fields only: who looks into it later must see what they were and became.
+        texts = [
+            f"{form.fields[name].label or name}: changed"
+            if name in self.personal_fields
+            else _change_text(form, name, is_new=add)
+            for name in form.changed_data
+        ]
+        return "; ".join(texts) or "nothing"
+
     def _audit(self, request: HttpRequest, obj: Any, event: str, message: Any) -> None:
         audit_note(
             event,
@@ -46,14 +70,33 @@ class AuditedAdmin(ModelAdmin):
             ip=request.META.get("REMOTE_ADDR") or None,
             model=self.opts.label,
             id=str(obj.pk),
-            what=str(message)[:500],
+            what=str(message)[:_TEXT_MAX],
         )
+
+
+def _change_text(form: Any, name: str, *, is_new: bool) -> str:
+    before, after = form.initial.get(name), form.cleaned_data.get(name)
+    label = form.fields[name].label or name
+    if isinstance(after, Iterable) and not isinstance(after, str):
+        old, new = set(map(str, before or ())), set(map(str, after))
+        changes = [f"+{text}" for text in sorted(new - old)]
+        changes += [f"-{text}" for text in sorted(old - new)]
+        return f"{label}: {', '.join(changes)}"
+    return f"{label}: {'' if is_new else f'{_word(before)} -> '}{_word(after)}"
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in {None, ""} else str(value)
 
 
 class ReadOnlyAdmin(AuditedAdmin):
     """Lists and shows rows; adds, changes and deletes none, whoever asks."""
 
     actions: Sequence[str] = ()
+    # What is decided in a list is looked at row by row; and nobody has counted how many all of them would be.
+    list_disable_select_all = True
     # What somebody who wants a new row does instead: a sentence, and a route of the admin with its title.
     instead: tuple[str, str, str] | None = None
     # Counting a ledger of millions for each page would cost more than the page.

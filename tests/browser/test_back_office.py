@@ -23,13 +23,14 @@ PAGES = (
     "/admin/django_rq/dashboard/workers/0/",
     "/admin/market/instrument/",
     "/admin/market/instrument/1/change/",
-    "/admin/mfa/authenticator/add/",
+    "/admin/mfa/authenticator/",
     "/admin/office/exposure/",
     "/admin/office/health/",
     "/admin/office/ladder/",
     "/admin/office/results/?book=demo",
     "/admin/profile/cashrequest/",
     "/admin/trade/ledgerentry/",
+    "/admin/usersessions/usersession/",
 )
 
 

@@ -136,7 +136,14 @@ def kyc_decide(*, file_id: int, staff_id: int, is_approved: bool, reason: str) -
     file.expires_at = now + _APPROVED_FOR if is_approved else None
     file.save()
     kyc_tell(file, KycState(file.state))
-    audit_note("kyc_decided", actor_id=staff_id, file=str(file.pk), state=file.state)
+    audit_note(
+        "kyc_decided",
+        actor_id=staff_id,
+        file=str(file.pk),
+        user=str(file.user_id),
+        state=file.state,
+        reason=reason,
+    )
     if is_approved:
         outbox_add_all([_expiry(file)])
         TradingAccount.objects.filter(

@@ -3,8 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.db import models
 from django.test import Client, RequestFactory
@@ -12,11 +14,15 @@ from django.urls import reverse
 
 from apps.auth import facade
 from apps.auth.models import User
+from apps.common.audit import audit_note
+from apps.common.models import AuditEntry
 from apps.common.read_only_admin import ReadOnlyAdmin
 from apps.market.facade import catalogue_install, instrument_get
 from apps.market.models import Instrument
+from apps.notifications.models import Delivery
 from apps.trade.models import Position
 from cryptocfd.back_office import navigation
+from tests.apps.second_factor import guard
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -28,12 +34,13 @@ ACTIONS = {
     "market.ModeChange": {"confirm", "withdraw"},
     "profile.CashRequest": {"approve", "give_back"},
     "profile.KycFile": {"approve", "reject"},
+    "usersessions.UserSession": {"sign_out"},
 }
 OURS = sorted(
     (
         model
         for model in admin.site._registry
-        if model.__module__.startswith("apps.") and model is not User
+        if model not in {User, Group} and model.__module__ != "django_rq.models"
     ),
     key=lambda model: model._meta.label,
 )
@@ -190,6 +197,97 @@ def test_bob_signs_somebody_out_everywhere(cast, program):
     )
 
     assert facade.user_by_token(token) is None
+
+
+def test_s37_the_key_of_a_session_is_shown_to_nobody_and_the_session_can_be_ended(cast):
+    alice, bob = client_of(cast["alice"]), client_of(cast["bob"])
+    row = UserSession.objects.create(
+        user=cast["alice"], ip="10.0.0.1", session_key=alice.session.session_key
+    )
+    page = reverse("admin:usersessions_usersession_changelist")
+
+    detail = bob.get(reverse("admin:usersessions_usersession_change", args=[row.pk]))
+    assert detail.status_code == 200
+    assert row.session_key not in detail.content.decode()
+    assert "alice@example.com" in bob.get(page, {"q": "alice"}).content.decode()
+    bob.post(page, {"action": "sign_out", "_selected_action": [row.pk]})
+
+    assert not Session.objects.filter(pk=row.session_key).exists()
+    assert AuditEntry.objects.latest("n").facts["what"] == "signed out of one browser"
+
+
+def test_s14_a_lost_second_factor_is_removed_by_somebody_else_with_a_reason(cast):
+    guard(cast["alice"])
+    bob, alice = client_of(cast["bob"]), client_of(cast["alice"])
+    page = reverse("admin:accounts_user_reset_factor", args=[cast["alice"].pk])
+    factors = Authenticator.objects.filter(user=cast["alice"])
+
+    bob.post(page, {"reason": "short"})
+    assert factors.exists()
+    bob.post(page, {"reason": "Came to the office with her passport"})
+
+    assert not factors.exists()
+    assert alice.get("/settings/profile").status_code == 302
+    assert Delivery.objects.filter(user=cast["alice"], event="factor_changed").exists()
+    entry = AuditEntry.objects.get(event="factor_removed")
+    assert entry.actor_id == cast["bob"].pk
+    assert entry.facts["user"] == str(cast["alice"].pk)
+    assert "passport" in entry.facts["reason"]
+    # Nobody does it to himself, to somebody without one, or to nobody.
+    guard(cast["bob"])
+    reason = {"reason": "I have lost my phone"}
+    for person in (cast["bob"].pk, cast["alice"].pk):
+        own = reverse("admin:accounts_user_reset_factor", args=[person])
+        assert "Refused" in bob.post(own, reason, follow=True).content.decode()
+    assert Authenticator.objects.filter(user=cast["bob"]).exists()
+    nobody = reverse("admin:accounts_user_reset_factor", args=[999_999])
+    assert bob.get(nobody).status_code == 404
+
+
+def test_an_address_of_a_new_person_is_kept_in_lower_case(cast):
+    client = client_of(cast["bob"])
+
+    client.post(reverse("admin:accounts_user_add"), {"email": "Carol@Example.COM"})
+    again = client.post(reverse("admin:accounts_user_add"), {"email": "CAROL@example.com"})
+
+    assert User.objects.filter(email="carol@example.com").count() == 1
+    assert "already exists" in again.content.decode()
+
+
+def test_nobody_closes_the_own_door(cast):
+    bob = cast["bob"]
+
+    client_of(bob).post(reverse("admin:accounts_user_change", args=[bob.pk]), {"name": "Robert"})
+
+    bob.refresh_from_db()
+    assert (bob.name, bob.is_active, bob.is_staff, bob.is_superuser) == ("Robert", True, True, True)
+
+
+def test_s38_the_audit_log_says_what_a_right_was_and_became_and_is_found_by_the_person(cast):
+    bob, alice = client_of(cast["bob"]), cast["alice"]
+    bob.post(
+        reverse("admin:accounts_user_change", args=[alice.pk]),
+        {"name": "Alison", "is_active": "on", "is_staff": "on"},
+    )
+    view = Permission.objects.get(codename="view_auditentry")
+    bob.post(reverse("admin:auth_group_add"), {"name": "Auditors", "permissions": [view.pk]})
+    group = Group.objects.get(name="Auditors")
+    bob.post(reverse("admin:auth_group_delete", args=[group.pk]), {"post": "yes"})
+    audit_note("cash_approved", actor_id=cast["bob"].pk, account="1001", amountMicros="250500000")
+
+    changed, added, deleted, _cash = AuditEntry.objects.order_by("n")
+    assert changed.facts["what"] == "Name: changed; Staff: no -> yes"
+    assert "Auditors" in added.facts["what"]
+    assert str(view) in added.facts["what"]
+    assert (deleted.event, deleted.facts["what"]) == ("admin_deletion", "Auditors")
+    page = reverse("admin:common_auditentry_changelist")
+    # What was done is said once, on the next page.
+    bob.get(page)
+    found = bob.get(page, {"q": "alice@example.com"}).content.decode()
+    assert "Staff: no" in found
+    assert "Auditors" not in found
+    assert "250.500000 USD" in bob.get(page, {"q": "1001"}).content.decode()
+    assert "250.500000 USD" not in bob.get(page, {"q": "nobody@example.com"}).content.decode()
 
 
 def test_staff_who_may_change_users_cannot_raise_themselves(cast):
