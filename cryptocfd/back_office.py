@@ -80,6 +80,20 @@ _MENU: Final[tuple[tuple[Promise, tuple[tuple[Promise, str, str, str], ...]], ..
 )
 
 
+def _may_see(app: str, model: str) -> Callable[[HttpRequest], bool]:
+    def may(request: HttpRequest) -> bool:
+        # The settings read this module before there are apps.
+        from django.contrib import admin
+
+        pages = {
+            (one.opts.app_label, one.opts.model_name): one
+            for one in admin.site._registry.values()  # noqa: SLF001 - the site has no other list of them.
+        }
+        return bool(pages[app, model].has_view_permission(request))
+
+    return may
+
+
 def _may(permission: str) -> Callable[[HttpRequest], bool]:
     return lambda request: bool(request.user.has_perm(permission))
 
@@ -108,7 +122,7 @@ def navigation() -> list[dict[str, Any]]:
                     "title": title,
                     "icon": icon,
                     "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-                    "permission": _may(f"{app}.view_{model}"),
+                    "permission": _may_see(app, model),
                 }
                 for title, icon, app, model in rows
             ],

@@ -95,6 +95,8 @@ class ReadOnlyAdmin(AuditedAdmin):
     """Lists and shows rows; adds, changes and deletes none, whoever asks."""
 
     actions: Sequence[str] = ()
+    # Rights to decide on these rows: whoever has one sees them too.
+    rights: tuple[str, ...] = ()
     # What is decided in a list is looked at row by row; and nobody has counted how many all of them would be.
     list_disable_select_all = True
     # What somebody who wants a new row does instead: a sentence, and a route of the admin with its title.
@@ -102,6 +104,11 @@ class ReadOnlyAdmin(AuditedAdmin):
     # Counting a ledger of millions for each page would cost more than the page.
     paginator = InfinitePaginator
     show_full_result_count = False
+
+    @override
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_judge = any(request.user.has_perm(right) for right in self.rights)
+        return is_judge or super().has_view_permission(request, obj)
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -96,6 +96,7 @@ class PriceSourceForm(forms.Form):
 class InstrumentAdmin(ReadOnlyAdmin):
     """The catalogue, with the terms that the engine was told."""
 
+    rights = ("market.set_price_source",)
     actions = ("price_source_set",)
 
     def has_set_price_source_permission(self, request: HttpRequest) -> bool:
@@ -232,6 +233,7 @@ class ModeChangeAdmin(ReadOnlyAdmin):
     list_select_related = ("asked_by", "confirmed_by")
     search_fields = ("symbol", "reason")
     ordering = ("-id",)
+    rights = ("market.decide_modechange",)
     actions = ("confirm", "withdraw")
     actions_list = ("ask",)
     instead = (

@@ -4,6 +4,7 @@
                  requested -> cancelled
     withdrawal   pending -> reserved (cash:pending holds it) -> (two approvals) -> settling -> settled
                  pending -> refused;  reserved -> returning -> returned
+    adjustment   requested (by staff, the first approval) -> (another approval) -> pending -> settled, or refused
 
 Each step is taken under a lock of the request's row, so no step is taken twice. What the engine decides, the projector
 writes (cash.cash_decided).
@@ -39,6 +40,14 @@ from engine.messages.replies import Rejected
 
 # Ends of a request: nothing moves it any more.
 _OVER: Final = (CashState.REFUSED, CashState.RETURNED, CashState.CANCELLED)
+# What staff decides on.
+WAITING: Final = frozenset({CashState.REQUESTED, CashState.RESERVED})
+# What a second approval sends to the engine.
+_COMMAND: Final = {
+    CashKind.DEPOSIT.value: CashKind.DEPOSIT,
+    CashKind.WITHDRAWAL.value: CashKind.SETTLE,
+    CashKind.ADJUSTMENT.value: CashKind.ADJUSTMENT,
+}
 _DAY: Final = timedelta(days=1)
 
 
@@ -136,7 +145,7 @@ def _withdrawal_write(account: TradingAccount, wish: CashWish, destination: str)
     return request
 
 
-def _audit(request: CashRequest, event: str, actor_id: int) -> None:
+def _audit(request: CashRequest, event: str, actor_id: int, **more: str) -> None:
     audit_note(
         event,
         actor_id=actor_id,
@@ -144,6 +153,7 @@ def _audit(request: CashRequest, event: str, actor_id: int) -> None:
         account=str(request.account_id),
         amountMicros=str(request.amount_micros),
         state=request.state,
+        **more,
     )
 
 
@@ -188,24 +198,24 @@ def request_approve(*, cash_id: int, staff_id: int) -> CashRequest:
             return request
         if request.approved_by_id == staff_id:
             raise ServiceError("FOUR_EYES", "a second person has to approve it", http_status=403)
-        is_deposit = request.kind == CashKind.DEPOSIT
+        is_withdrawal = request.kind == CashKind.WITHDRAWAL
         request.settled_by_id = staff_id
-        request.state = CashState.PENDING if is_deposit else CashState.SETTLING
+        request.state = CashState.SETTLING if is_withdrawal else CashState.PENDING
         request.save(update_fields=["settled_by", "state"])
         _audit(request, "cash_approved", staff_id)
-        cash_request_send(request=request, kind=CashKind.DEPOSIT if is_deposit else CashKind.SETTLE)
+        cash_request_send(request=request, kind=_COMMAND[request.kind])
     return request
 
 
-def request_return(*, cash_id: int, staff_id: int) -> CashRequest:
-    """Give a request up for staff: a withdrawal's money goes back to the account.
+def request_return(*, cash_id: int, staff_id: int, reason: str = "") -> CashRequest:
+    """Give a request up for staff, which says why: a withdrawal's money goes back to the account.
 
     Errors: ServiceError FOUR_EYES, CASH_REQUEST_STATE.
     """
     with transaction.atomic():
         request = _locked_for_staff(cash_id, staff_id)
         _give_up(request)
-        _audit(request, "cash_given_back", staff_id)
+        _audit(request, "cash_given_back", staff_id, reason=reason)
     return request
 
 
@@ -217,7 +227,7 @@ def _locked_for_staff(cash_id: int, staff_id: int) -> CashRequest:
     )
     if request.account.user_id == staff_id:
         raise ServiceError("FOUR_EYES", "nobody decides on an own request", http_status=403)
-    if request.state not in {CashState.REQUESTED, CashState.RESERVED}:
+    if request.state not in WAITING:
         raise _state_error(request)
     return request
 

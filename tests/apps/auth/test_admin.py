@@ -121,6 +121,14 @@ def test_the_menu_leads_to_every_list_and_shows_staff_what_they_may_see(cast):
     assert {pages_of(model)["list"] for model in [*OURS, User]} <= {str(link) for link in links}
     assert "Audit log" in page
     assert "Deposits and withdrawals" not in page
+    # Who decides on something sees it, and not what else there is.
+    charlie.user_permissions.set(Permission.objects.filter(codename="approve_cashrequest"))
+    client = client_of(User.objects.get(pk=charlie.pk))
+    page = client.get("/admin/").content.decode()
+    assert "Deposits and withdrawals" in page
+    assert "Identity checks" not in page
+    assert client.get("/admin/profile/cashrequest/").status_code == 200
+    assert client.get("/admin/profile/kycfile/").status_code == 403
 
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label)
