@@ -41,7 +41,9 @@ def filled(text: str) -> str:
 
 
 def environment_of(service: dict[str, Any]) -> dict[str, str]:
-    return {name: filled(value) for name, value in service.get("environment", {}).items()}
+    """Return what a service is told where .env gives only what must be given: a name alone is not passed on then."""
+    environment = service.get("environment", {})
+    return {name: filled(value) for name, value in environment.items() if value is not None}
 
 
 def known_variables() -> set[str]:
@@ -64,9 +66,26 @@ def test_a_service_runs_a_command_that_takes_its_arguments(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_is_told_nothing_that_the_settings_do_not_know(name: str) -> None:
-    environment = environment_of(OURS[name])
+    assert OURS[name].get("environment", {}).keys() <= known_variables()
 
-    assert environment.keys() <= known_variables()
+
+def test_what_an_operator_sets_reaches_the_services() -> None:
+    # The image says where a container keeps its data and listens, and that its parts are apart; the rest is of the embedded
+    # servers, of compose itself or for developers.
+    not_theirs = {
+        *("DATA_DIR", "HOST", "PORT", "ENGINE_MODE", "LOG_FSYNC", "DEBUG", "POSTGRES_PASSWORD"),
+        *(name for name in known_variables() if name.startswith("LOG_PASSWORD_")),
+    }
+    told = SERVICES["web"]["environment"]
+
+    assert known_variables() - told.keys() == not_theirs
+    # A name alone that .env does not know takes away what the image says.
+    image = re.findall(r"(\w+)=", (REPOSITORY / "Dockerfile").read_text())
+    assert not [name for name in image if name in told and told[name] is None]
+    for name in ("engine", "standby", "feed", "projector", "worker"):
+        missing = told.keys() - SERVICES[name]["environment"].keys()
+        sealing = set() if name == "worker" else {"PIN_PEPPER", "API_KEY_KEYS"}
+        assert missing == {"ASGI_SERVER", "FORWARDED_ALLOW_IPS"} | sealing, name
 
 
 def test_operators_find_every_variable_of_the_composition_in_the_example() -> None:
