@@ -5,7 +5,7 @@ Without Django, as env.py; what only Django or an app can judge is in settings_c
 
 import base64
 import re
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import environ
 
@@ -15,6 +15,19 @@ from engine.config import snapshot_keys_from_text
 _DATABASE_SCHEMES = ("postgres", "postgresql", "psql", "pgsql")
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 _FERNET_KEY_BYTES = 32
+
+
+def _split(name: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        # Read for its own check: it raises for what is no port.
+        _ = parts.port
+    except ValueError as error:
+        # Its own words may hold a part of a password that was not escaped.
+        raise SetupError(
+            f"{name} is no address: host or port cannot be read. Write / @ : # [ ] in a password as %2F %40 %3A %23 %5B %5D."
+        ) from error
+    return parts
 
 
 def log_level_checked(level: str) -> str:
@@ -27,7 +40,7 @@ def log_level_checked(level: str) -> str:
 
 def database_url_checked(url: str) -> str:
     """Return the address of a PostgreSQL, or an empty text; errors: SetupError."""
-    parts = urlsplit(url)
+    parts = _split("DATABASE_URL", url)
     names_database = parts.path.strip("/") or "service=" in parts.query
     if url and not (parts.scheme in _DATABASE_SCHEMES and names_database):
         raise SetupError(
@@ -43,7 +56,7 @@ def database_url_checked(url: str) -> str:
 
 def redis_url_checked(name: str, url: str) -> str:
     """Return the address of a Valkey, or an empty text; errors: SetupError."""
-    scheme = urlsplit(url).scheme
+    scheme = _split(name, url).scheme
     if url and scheme not in _REDIS_SCHEMES:
         raise SetupError(
             f"{name} must look like redis://user:password@host:6379, rediss://... or unix:///path/to/socket, "
@@ -54,7 +67,7 @@ def redis_url_checked(name: str, url: str) -> str:
 
 def public_url_checked(url: str) -> str:
     """Return the address that people type, without a slash at its end; errors: SetupError."""
-    parts = urlsplit(url)
+    parts = _split("PUBLIC_URL", url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
         raise SetupError(
             f"PUBLIC_URL must be http:// or https:// and a host, without a path, but is {url!r}."
@@ -64,7 +77,7 @@ def public_url_checked(url: str) -> str:
 
 def email_url_checked(url: str) -> str:
     """Return the address of a mail server or service, or an empty text; errors: SetupError."""
-    scheme = urlsplit(url).scheme
+    scheme = _split("EMAIL_URL", url).scheme
     if url and scheme != "anymail" and scheme not in environ.Env.EMAIL_SCHEMES:
         raise SetupError(
             "EMAIL_URL must look like smtp+tls://user:password@host:587 or anymail://postmark?SERVER_TOKEN=..., "

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
         ("DATABASE_URL", "nowhere", "DATABASE_URL must look like postgres://"),
         ("DATABASE_URL", "postgres://user:hush@host", "the database, is missing"),
         ("LOG_REDIS_URL", "http://user:hush@host", "LOG_REDIS_URL must look like redis://"),
+        ("DATABASE_URL", "postgres://user:hush/x@host/name", "DATABASE_URL is no address: host or"),
+        ("REDIS_URL", "redis://[::1", "REDIS_URL is no address: host or port cannot be read"),
         ("REDIS_URL", "host:6379", "REDIS_URL must look like redis://"),
         ("PUBLIC_URL", "trade.example.com", "PUBLIC_URL must be http:// or https:// and a host"),
         ("PUBLIC_URL", "https://example.com/trade", "without a path"),
