@@ -343,6 +343,7 @@ UNFOLD = {
     "STYLES": ["/static/css/admin.css"],
     "SCRIPTS": ["/static/js/accessible.js"],
     "COLORS": COLOURS,
+    "DASHBOARD_CALLBACK": "cryptocfd.office.waiting.front_page",
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": True,

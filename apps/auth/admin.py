@@ -16,7 +16,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from typing_extensions import override
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -58,6 +60,32 @@ class GroupAdmin(AuditedAdmin):
     has_delete_permission = has_change_permission
 
 
+# Where staff reads on about a person, by app and model; each list is searched by address.
+_RECORDS = (
+    ("Trading accounts", "profile", "tradingaccount"),
+    ("Identity check", "profile", "kycfile"),
+    ("Deposits and withdrawals", "profile", "cashrequest"),
+    ("Sign-in links", "accounts", "loginlink"),
+    ("Browsers signed in", "usersessions", "usersession"),
+    ("Second factors", "mfa", "authenticator"),
+    ("Messages", "notifications", "delivery"),
+    ("Audit log", "common", "auditentry"),
+)
+
+
+def _records(request: HttpRequest, person: User) -> list[tuple[str, str]]:
+    pages = {
+        (page.opts.app_label, page.opts.model_name): page
+        for page in admin.site._registry.values()  # noqa: SLF001 - the site has no other list of them.
+    }
+    query = urlencode({"q": person.email})
+    return [
+        (title, f"{reverse(f'admin:{app}_{model}_changelist')}?{query}")
+        for title, app, model in _RECORDS
+        if pages[app, model].has_view_permission(request)
+    ]
+
+
 class ReasonForm(forms.Form):
     """Why somebody's account is looked at, or a guard of it taken away."""
 
@@ -88,6 +116,21 @@ class UserAdmin(AuditedAdmin):
     autocomplete_fields = ("groups",)
     actions = ("sign_out_everywhere",)
     actions_detail = ("look", "reset_factor")
+    change_form_before_template = "admin/accounts/records.html"
+
+    @override
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the ways to what there is of a person, as far as who looks may see it."""
+        person = None if object_id is None else self.get_object(request, object_id)
+        records = [] if person is None else _records(request, person)
+        context = {**(extra_context or {}), "records": records}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def has_look_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Return whether this member of the staff may see the site as a person sees it."""

@@ -65,6 +65,13 @@ class OutboxEffectAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     actions = ("try_again",)
 
+    waiting_title = "Effects that were given up"
+    waiting_query = "fate=given-up"
+
+    @override
+    def waiting(self) -> QuerySet[OutboxEffect]:
+        return OutboxEffect.objects.filter(given_up_at__isnull=False)
+
     @admin.action(description="Try again what was given up", permissions=["retry"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[OutboxEffect]) -> None:
         """Hand dead letters to the worker once more; whoever asks has looked whether they left after all."""

@@ -105,6 +105,14 @@ class ReadOnlyAdmin(AuditedAdmin):
     paginator = InfinitePaginator
     show_full_result_count = False
 
+    # What those of waiting() are, and the query of the list that shows them.
+    waiting_title = ""
+    waiting_query = ""
+
+    def waiting(self) -> QuerySet[Any] | None:
+        """Return the rows that wait for somebody of the staff; None where no row ever does."""
+        return None
+
     @override
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         is_judge = any(request.user.has_perm(right) for right in self.rights)

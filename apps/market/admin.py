@@ -12,6 +12,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.utils import timezone
+from typing_extensions import override
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -259,6 +261,14 @@ class ModeChangeAdmin(ReadOnlyAdmin):
         if change.state == ModeChangeState.WAITING and kill_switch.is_too_old(change):
             return "too old"
         return change.get_state_display()
+
+    waiting_title = "Trading modes that wait for a second person"
+    waiting_query = "state__exact=waiting"
+
+    @override
+    def waiting(self) -> QuerySet[ModeChange]:
+        since = timezone.now() - kill_switch.WAITS
+        return ModeChange.objects.filter(state=ModeChangeState.WAITING, asked_at__gte=since)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         """Return whether this member of the staff may open and halt trading."""

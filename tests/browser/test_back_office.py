@@ -33,6 +33,11 @@ PAGES = (
     "/admin/usersessions/usersession/",
 )
 
+# The texts of lists that do not fit into their cells.
+CUT_OFF = """[...document.querySelectorAll("#result_list td")]
+    .filter((cell) => cell.scrollHeight > cell.clientHeight + 1 || cell.scrollWidth > cell.clientWidth + 1)
+    .map((cell) => cell.innerText)"""
+
 
 def test_s36_the_back_office_is_sound_and_breaks_no_policy(
     product: Product, browser: Browser, watch: Watch
@@ -69,6 +74,12 @@ def test_s36_the_back_office_is_sound_and_breaks_no_policy(
         expect(page.locator("[data-refreshed]")).to_be_visible()
         expect(page.get_by_role("link", name="Jobs", exact=True).last).to_be_focused()
         expect(page.locator("[data-office-fault]")).to_be_hidden()
+        width, height = SIZES["phone"]
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto("/admin/common/outboxeffect/")
+        expect(page.locator("#result_list td").first).to_be_visible()
+        assert page.evaluate(CUT_OFF) == []
+        page.set_viewport_size(viewport)
         page.goto("/admin/accounts/user/?q=alice")
         page.get_by_role("link", name="alice@example.com").click()
         expect(page.get_by_label("Name")).to_have_value("Alice")

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from typing_extensions import override
 from unfold.decorators import action, display
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
@@ -77,6 +78,13 @@ class CashRequestAdmin(ReadOnlyAdmin):
         "admin:profile_cashrequest_adjust",
         "Ask for an adjustment",
     )
+
+    waiting_title = "Deposits, withdrawals and adjustments to approve"
+    waiting_query = "state__in=requested,reserved"
+
+    @override
+    def waiting(self) -> QuerySet[CashRequest]:
+        return CashRequest.objects.filter(state__in=WAITING)
 
     def has_approve_permission(self, request: HttpRequest) -> bool:
         """Return whether this member of the staff may decide on money."""

@@ -113,6 +113,13 @@ class KycFileAdmin(ReadOnlyAdmin):
         response.headers["Cache-Control"] = "private, no-store"
         return response
 
+    waiting_title = "Identity files to decide on"
+    waiting_query = "state__exact=submitted"
+
+    @override
+    def waiting(self) -> QuerySet[KycFile]:
+        return KycFile.objects.filter(state=KycState.SUBMITTED)
+
     def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Return whether this member of the staff may decide on files, or on this one, which must wait for it."""
         if not request.user.has_perm("profile.decide_kycfile"):

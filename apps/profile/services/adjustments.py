@@ -9,7 +9,6 @@ from apps.common.errors import ServiceError
 from apps.profile import selectors
 from apps.profile.choices import CashKind, CashState
 from apps.profile.models import CashRequest
-from apps.profile.services.accounts import AccountUnknownError
 
 # Names the ledger account cash:adjustment, where the other side of each posting stands.
 _METHOD: Final = "adjustment"
@@ -23,11 +22,11 @@ def adjustment_ask(
     """Write down what one person wants; nothing is sent to the engine before another one has approved it.
 
     Units: micro-USD, negative to take from the account. The reason goes into the log as the reference of the posting.
-    Errors: AccountUnknownError; ServiceError ACCOUNT_NOT_OPEN, AMOUNT_INVALID, FOUR_EYES for one's own account.
+    Errors: ServiceError ACCOUNT_UNKNOWN, ACCOUNT_NOT_OPEN, AMOUNT_INVALID, FOUR_EYES for one's own account.
     """
     account = selectors.account_row_by_id(account_id=account_id)
     if account is None:
-        raise AccountUnknownError(account_id)
+        raise ServiceError("ACCOUNT_UNKNOWN", f"there is no account {account_id}", http_status=404)
     if account.user_id == staff_id:
         raise ServiceError("FOUR_EYES", "nobody adjusts an own account", http_status=403)
     if not account.is_open:

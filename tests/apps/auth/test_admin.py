@@ -262,6 +262,24 @@ def test_an_address_of_a_new_person_is_kept_in_lower_case(cast):
     assert "already exists" in again.content.decode()
 
 
+def test_a_person_leads_to_what_there_is_of_the_person_as_far_as_it_may_be_seen(cast):
+    charlie, page = cast["charlie"], reverse("admin:accounts_user_change", args=[cast["alice"].pk])
+    bob = client_of(cast["bob"])
+
+    records = bob.get(page).context["records"]
+    assert len(records) == 8
+    for _title, way in records:
+        assert "q=alice%40example.com" in way
+        assert bob.get(way).status_code == 200
+    charlie.is_staff = True
+    charlie.save()
+    seen = Permission.objects.filter(codename__in=["view_user", "decide_kycfile"])
+    charlie.user_permissions.set(seen)
+    own = client_of(charlie).get(page).context["records"]
+    assert [title for title, _way in own] == ["Identity check"]
+    assert bob.get(reverse("admin:accounts_user_add")).context["records"] == []
+
+
 def test_nobody_closes_the_own_door(cast):
     bob = cast["bob"]
 

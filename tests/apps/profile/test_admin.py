@@ -63,6 +63,27 @@ def test_a_file_is_rejected_for_a_reason_that_its_owner_reads_and_approved_where
     assert KycFile.objects.get().state == KycState.APPROVED
 
 
+def test_the_first_page_says_what_waits_to_whoever_may_see_it(desk):
+    waits = "Deposits, withdrawals and adjustments to approve"
+    desk.open().ask("deposits", "250.50")
+    page = at_work(desk.first).get(reverse("admin:index"))
+    rows = {row["title"]: row for row in page.context["waiting"]}
+
+    assert {title: row["count"] for title, row in rows.items()} == {
+        waits: 1,
+        "Effects that were given up": 0,
+        "Identity files to decide on": 0,
+        "Trading modes that wait for a second person": 0,
+    }
+    assert page.context["waiting"][0]["title"] == waits
+    for row in rows.values():
+        shown = at_work(desk.first).get(row["way"])
+        assert shown.status_code == 200
+        assert shown.context["cl"].queryset.count() == row["count"]
+    User.objects.filter(pk=desk.second.pk).update(is_superuser=False)
+    assert waits not in at_work(desk.second).get(reverse("admin:index")).content.decode()
+
+
 def test_a_half_approved_deposit_says_so_and_is_given_up_for_a_reason(desk):
     made = data(desk.open().ask("deposits", "250.50"))
     first, second = at_work(desk.first), at_work(desk.second)
