@@ -10,15 +10,16 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
+from websockets.frames import Frame, Opcode
 
-from apps.common.direct_socket import direct_socket_of
+from apps.common.direct_socket import direct_socket_of, framed
 from apps.market import frames
 from apps.market.broadcaster import STALLED_SECONDS, Broadcaster
 from apps.market.candles.live import CandleLive
 from apps.market.candles.memory import CandleMemory
 from apps.market.candles.reader import CandleReader
 from apps.market.prices import PriceBook
-from cryptocfd.web_socket import DirectWebSocket
+from cryptocfd.web_socket import DirectWebSocket, unfinished
 from engine.messages.commands import Quote
 from engine.messages.streams import PriceBatch
 from engine.values import SourceClass
@@ -97,6 +98,101 @@ async def served(house):
     finally:
         server.close()
         await until(lambda: not state.tasks and not state.connections)
+
+
+def client_frame(text, *, first=0x81, mask=b"\1\2\3\4"):
+    raw = text if isinstance(text, bytes) else text.encode()
+    size = len(raw)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2)
+    masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(raw))
+    return bytes((first,)) + length + mask + masked
+
+
+class Listener:
+    """An application that takes what begins with a T as it comes, and receives the rest."""
+
+    def __init__(self):
+        self.taken = []
+        self.received = []
+
+    def take(self, text):
+        if text.startswith("T"):
+            self.taken.append(text)
+            return True
+        return False
+
+    async def application(self, scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        direct_socket_of(scope).hear(self.take)
+        while (message := await receive())["type"] == "websocket.receive":
+            self.received.append(message["text"])
+
+
+async def raw_client(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+        b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-version: 13\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
+async def test_whole_messages_are_taken_at_once_and_all_others_in_their_turn():
+    listener = Listener()
+    async with served(listener) as port:
+        reader, writer = await raw_client(port)
+
+        async def say(data, taken, received):
+            writer.write(data)
+            await until(lambda: (len(listener.taken), len(listener.received)) == (taken, received))
+
+        await say(client_frame("T1 ü"), 1, 0)
+        await say(client_frame("T2" * 100), 2, 0)
+        # Not taken by the application; then two in one read, which are received in order.
+        await say(client_frame("R1"), 2, 1)
+        await say(client_frame("R2") + client_frame("T3"), 2, 3)
+        # One message in two frames, and a taken one after it.
+        await say(client_frame("T", first=0x01) + client_frame("4", first=0x80), 2, 4)
+        await say(client_frame("T5"), 3, 4)
+        # A frame in two reads: what its second half looks like is no frame of its own.
+        whole = client_frame("R" + client_frame("T no").decode("latin-1"), mask=bytes(4))
+        writer.write(whole[:7])
+        await asyncio.sleep(0.05)
+        await say(whole[7:], 3, 5)
+        await say(client_frame("T6"), 4, 5)
+        # Text that is not UTF-8 ends the socket, as ever.
+        writer.write(client_frame(b"T\xff"))
+        assert (await asyncio.wait_for(reader.read(4), 10))[2:] == (1007).to_bytes(2)
+        writer.close()
+
+    assert listener.taken == ["T1 ü", "T2" * 100, "T5", "T6"]
+    assert listener.received[:4] == ["R1", "R2", "T3", "T4"]
+
+
+@pytest.mark.parametrize("size", [0, 5, 125, 126, 300, 65_535, 65_536])
+async def test_the_beginning_of_a_frame_is_told_from_whole_ones(size):
+    raw = b"x" * size
+    length = (
+        bytes((0x80 | size,))
+        if size < 126
+        else b"\xfe" + size.to_bytes(2)
+        if size < 65_536
+        else b"\xff" + size.to_bytes(8)
+    )
+    whole = b"\x81" + length + bytes(4) + raw
+
+    assert unfinished(whole + whole) == b""
+    for cut in {1, 2, 3, len(whole) // 2, len(whole) - 1}:
+        assert unfinished(whole + whole[:cut]) == whole[:cut]
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+async def test_texts_are_framed_as_the_library_does(size):
+    text = "x" * size
+
+    assert framed(text) == Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 @pytest.fixture

@@ -38,6 +38,10 @@ class MessageRate:
         # Messages refused since one has passed.
         self.refused = 0
 
+    def may_pass(self, now_s: float) -> bool:
+        """Return whether a message may pass now; counts none."""
+        return self._tokens + (now_s - self._at_s) * self._per_second >= 1
+
     def take(self, now_s: float) -> bool:
         """Count one message; return whether it may pass."""
         filled = self._tokens + (now_s - self._at_s) * self._per_second

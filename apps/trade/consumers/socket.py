@@ -5,6 +5,7 @@ An ASGI application of its own instead of a Channels consumer: no task or layer 
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,7 +15,7 @@ from django.db import DatabaseError
 from rest_framework.exceptions import ValidationError
 
 from apps.auth.facade import AuthenticatedUser, session_user, token_identity
-from apps.common.direct_socket import direct_socket_of
+from apps.common.direct_socket import direct_socket_of, framed_bytes
 from apps.common.envelope import service_failure, success
 from apps.common.errors import STORE_AWAY, ServiceError, StoreAwayError
 from apps.common.exact_json import json_decode, json_encode
@@ -61,7 +62,11 @@ class TradingSocket:
         self._symbols: set[str] | None = set()
         self._accounts: dict[int, AccountFeed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_flight = 0
+        # Operations that wait for their answers.
+        self._operations: set[asyncio.Task[None]] = set()
+        # Whether a message that came by ASGI is in work; what comes meanwhile waits for its turn.
+        self._is_busy = False
+        self._context = contextvars.copy_context()
         self._is_closed = False
 
     @classmethod
@@ -77,8 +82,12 @@ class TradingSocket:
             if key := session_key_of(self._headers):
                 await self._signed_in_by_cookie(key)
             self._background(self._watch())
+            if self._direct is not None:
+                self._direct.hear(self._taken)
             while (message := await self._receive())["type"] == "websocket.receive":
+                self._is_busy = True
                 await self._message(message)
+                self._is_busy = False
         finally:
             self._end()
 
@@ -89,7 +98,11 @@ class TradingSocket:
             await self._asgi_send({"type": "websocket.send", "text": text})
 
     async def _frame(self, frame: dict[str, object]) -> None:
-        await self._text(json_encode(frame).decode())
+        raw = json_encode(frame)
+        if self._direct is not None and self._direct.is_clear() and not self._is_closed:
+            self._direct.write(framed_bytes(raw))
+        else:
+            await self._text(raw.decode())
 
     async def _close(self, code: int) -> None:
         if not self._is_closed:
@@ -97,6 +110,30 @@ class TradingSocket:
             await self._asgi_send({"type": "websocket.close", "code": code})
 
     # --- messages in ------------------------------------------------------------------------------------------------
+
+    def _taken(self, text: str) -> bool:
+        """Start the operation that a message asks for, at once; leave every other message to its turn."""
+        # Most names of operations have a dot, and nothing that comes as often as an acknowledgement has one.
+        if self._is_busy or self._is_closed or "." not in text:
+            return False
+        # What is to be refused is so in its turn, which waits for a client who does not read.
+        now_s = self._loop.time()
+        if (
+            len(text) > limits.MESSAGE_BYTES_MAX
+            or len(self._operations) >= limits.IN_FLIGHT_MAX
+            or not self._rate.may_pass(now_s)
+        ):
+            return False
+        try:
+            request = json_decode(text)
+        except ValueError:
+            return False
+        op = request.get("op") if type(request) is dict else None
+        if type(op) is not str or op not in _OPERATIONS:
+            return False
+        self._rate.take(now_s)
+        self._operate(request, self._context.copy())
+        return True
 
     async def _message(self, message: Message) -> None:
         raw = message.get("text") or message.get("bytes") or ""
@@ -125,20 +162,19 @@ class TradingSocket:
             await self._error(request, error)
         elif op in _OPERATIONS:
             # Operations wait for the engine; meanwhile the socket goes on listening.
-            if self._in_flight >= limits.IN_FLIGHT_MAX:
+            if len(self._operations) >= limits.IN_FLIGHT_MAX:
                 text = f"at most {limits.IN_FLIGHT_MAX} operations of one socket may wait for their answers"
                 await self._error(request, ServiceError("RATE_LIMITED", text, http_status=429))
                 return
-            self._in_flight += 1
-            self._background(self._answer_in_flight(handler, request))
+            self._operate(request)
         else:
             await self._answer(handler, request)
 
-    async def _answer_in_flight(self, handler: Handler, request: Message) -> None:
-        try:
-            await self._answer(handler, request)
-        finally:
-            self._in_flight -= 1
+    def _operate(self, request: Message, context: contextvars.Context | None = None) -> None:
+        work = self._answer(TradingSocket._operation, request)
+        task = self._loop.create_task(work, context=context)
+        self._operations.add(task)
+        task.add_done_callback(self._operations.discard)
 
     async def _answer(self, handler: Handler, request: Message) -> None:
         try:
@@ -357,13 +393,13 @@ class TradingSocket:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def _background(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _end(self) -> None:
         self._is_closed = True
-        for task in self._tasks:
+        for task in self._tasks | self._operations:
             task.cancel()
         for feed in self._accounts.values():
             feed.close()

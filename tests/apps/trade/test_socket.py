@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -18,12 +19,15 @@ from apps.auth.services.identities import session_cache
 from apps.auth.services.tokens import access_token_decode
 from apps.common.engine_gateway import engine_gateway
 from apps.market.broadcaster import broadcaster
+from apps.profile import facade as profile
+from apps.profile.facade import AccountInfo
 from apps.profile.selectors import accounts_cache
 from apps.trade.consumers import limits
 from apps.trade.models import HistoryEvent
 from engine.messages.commands import PlaceOrder
+from engine.messages.views import AccountView
 from engine.values import Side
-from tests.apps.trade.wire import Wire, signed_in
+from tests.apps.trade.wire import DirectWire, Wire, signed_in
 
 pytestmark = pytest.mark.integration
 
@@ -88,6 +92,70 @@ def test_an_order_is_answered_by_its_id_and_told_as_an_event(on_wire, alice):
     assert event["d"]["orderId"] == reply["data"]["orderId"]
     assert event["d"]["price"] == reply["data"]["price"]
     assert event["d"]["balance"] == reply["data"]["balance"]
+
+
+def test_operations_are_taken_from_a_direct_end_and_answered_to_it_and_all_else_waits_its_turn(
+    live, alice, monkeypatch, settings
+):
+    _, account, token = alice
+    settings.SOCKET_MESSAGES_PER_SECOND = 3
+    open_orders = {"op": "orders.open", "id": "x"}
+    reached, go = asyncio.Event(), asyncio.Event()
+    # What the task of a connection was given, such as the limit of its statements, holds for its operations too.
+    mark, marks = ContextVar("mark", default=""), set()
+    view = profile.account_view
+
+    async def held(info: AccountInfo) -> AccountView:
+        marks.add(mark.get())
+        reached.set()
+        await go.wait()
+        return await view(info)
+
+    monkeypatch.setattr(profile, "account_view", held)
+
+    async def talk() -> None:
+        mark.set("of the connection")
+        wire = DirectWire()
+        mark.set("of the server")
+        wire.say({"op": "auth", "token": token})
+        assert (await wire.read())["success"] is True
+        # 1. Answered past ASGI, by the same frame.
+        assert wire.offer(SELL | {"id": "mine"})
+        reply = await wire.read()
+        assert (reply["ch"], reply["op"], reply["id"]) == ("reply", "order.create", "mine")
+        assert reply["data"]["status"] == "filled"
+        # 2. What is no operation, or none that can be read, keeps its turn.
+        for other in ({"op": "ping"}, {"op": "no.such"}, {"op": ["order.create"]}, ["a.b"]):
+            assert not wire.offer(other)
+        assert not wire.end.taker('{"op":"order.create"')
+        assert not wire.end.taker("x." + " " * limits.MESSAGE_BYTES_MAX)
+        # 3. So does an operation beyond those that may wait, and one behind a message in work.
+        monkeypatch.setattr(limits, "IN_FLIGHT_MAX", 0)
+        assert not wire.offer(open_orders)
+        monkeypatch.setattr(limits, "IN_FLIGHT_MAX", 64)
+        wire.say({"op": "subscribe", "channels": [f"account:{account.id}"]})
+        await asyncio.wait_for(reached.wait(), 5)
+        assert not wire.offer(open_orders)
+        go.set()
+        assert "snapshot" in await wire.read()
+        assert (await wire.read())["success"] is True
+        # 4. A socket that has not taken what was written before is written to in ASGI's way, which waits.
+        wire.end.is_full = True
+        assert wire.offer(open_orders)
+        assert (await wire.hear())["data"]["total"] == 1
+        # 5. Too many are refused one by one.
+        wire.end.is_full = False
+        codes = set()
+        for _ in range(6):
+            if not wire.offer(open_orders):
+                wire.say(open_orders)
+            codes.add((await wire.read()).get("code"))
+        assert codes == {None, "RATE_LIMITED"}
+        await wire.hang_up()
+        assert not wire.offer(open_orders)
+
+    live.gateway.run(talk())
+    assert marks == {"of the connection"}
 
 
 def test_after_a_gap_comes_a_new_snapshot(on_wire, alice):
