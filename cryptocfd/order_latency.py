@@ -32,6 +32,7 @@ FLUSH_SECONDS: Final = 2.0
 _MINUTE_US: Final = 60_000_000
 _KEPT_MINUTES: Final = 60
 _KEPT_SECONDS: Final = (_KEPT_MINUTES + 2) * 60
+_CLIENT: Final = Actor.CLIENT
 # Buckets of a histogram: sixteen per power of two, so a bucket is at most 1/16 wide.
 _STEPS: Final = 16
 _STEP_BITS: Final = 4
@@ -118,7 +119,7 @@ class MeasuredGateway(EngineGateway):
 
     @override
     async def send(self, command: AnyCommand) -> Output:
-        if command.actor is not Actor.CLIENT:
+        if command.actor is not _CLIENT:
             return await super().send(command)
         began = time.perf_counter_ns()
         output = await super().send(command)

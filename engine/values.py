@@ -182,11 +182,13 @@ def scaled_from_text(text: str, decimals: int) -> int:
 
 def text_from_scaled(value: int, decimals: int) -> str:
     """Convert an integer of 10^-decimals to exact decimal text with all its decimals."""
-    sign = "-" if value < 0 else ""
-    digits = str(abs(value)).rjust(decimals + 1, "0")
+    digits = str(value)
     if decimals == 0:
-        return sign + digits
-    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+        return digits
+    if value < 0 or len(digits) <= decimals:
+        sign = "-" if value < 0 else ""
+        digits = sign + str(abs(value)).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}"
 
 
 def micros_from_text(text: str) -> int:

@@ -53,9 +53,10 @@ class AccountEvents:
             return
         # Only quotes, ticks and definitions carry events of other accounts than their own.
         if output.account:
-            accounts = {output.account}
-        else:
-            accounts = {e.account for e in output.events if isinstance(e, AccountEvent)}
+            for callback in list(self._callbacks.get(output.account, ())):
+                callback(output)
+            return
+        accounts = {e.account for e in output.events if isinstance(e, AccountEvent)}
         for account in accounts & self._callbacks.keys():
             for callback in list(self._callbacks[account]):
                 callback(output)

@@ -61,19 +61,25 @@ class Believed(Generic[K, V]):
             return entry.value
         return self.read((key,))[key]
 
+    def recall(self, key: K) -> V | None:
+        """Return the answer of a key if it is remembered; on an event loop, which reads it anew in time."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        age_s = self._clock() - entry.read_s
+        if age_s >= BELIEVED_SECONDS:
+            return None
+        if age_s >= _RENEW_SECONDS:
+            self._batch_now().renew(key)
+        return entry.value
+
     async def get_async(self, key: K) -> V:
-        """Return the same; what is remembered costs no thread, what is not is read together with what others miss.
+        """Return the same as get; what is remembered costs no thread, what is not is read together with what others miss.
 
         Errors: those of the reading.
         """
-        entry = self._entries.get(key)
-        if entry is not None:
-            age_s = self._clock() - entry.read_s
-            if age_s < BELIEVED_SECONDS:
-                if age_s >= _RENEW_SECONDS:
-                    self._batch_now().renew(key)
-                return entry.value
-        return await self._batch_now().want(key)
+        value = self.recall(key)
+        return value if value is not None else await self._batch_now().want(key)
 
     def read(self, keys: Iterable[K]) -> Mapping[K, V]:
         """Read some answers in this thread, and remember them."""

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -59,6 +59,8 @@ _START_TIMEOUT_S = 15.0
 _SYNC_GRACE_S = 5.0
 _VERSION = str(codec.WIRE_VERSION).encode()
 _PagedCommand = DefineInstrument | DefineGroup | ChargeSwap
+
+_CLIENT: Final = Actor.CLIENT
 
 _Key = tuple[int, int, str]
 
@@ -197,7 +199,11 @@ class EngineGateway:
         Errors: EngineTimeoutError, outcome unknown; EngineBusyError, nothing was sent.
         """
         if not isinstance(command, DefinitionCommand):
-            return await self._send_account(command)
+            account = command.account
+            shard = shard_of(account, self._shards) if self._shards > 1 else 0
+            return await self._send_keyed(
+                (shard, account, command.request_id), self._with_deadline(command)
+            )
         outputs = await asyncio.gather(
             *(self._send_pages(shard, command) for shard in range(self._shards))
         )
@@ -219,12 +225,11 @@ class EngineGateway:
             future.cancel()
             raise EngineTimeoutError(request_id="", timeout_ms=self._timeout_ms) from None
 
-    async def _send_account(self, command: AnyAccountCommand) -> Output:
-        if command.actor is Actor.CLIENT and not command.deadline_us:
+    def _with_deadline(self, command: AnyAccountCommand) -> AnyAccountCommand:
+        if command.actor is _CLIENT and not command.deadline_us:
             deadline_us = self._clock_us() + self._timeout_ms * 1000
-            command = msgspec.structs.replace(command, deadline_us=deadline_us)
-        shard = shard_of(command.account, self._shards) if self._shards > 1 else 0
-        return await self._send_keyed((shard, command.account, command.request_id), command)
+            return msgspec.structs.replace(command, deadline_us=deadline_us)
+        return command
 
     async def _send_pages(self, shard: int, command: AnyDefinitionCommand) -> Output:
         first = output = await self._send_keyed((shard, 0, command.request_id), command)
@@ -241,14 +246,14 @@ class EngineGateway:
     async def _send_keyed(self, key: _Key, command: AnyCommand) -> Output:
         while (pending := self._by_key.get(key)) is not None:
             if codec.content_digest(pending.command) == codec.content_digest(command):
-                return await self._wait(pending)
+                return await self._waiter(pending)
             # Settled either way: whether the first was decided or timed out does not concern this one.
-            await asyncio.wait([asyncio.ensure_future(self._wait(pending))])
+            await asyncio.wait([self._waiter(pending)])
         admit(command, pending=len(self._pending), report=self._health.reports.get(key[0]))
-        loop = asyncio.get_running_loop()
         self._count += 1
         number = self._count
-        pending = _Pending(key, command, loop.time() + self._timeout_ms / 1000)
+        expires_s = self._running_loop.time() + self._timeout_ms / 1000
+        pending = _Pending(key, command, expires_s)
         self._pending[number] = pending
         self._by_key[key] = pending
         self._writer.submit(
@@ -265,13 +270,18 @@ class EngineGateway:
             ),
             lambda reason: self._refused(number, reason),
         )
-        return await self._wait(pending)
+        return await self._waiter(pending)
 
-    async def _wait(self, pending: _Pending) -> Output:
+    def _waiter(self, pending: _Pending) -> asyncio.Future[Output]:
         # A future for each asker: one who gives up takes nothing from the others.
-        future: asyncio.Future[Output] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Output] = self._running_loop.create_future()
         pending.waiters.append(future)
-        return await future
+        return future
+
+    @property
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        # Kept since the start: to ask asyncio for it takes a call of the kernel each time.
+        return self._loop or asyncio.get_running_loop()
 
     # --- answers ----------------------------------------------------------------------------------------------------
 

@@ -117,10 +117,13 @@ def instrument_find(
 
     Without `among` the process cache is asked.
     """
+    by_symbol = _cache.by_symbol() if among is None else among
+    # As nearly everybody spells it.
+    if (exact := by_symbol.get(text)) is not None:
+        return exact
     found = _SPELLING.fullmatch(text.upper()) if text.isascii() else None
     if found is None:
         return None
-    by_symbol = _cache.by_symbol() if among is None else among
     base = found.group(1).removesuffix(QUOTE_CURRENCY)
     return by_symbol.get(base + QUOTE_CURRENCY)
 

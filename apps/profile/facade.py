@@ -55,7 +55,9 @@ def account_for(user_id: int, account_id: int | None = None) -> AccountInfo:
 
 async def account_for_async(user_id: int, account_id: int | None = None) -> AccountInfo:
     """Return the same as account_for, for sockets and lean handlers."""
-    own = await selectors.accounts_of_user_async(user_id=user_id)
+    own = selectors.accounts_recall(user_id=user_id)
+    if own is None:
+        own = await selectors.accounts_of_user_async(user_id=user_id)
     return accounts.account_choose(accounts=own, account_id=account_id)
 
 

@@ -67,6 +67,11 @@ def accounts_of_user(*, user_id: int) -> tuple[AccountInfo, ...]:
     return accounts_cache.get(user_id)
 
 
+def accounts_recall(*, user_id: int) -> tuple[AccountInfo, ...] | None:
+    """Return the same as accounts_of_user if it is remembered; on an event loop."""
+    return accounts_cache.recall(user_id)
+
+
 async def accounts_of_user_async(*, user_id: int) -> tuple[AccountInfo, ...]:
     """Return the same as accounts_of_user; a remembered list costs no thread."""
     return await accounts_cache.get_async(user_id)

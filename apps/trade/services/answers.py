@@ -48,10 +48,9 @@ def answer_of(command: AnyCommand, output: Output, *, symbol: str = "") -> Shape
     Errors: ServiceError for a refusal.
     """
     symbol = getattr(command, "symbol", None) or symbol
-    if isinstance(output.reply, Rejected):
-        raise refusal_error(
-            output.reply, request_id=command.request_id, decimals=_decimals_of(symbol)
-        )
+    reply = output.reply
+    if type(reply) is Rejected:
+        raise refusal_error(reply, request_id=command.request_id, decimals=_decimals_of(symbol))
     message, build = _BUILDERS[type(command)]
     return {
         "message": message,
@@ -72,7 +71,7 @@ def _decimals_of(symbol: str) -> Decimals | None:
 
 def _first(kind: type[E], output: Output, entity_id: str) -> E:
     for event in output.events:
-        if isinstance(event, kind) and entity_id in (
+        if type(event) is kind and entity_id in (
             getattr(event, "position_id", None),
             getattr(event, "order_id", None),
         ):
@@ -83,7 +82,7 @@ def _first(kind: type[E], output: Output, entity_id: str) -> E:
 
 def _created(output: Output) -> str:
     reply = output.reply
-    return reply.created[0] if isinstance(reply, Accepted) and reply.created else ""
+    return reply.created[0] if type(reply) is Accepted and reply.created else ""
 
 
 def _closed(output: Output, position_ids: Iterable[str]) -> list[ev.PositionClosed]:
@@ -96,7 +95,7 @@ def _closed(output: Output, position_ids: Iterable[str]) -> list[ev.PositionClos
 def _placed_or_filled(_command: cmd.PlaceOrder, output: Output, _symbol: str) -> Shape:
     order_id = _created(output)
     for event in output.events:
-        if isinstance(event, ev.OrderPlaced) and event.order_id == order_id:
+        if type(event) is ev.OrderPlaced and event.order_id == order_id:
             return {"orderId": order_id, **placed_shape(event, output)}
     opened = _first(ev.PositionOpened, output, order_id)
     return {"orderId": order_id, **opened_shape(opened, output)}

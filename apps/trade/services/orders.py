@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from apps.common.errors import ServiceError
 from apps.market import facade as market
@@ -29,8 +29,7 @@ _CONFLICT: Final = RejectCode.EXISTS_WITH_DIFFERENT_CONTENT.value
 Change = str | None | UnsetType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderWish:
+class OrderWish(Struct, frozen=True, kw_only=True, gc=False):
     """An order as the client words it: numbers are decimal text, absent ones None."""
 
     symbol: str
