@@ -20,6 +20,7 @@ from tests.browser.journeys import (
     send,
     toast,
 )
+from tests.browser.test_pages import api_post
 
 pytestmark = pytest.mark.browser
 
@@ -91,6 +92,11 @@ def test_a_trader_signs_in_buys_sees_the_result_move_and_closes(product, browser
     expect(page.locator(ROWS).first).to_contain_text("you")
     page.get_by_role("button", name="Ledger").click()
     expect(page.locator(ROWS).first).to_contain_text("Closed")
+    # What the house puts right stands there at once, under a name of its own.
+    account = page.locator("#switcher summary").inner_text()
+    api_post(page, f"/accounts/{re.search(r'[0-9]{4,}', account)[0]}/reset", {})
+    expect(page.locator(ROWS).first).to_contain_text("Adjustment")
+    expect(page.locator("[data-figure=balance] dd")).to_contain_text("10,000.00")
     page.context.close()
 
 
