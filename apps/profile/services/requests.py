@@ -37,6 +37,7 @@ from apps.profile.services.notices import cash_tell
 from apps.profile.services.payments import provider_for
 from engine.messages.rejects import RejectCode
 from engine.messages.replies import Rejected
+from engine.values import text_from_scaled
 
 # Ends of a request: nothing moves it any more.
 _OVER: Final = (CashState.REFUSED, CashState.RETURNED, CashState.CANCELLED)
@@ -326,8 +327,8 @@ def _limit_require(wish: CashWish, kind: CashKind) -> None:
             )
             % {
                 "state": state,
-                "limit": number_from_micros(limit),
-                "used": number_from_micros(used),
+                "limit": _cents(limit),
+                "used": _cents(used),
             },
             http_status=403,
             data={
@@ -336,6 +337,11 @@ def _limit_require(wish: CashWish, kind: CashKind) -> None:
                 "used": number_from_micros(used),
             },
         )
+
+
+def _cents(micros: int) -> str:
+    # Requests are made in whole cents, and so are the limits.
+    return text_from_scaled(micros // 10_000, 2)
 
 
 def _withdrawable_require(account: TradingAccount, amount_micros: int) -> None:

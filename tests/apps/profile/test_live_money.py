@@ -193,7 +193,10 @@ def test_s18_a_file_that_is_no_good_is_refused(desk, change):
 def test_limits_follow_the_state_of_the_file(desk):
     desk.open().pay_in(40_000)
 
-    assert code(desk.ask("deposits", 10_001, key="more")) == (403, "KYC_LIMIT")
+    refused = desk.ask("deposits", 10_001, key="more")
+    assert code(refused) == (403, "KYC_LIMIT")
+    words = json_decode(refused.content)["message"]
+    assert "at most 50000.00 USD may move within 24 hours, of which 40000.00 are used" in words
     KycFile.objects.update(expires_at=timezone.now())
     assert data(desk.client.get(f"{API}/kyc"))["state"] == KycState.EXPIRED
     assert code(desk.ask("deposits", 1, key="expired")) == (403, "KYC_LIMIT")
