@@ -93,10 +93,8 @@ class LedgerEntry(models.Model):
                 fields=("layout", "shard", "n", "event_index", "posting_index"),
             ),
         )
-        indexes = (
-            models.Index(name="trade_ledger_account", fields=("account", "n")),
-            models.Index(name="trade_ledger_name", fields=("ledger",)),
-        )
+        # None by ledger account: sums read the whole table, one account's postings are found by the account.
+        indexes = (models.Index(name="trade_ledger_account", fields=("account", "n")),)
 
     @override
     def __str__(self) -> str:

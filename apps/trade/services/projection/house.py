@@ -22,12 +22,13 @@ def house_days_add(outputs: Sequence[Output]) -> None:
     """Add the postings to the house's accounts in some outputs of one shard, in the caller's transaction."""
     sums: dict[tuple[str, date], int] = {}
     for output in outputs:
+        day = day_of(output)
         for event in output.events:
             if not isinstance(event, AccountEvent):
                 continue
             for posting in getattr(event, "postings", ()):
                 if _HOUSE in posting.ledger:
-                    key = posting.ledger, day_of(output)
+                    key = posting.ledger, day
                     sums[key] = sums.get(key, 0) + posting.amount_micros
     if sums:
         keys = sorted(sums)
