@@ -420,6 +420,10 @@ class MemoryRetention:
         """Return the positions of durable consumers."""
         return self._world.consumers
 
+    def newest_output(self) -> int:
+        """Return the id of the newest output."""
+        return _state_of(self._world.outputs, 0).last_id
+
     def trim_input(self, below: int) -> int:
         """Hide input entries below an id."""
         self._meet("trim")

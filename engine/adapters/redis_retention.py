@@ -78,6 +78,15 @@ class RedisRetention:
             for name, position in self._table(self._consumers).items()
         }
 
+    def newest_output(self) -> int:
+        """Return the packed id of the newest output that there has been; 0 before the first."""
+        # XINFO of an absent stream is an error.
+        if not self._call("EXISTS", self._output):
+            return 0
+        flat = cast("list[bytes]", self._call("XINFO", "STREAM", self._output))
+        facts = dict(zip(flat[::2], flat[1::2], strict=True))
+        return entry_id_from_text(facts[b"last-generated-id"].decode())
+
     def trim_input(self, below: int) -> int:
         """Remove input entries below an id, whole nodes of the stream at a time."""
         return self._trim(self._input, below)

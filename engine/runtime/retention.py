@@ -81,6 +81,10 @@ class Retention(Protocol):
         """Return the packed ids up to which durable consumers have kept the outputs."""
         ...
 
+    def newest_output(self) -> int:
+        """Return the packed id of the newest output that there has been; 0 before the first."""
+        ...
+
     def trim_input(self, below: int) -> int:
         """Remove input entries below an id, as far as is cheap; return how many."""
         ...
@@ -220,7 +224,15 @@ class Trimmer:
         position = self._status.position
         behind_us = entry_time_us(position.entry_id) - entry_time_us(may_go.outputs_below)
         is_unclaimed = may_go.outputs_below == 0 and position.number < _UNCLAIMED_MAX
-        if behind_us <= _HELD_BACK_US_MAX or is_unclaimed:
+        if (
+            behind_us <= _HELD_BACK_US_MAX
+            or is_unclaimed
+            or (may_go.outputs_below < may_go.input_below and self._has_all(may_go.outputs_below))
+        ):
             self._status.held_back_by = ""
         else:
             self._status.held_back_by = may_go.held_by
+
+    def _has_all(self, entry_id: int) -> bool:
+        # In quiet hours quotes go on and cause no outputs, so whoever waits for one stands still and holds nothing back.
+        return self._retention.newest_output() <= entry_id

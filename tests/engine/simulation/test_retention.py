@@ -6,7 +6,7 @@ import pytest
 
 from engine.adapters.memory import Fault, MemoryClock, MemoryRetention, World, no_faults
 from engine.messages.health import EngineState
-from engine.runtime.ports import SnapshotHeader
+from engine.runtime.ports import Output, SnapshotHeader
 from engine.runtime.retention import SILENT_US_MAX, Registration, Trimmer, bounds
 from engine.runtime.status import Status
 from engine.values import entry_id_from_text
@@ -20,6 +20,10 @@ def at(ms: int) -> int:
 
 def registered(*entry_ids: str, at_us: int = 0) -> Registration:
     return Registration(entry_ids=entry_ids, state_hash="00", registered_at_us=at_us)
+
+
+def output(ms: int) -> Output:
+    return Output(at(ms), 1, b"", 0, "", b"", b"[]", b"", 0, 1, "test", b"")
 
 
 @pytest.mark.parametrize(
@@ -126,9 +130,12 @@ def test_a_standby_registers_and_trims_nothing() -> None:
     assert engine.world.input_below == 0
 
 
-def test_a_consumer_that_stays_behind_is_named() -> None:
+def test_a_consumer_that_stays_behind_is_named_and_one_without_anything_new_is_not() -> None:
     engine = Engine()
     engine.world.consumers["projector"] = at(60_001)
+    engine.world.outputs.append(output(60_001))
+    assert engine.alarms() == ()
+    engine.world.outputs.append(output(120_001))
 
     (alarm,) = engine.alarms()
 
@@ -207,6 +214,7 @@ def test_a_host_that_was_silent_before_this_engine_began_is_watched_first() -> N
 
 def test_outputs_without_any_consumer_are_kept_and_told_of() -> None:
     engine = Engine()
+    engine.world.outputs.append(output(60_001))
     engine.status.position = engine.status.position._replace(number=100_000)
 
     (alarm,) = engine.alarms()
