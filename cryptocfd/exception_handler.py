@@ -40,7 +40,10 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """Return the envelope for an exception; DRF calls this for whatever a view raises."""
     _roll_back()
     if isinstance(error, STORE_AWAY):
-        logger.warning("a store cannot be reached", extra={"error": repr(error)})
+        # Which request it was: a statement that waited too long for a lock ends here too, while nothing is down.
+        view, request = context.get("view"), context.get("request")
+        where = {"view": type(view).__name__, "method": getattr(request, "method", "")}
+        logger.warning("a store cannot be reached", extra={"error": repr(error), **where})
         error = StoreAwayError()
     if isinstance(error, ServiceError):
         retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
