@@ -7,6 +7,7 @@ Which limits hold for what is decided by the caller; the counts live on REDIS_UR
 
 import asyncio
 import functools
+import logging
 from dataclasses import dataclass
 
 import redis
@@ -18,6 +19,8 @@ from redis.commands.core import AsyncScript, Script
 from redis.retry import Retry
 
 from apps.common.errors import ServiceError
+
+logger = logging.getLogger(__name__)
 
 _WINDOW_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -140,7 +143,7 @@ def rate_limit_require(*, key: str, limits: tuple[RateLimit, ...], what: str) ->
     try:
         wait_us = rate_limit_wait_us(key=key, limits=limits)
     except redis.RedisError as error:
-        raise _unavailable() from error
+        raise _unavailable(error) from error
     if wait_us:
         wait_s = -(-wait_us // 1_000_000)
         raise ServiceError(
@@ -162,7 +165,7 @@ def once_for(*, key: str, milliseconds: int) -> bool:
             f"{settings.STREAM_PREFIX}once:{key}", "1", nx=True, px=milliseconds
         )
     except redis.RedisError as error:
-        raise _unavailable() from error
+        raise _unavailable(error) from error
     return bool(noted)
 
 
@@ -176,11 +179,12 @@ def bound_to(*, key: str, value: str, milliseconds: int) -> bool:
             f"{settings.STREAM_PREFIX}bound:{key}", value, nx=True, get=True, px=milliseconds
         )
     except redis.RedisError as error:
-        raise _unavailable() from error
+        raise _unavailable(error) from error
     return known is None or known == value.encode()
 
 
-def _unavailable() -> ServiceError:
+def _unavailable(error: redis.RedisError) -> ServiceError:
+    logger.warning("the counters cannot be reached", extra={"error": repr(error)})
     return ServiceError(
         "UNAVAILABLE",
         "the counters of this platform cannot be reached: try again in a few seconds",

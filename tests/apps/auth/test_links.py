@@ -479,7 +479,7 @@ def test_s05_the_host_of_the_link_comes_from_the_settings(program, mails, settin
     assert "evil" not in mail.text + mail.html
 
 
-def test_s50_without_its_counters_sign_in_is_closed(program, settings, monkeypatch):
+def test_s50_without_its_counters_sign_in_is_closed(program, settings, caplog):
     from apps.common import rate_limits
 
     settings.REDIS_URL = "unix:///nowhere/valkey.sock"
@@ -489,6 +489,7 @@ def test_s50_without_its_counters_sign_in_is_closed(program, settings, monkeypat
 
     rate_limits._script.cache_clear()
     assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert "the counters cannot be reached" in caplog.messages
 
 
 # --- where to go afterwards -----------------------------------------------------------------------
