@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -37,7 +38,7 @@ from cryptocfd.engine_config import engine_config, layout_check
 from cryptocfd.history.bootstrap import bootstrap_check
 from cryptocfd.history.recorded import JournalOutputs
 from cryptocfd.order_latency import MeasuredGateway
-from cryptocfd.parts import Part, stop_all
+from cryptocfd.parts import Part, Service, stop_all
 from cryptocfd.reconciliation import Reconciliation
 from cryptocfd.schedule import ScheduleService
 from cryptocfd.worker import WorkerService
@@ -90,13 +91,14 @@ class EngineHost:
         *,
         options: EngineOptions = EngineOptions(),
         progress: Callable[[str], None] = lambda _line: None,
-        on_failure: Callable[[str], None] = lambda _name: None,
+        on_failure: Callable[[str], None] | None = None,
     ) -> None:
+        """Take the parts; one that fails is reported to `on_failure`, and started again where nobody is to be told."""
         self._part_names = part_names
         self.options = options
-        # Told of each step of the start, and of each part that ends by a fault of ours.
+        # Told of each step of the start.
         self.progress = progress
-        self.on_failure = on_failure
+        self._on_failure = on_failure
         self._gateway: EngineGateway | None = None
         self._revocations: ChannelReader | None = None
         self._runners: list[Runner] = []
@@ -172,30 +174,35 @@ class EngineHost:
             layout_check(may_mark=True)
             bootstrap_check(is_asked=self.options.bootstrap, say=self.progress)
         if "projector" in self._part_names:
-            self._start("projector", Projector(only=self.options.shard))
-            self._start("cash relay", CashRelay())
+            self._start("projector", lambda: Projector(only=self.options.shard))
+            self._start("cash relay", CashRelay)
         if "engine" in self._part_names:
             self._engines_start()
-        if "worker" in self._part_names and self._gateway is not None:
-            self._start("worker", WorkerService())
-            self._start("outbox", OutboxRelay())
-            self._start("schedule", ScheduleService())
-            self._start("swap", SwapRelay())
-            self._start("reconciliation", Reconciliation(self._gateway))
-            self._bootstrap = Bootstrap(self._gateway)
-            self._start("bootstrap", self._bootstrap)
+        if "worker" in self._part_names and (gateway := self._gateway) is not None:
+            self._start("worker", WorkerService)
+            self._start("outbox", OutboxRelay)
+            self._start("schedule", ScheduleService)
+            self._start("swap", SwapRelay)
+            self._start("reconciliation", lambda: Reconciliation(gateway))
+            # The same one after a failure: others wait for what it has told the engine.
+            bootstrap = self._bootstrap = Bootstrap(gateway)
+            self._start("bootstrap", lambda: bootstrap)
         if "feed" in self._part_names:
             is_defined = self._bootstrap.defined.is_set if self._bootstrap else lambda: True
-            feed = FeedService.from_settings(may_write_log=is_defined)
-            self._part_start("feed", run=lambda: asyncio.run(feed.run()), stop=feed.stop)
-            self._start("candles", CandleWriter())
-            self._start("history", SimulatedHistory())
+            self._start("feed", lambda: _FeedInThread(is_defined))
+            self._start("candles", CandleWriter)
+            self._start("history", SimulatedHistory)
 
     def _engines_start(self) -> None:
         for shard in range(settings.ENGINE_SHARDS):
             runner = build_runner(engine_config(shard), recorded=JournalOutputs(shard))
             self._runners.append(runner)
-            self._part_start(f"engine {shard}", run=runner.run, stop=runner.request_stop)
+            # Never again by itself: what stopped it is in the log for a person, and a second one would read the same.
+            self._start(
+                f"engine {shard}",
+                partial(_EngineInThread, runner),
+                on_failure=self._on_failure or (lambda _name: None),
+            )
         engines = self._parts[-len(self._runners) :]
         deadline = _ENGINE_LIVE_SECONDS / _POLL_SECONDS
         while not all(runner.health().state is EngineState.LIVE for runner in self._runners):
@@ -211,25 +218,18 @@ class EngineHost:
     def _start(
         self,
         name: str,
-        service: "Projector | CashRelay | OutboxRelay | WorkerService | ScheduleService | SwapRelay | Reconciliation | Bootstrap | CandleWriter | SimulatedHistory",
-    ) -> None:
-        self._part_start(name, run=service.run, stop=service.stop)
-
-    def _part_start(
-        self, name: str, *, run: Callable[[], object], stop: Callable[[], object]
+        make: Callable[[], Service],
+        *,
+        on_failure: Callable[[str], None] | None = None,
     ) -> None:
         part = Part(
             name,
-            run=run,
-            stop=stop,
-            on_failure=self._failed,
+            make=make,
+            on_failure=on_failure or self._on_failure,
             gives_way=name.split()[0] in _PATIENT_PARTS,
         )
         self._parts.append(part)
         part.start()
-
-    def _failed(self, name: str) -> None:
-        self.on_failure(name)
 
     def _parts_stop(self) -> None:
         # With the flow: whatever puts something in, then the engine, and last what reads its outputs.
@@ -240,6 +240,21 @@ class EngineHost:
             stages[{"engine": 1, "projector": 2, "candles": 2}.get(kind, 0)].append(part)
         stop_all(stages, seconds=_STOP_SECONDS)
         self._parts.clear()
+
+
+class _EngineInThread:
+    def __init__(self, runner: Runner) -> None:
+        self.run = runner.run
+        self.stop = runner.request_stop
+
+
+class _FeedInThread:
+    def __init__(self, may_write_log: Callable[[], bool]) -> None:
+        self._feed = FeedService.from_settings(may_write_log=may_write_log)
+        self.stop = self._feed.stop
+
+    def run(self) -> None:
+        asyncio.run(self._feed.run())
 
 
 def _objects_settle() -> None:

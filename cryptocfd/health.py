@@ -27,6 +27,7 @@ from rq.job import Job
 
 from apps.market.facade import feed_status
 from apps.trade.facade import projected_number
+from cryptocfd.parts import parts_down
 from cryptocfd.reconciliation import differences_reported
 from engine.messages.health import EngineHealth, EngineState
 from engine.messages.streams import health_key, standby_health_key
@@ -68,7 +69,7 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     """Report every check; 503 when one of those fails that trading cannot do without."""
     needed = {"database": _database, "log": _log, "valkey": _valkey}
     needed |= {f"engine{shard}": _engine(shard) for shard in range(settings.ENGINE_SHARDS)}
-    wanted = {"feed": _feed, "jobs": _jobs, "reconciliation": _reconciliation}
+    wanted = {"feed": _feed, "jobs": _jobs, "reconciliation": _reconciliation, "parts": _parts}
     checks = {name: _look(name, check) for name, check in (needed | wanted).items()}
     projectors = {f"projector{shard}": _projector(shard) for shard in range(settings.ENGINE_SHARDS)}
     for name, check in projectors.items():
@@ -215,6 +216,20 @@ def _reconciliation() -> Check:
         count = len(differences_reported(client))
     # A platform that has just started, or whose worker is away, has no report; `jobs` tells of the worker.
     return Check(is_good=count == 0, detail={"differences": count})
+
+
+def _parts() -> Check:
+    # Those of this process: one that runs a part alone ends with it, and its supervisor starts it again.
+    down = parts_down()
+    return Check(
+        is_good=not down,
+        detail={
+            "down": {
+                name: {"failures": one.failures, "isRetried": one.is_retried}
+                for name, one in down.items()
+            }
+        },
+    )
 
 
 urlpatterns = [path("healthz", healthz), path("readyz", readyz)]

@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from django.db import connections
 
@@ -21,7 +22,41 @@ logger = logging.getLogger(__name__)
 # shorter; a process of its own holds nothing that others wait for.
 NICENESS: Final = 5
 PROCESS_NICENESS: Final = 10
+# A part that has failed is started again after so long, twice as long after each further failure, and counts as well again when it
+# has worked for a minute: one that fails every ten seconds is not well in between.
+_PAUSE_SECONDS: Final = 1.0
+_PAUSE_SECONDS_MAX: Final = 60.0
+_WELL_SECONDS: Final = 60.0
 _AUTOGROUP = Path("/proc/self/autogroup")
+
+
+class Service(Protocol):
+    """What a part runs."""
+
+    def run(self) -> object:
+        """Work until asked to stop; blocks."""
+
+    def stop(self) -> object:
+        """Ask run() to end; from any thread, also before it has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What an operator is told of a part that has failed."""
+
+    # How often in a row; a part that has worked for a while begins anew.
+    failures: int
+    # Whether it is started again; an engine that has stopped waits for a person.
+    is_retried: bool
+
+
+# Parts of this process that have failed and have not worked long enough since; read by /readyz.
+_down: dict[str, Down] = {}
+
+
+def parts_down() -> dict[str, Down]:
+    """Return the parts of this process that have failed lately, by name."""
+    return dict(_down)
 
 
 class Part:
@@ -29,65 +64,127 @@ class Part:
 
     One that gives way gets a processor after everything else where that can be said of a thread.
 
-    A part that raises has met a fault of ours: it is reported and stays down, and the platform goes on without it
-    and says so in /readyz. Lost connections are the parts' own business and never get here.
+    A part that raises has met a fault of ours. It is reported, and a fresh one is made after a pause that doubles with each failure;
+    or, where somebody else knows better (`on_failure`), it stays down and that one is told. Lost connections are the parts' own
+    business and never get here.
     """
 
     def __init__(
         self,
         name: str,
         *,
-        run: Callable[[], object],
-        stop: Callable[[], object],
-        on_failure: Callable[[str], None] = lambda _name: None,
+        make: Callable[[], Service],
+        on_failure: Callable[[str], None] | None = None,
         gives_way: bool = False,
+        pause_seconds: float = _PAUSE_SECONDS,
+        well_seconds: float = _WELL_SECONDS,
     ) -> None:
         self.name = name
-        self._run = run
-        self._stop = stop
+        self._make = make
         self._on_failure = on_failure
         self._gives_way = gives_way
-        self._thread = threading.Thread(target=self._guarded, name=name, daemon=True)
-        # Why the part ended although nobody asked it to; None while all is well.
+        self._pause_seconds = pause_seconds
+        self._well_seconds = well_seconds
+        self._service: Service | None = None
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        # Why the part ended last although nobody asked it to; None while all is well.
         self.failure: BaseException | None = None
-        self._is_stopping = False
+        self._failures = 0
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
 
     @property
     def is_running(self) -> bool:
-        """Return whether the part is at work."""
+        """Return whether the part is at work, or will be after its pause."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; errors: what making the service raises for the first time."""
+        self._service = self._make()
         self._thread.start()
 
     def ask_to_stop(self) -> None:
         """Ask the part to end; returns at once."""
-        self._is_stopping = True
-        if self._thread.is_alive():
-            self._stop()
+        with self._lock:
+            self._stopping.set()
+            service = self._service
+        if not self._thread.is_alive():
+            _down.pop(self.name, None)
+        elif service is not None:
+            service.stop()
 
     def wait(self, seconds: float) -> bool:
         """Wait until the part has ended, at most that long; return whether it has."""
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def _guarded(self) -> None:
+    def _live(self) -> None:
+        well: threading.Timer | None = None
+        while True:
+            self._run_once()
+            if well is not None:
+                well.cancel()
+            if self.failure is None or not self._pause():
+                break
+            well = threading.Timer(self._well_seconds, self._recovered, (self._failures,))
+            well.daemon = True
+            well.start()
+        if self._stopping.is_set():
+            _down.pop(self.name, None)
+
+    def _run_once(self) -> None:
+        self.failure = None
         try:
             if self._gives_way:
                 _give_way()
-            self._run()
-            if not self._is_stopping:
+            service = self._service or self._renewed()
+            if service is not None:
+                service.run()
+            if not self._stopping.is_set():
                 logger.critical("a part has ended by itself", extra={"part": self.name})
                 self.failure = RuntimeError("ended by itself")
         except BaseException as error:
             self.failure = error
             logger.critical("a part has failed", exc_info=error, extra={"part": self.name})
         finally:
-            # Connections belong to threads, and this one is over.
+            # Connections belong to threads, and what was done by this one is over.
             connections.close_all()
-        if self.failure is not None:
+
+    def _renewed(self) -> Service | None:
+        """Return a fresh service; None when the part was asked to stop meanwhile."""
+        service = self._make()
+        with self._lock:
+            if self._stopping.is_set():
+                return None
+            self._service = service
+        return service
+
+    def _pause(self) -> bool:
+        """Note the failure and wait; return whether to start again."""
+        with self._lock:
+            self._service = None
+            self._failures += 1
+            _down[self.name] = Down(self._failures, is_retried=self._on_failure is None)
+        if self._on_failure is not None:
             self._on_failure(self.name)
+            return False
+        pause_s = min(_PAUSE_SECONDS_MAX, self._pause_seconds * 2 ** min(self._failures - 1, 10))
+        logger.warning(
+            "a part will be started again after a pause",
+            extra={"part": self.name, "failures": self._failures, "pause_seconds": pause_s},
+        )
+        if self._stopping.wait(pause_s):
+            return False
+        logger.warning("a part is started again", extra={"part": self.name})
+        return True
+
+    def _recovered(self, failures: int) -> None:
+        with self._lock:
+            if self._failures != failures or self._stopping.is_set():
+                return
+            self._failures = 0
+            _down.pop(self.name, None)
+        logger.warning("a part works again", extra={"part": self.name})
 
 
 def _give_way() -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +23,8 @@ def niceness_of_part(*, gives_way: bool) -> int:
         found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         stopped.wait(20)
 
-    part = Part("worker", run=run, stop=stopped.set, gives_way=gives_way)
+    service = SimpleNamespace(run=run, stop=stopped.set)
+    part = Part("worker", make=lambda: service, gives_way=gives_way)
     part.start()
     part.ask_to_stop()
     assert part.wait(20)
