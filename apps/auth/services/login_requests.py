@@ -4,6 +4,7 @@ Whether the address is known plays no part, nor whether it has had its share of 
 decides what becomes of it. So neither the answer nor its time tells anything.
 """
 
+import logging
 import secrets
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from apps.common.clock import now_us
 from apps.common.errors import ServiceError
 from apps.common.outbox import outbox_add
 from apps.common.rate_limits import rate_limit_wait_us, rate_limits_parse
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def login_request(*, wish: LoginWish) -> None:
             )
         )
     except redis.RedisError as error:
+        logger.warning("the counters cannot be reached", extra={"error": repr(error)})
         raise LoginUnavailableError(
             "UNAVAILABLE",
             _("sign-in is not available at the moment: try again in a minute"),
