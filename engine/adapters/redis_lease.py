@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from typing import Final
 
 import msgspec
@@ -16,8 +17,9 @@ from engine.runtime.errors import LogUnavailableError
 
 # All of this runs in the heartbeat, and the lease lives for a second: nothing may take longer than a part of it.
 _TIMEOUT_MS: Final = 300
-# A server of reports that failed is left alone for some reports.
+# A server of reports that let us wait is left alone for some reports.
 _REPORTS_LEFT_OUT: Final = 5
+_SLOW_S: Final = _TIMEOUT_MS / 2_000
 # A report vanishes this long after its engine.
 _HEALTH_MS: Final = 5_000
 
@@ -117,12 +119,15 @@ class RedisMonitor:
         command: list[Argument] = ["SET", key, self._encode(health)]
         if health.state is not EngineState.HALTED:
             command += ["PX", _HEALTH_MS]
+        began_s = time.monotonic()
         try:
             if not self._connection.is_connected:
                 self._connection.connect()
             self._connection.call(*command)
         except (ConnectionLostError, ServerError):
-            self._left_out = _REPORTS_LEFT_OUT
+            # One that is away says so at once, and may be asked again with the next report.
+            if time.monotonic() - began_s >= _SLOW_S:
+                self._left_out = _REPORTS_LEFT_OUT
             self._connection.close()
 
     def close(self) -> None:

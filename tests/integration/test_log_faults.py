@@ -5,6 +5,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
@@ -12,13 +13,15 @@ from redis.exceptions import RedisError
 
 from engine.adapters import redis_streams
 from engine.adapters.redis_inbox import RedisInbox
+from engine.adapters.redis_lease import RedisMonitor
 from engine.adapters.redis_streams import RedisLog
 from engine.adapters.system_clock import SystemClock
 from engine.config import EngineConfig
 from engine.messages import codec
 from engine.messages.replies import Accepted
-from engine.messages.streams import query_channel
+from engine.messages.streams import health_key, query_channel
 from engine.runtime.errors import LogUnavailableError
+from engine.runtime.status import Status
 from engine.values import text_from_entry_id
 from tests.chaos.log_server import LogServer
 from tests.integration.engine_log import (
@@ -190,3 +193,21 @@ def test_a_log_that_says_nothing_any_more_is_noticed_while_questions_go_on(
         inbox.wait(0, 10, 10_000_000)
     log.close()
     inbox.close()
+
+
+def test_an_engine_is_heard_of_again_with_its_first_report_after_its_server_is_back(config) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        address = Path(folder) / "away.sock"
+        monitor = RedisMonitor(
+            engine_config(
+                config.prefix, config.log_redis_url, f"unix://{address}", config.snapshot_dir
+            )
+        )
+        report = Status(shard=0, shards=1, build="test").health(1, 1)
+        monitor.report(report)
+        address.symlink_to(urlsplit(config.redis_url).path)
+
+        monitor.report(report)
+
+        assert Redis.from_url(config.redis_url).exists(health_key(config.prefix, 0))
+        monitor.close()
