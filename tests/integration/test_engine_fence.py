@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.core.management import load_command_class
 
 from engine.messages.commands import DefineGroup
 from engine.messages.definitions import GroupSpec
@@ -17,6 +18,7 @@ from tests.integration.engine_log import LogHand, engine_config, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "systemd" / "cryptocfd-engine@.service"
+PLATFORM_UNIT = UNIT.with_name("cryptocfd.service")
 EXPOSURE_MAX = 3.0
 
 
@@ -60,10 +62,10 @@ def test_s48_the_engine_lives_without_network_and_without_a_shell(
     assert list((tmp_path / "snapshots").iterdir())
 
 
-def _unit() -> dict[str, list[str]]:
-    """Return the settings of the unit's service, each with all of its values."""
+def _unit(path: Path = UNIT) -> dict[str, list[str]]:
+    """Return the settings of a unit's service, each with all of its values."""
     settings: dict[str, list[str]] = {}
-    lines = UNIT.read_text().partition("[Service]")[2].partition("[Install]")[0].splitlines()
+    lines = path.read_text().partition("[Service]")[2].partition("[Install]")[0].splitlines()
     for line in lines:
         name, found, value = line.partition("=")
         if found and not line.startswith("#"):
@@ -95,10 +97,14 @@ def test_s48_the_unit_fences_the_engine_in():
         timeout=60,
     )
     assert [name for name in arguments if name.startswith("--") and name not in told.stdout] == []
+    _require_exposure(UNIT)
+
+
+def _require_exposure(unit: Path) -> None:
     # Containers have no systemd; where it is, it has the last word.
     if systemd := shutil.which("systemd-analyze"):
         judged = subprocess.run(
-            [systemd, "security", "--offline=true", "--no-pager", UNIT],
+            [systemd, "security", "--offline=true", "--no-pager", unit],
             capture_output=True,
             text=True,
             check=True,
@@ -106,6 +112,19 @@ def test_s48_the_unit_fences_the_engine_in():
         )
         level = judged.stdout.rpartition("exposure level for")[2].split(":")[1].split()[0]
         assert float(level) <= EXPOSURE_MAX
+
+
+def test_the_unit_of_the_whole_platform_stops_it_in_order_and_hides_its_servers_from_nobody():
+    unit = _unit(PLATFORM_UNIT)
+
+    words = unit["ExecStart"][0].split()
+    assert words[1] == "manage.py"
+    load_command_class("cryptocfd", words[2]).create_parser("x", words[2]).parse_args(words[3:])
+    # All at once, the servers would be gone before the parts that need them for their last words.
+    assert unit["KillMode"] == ["mixed"]
+    assert unit["User"] == ["cryptocfd"]
+    assert "PrivateTmp" not in unit
+    _require_exposure(PLATFORM_UNIT)
 
 
 def test_s48_containers_are_fenced_in_too():
