@@ -84,6 +84,8 @@ class FeedService:
         self._latest: dict[str, Quote] = {}
         self._is_log_reachable = True
         self._is_writing = False
+        # Whether another feed held the lease when this one asked last.
+        self._is_waiting = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._is_stop_asked = False
@@ -318,6 +320,11 @@ class FeedService:
             await self._publisher.keep_lease()
             if self._publisher.epoch != epoch:
                 self._clocks.log_is_new()
+            if not self._publisher.holds_lease and not self._is_waiting:
+                logger.warning(
+                    "another feed writes the log: this one waits for its end and writes nothing"
+                )
+            self._is_waiting = not self._publisher.holds_lease
         except (RedisError, OSError):
             self._is_log_reachable = False
             raise

@@ -342,7 +342,9 @@ async def test_log_is_held_back_until_the_engine_knows_the_instruments(feed_of, 
         await until(lambda: log.prices("BTCUSDT") == [(775_000, 775_008)])
 
 
-async def test_second_feed_waits_for_the_first_and_begins_a_new_epoch(feed_of, log):
+async def test_second_feed_waits_for_the_first_says_so_once_and_begins_a_new_epoch(
+    feed_of, log, caplog
+):
     first, second = simulated("BTCUSDT"), simulated("BTCUSDT")
     async with running(feed_of(first)):
         first.say("BTCUSDT", 775_000, 775_008)
@@ -353,6 +355,7 @@ async def test_second_feed_waits_for_the_first_and_begins_a_new_epoch(feed_of, l
             second.say("BTCUSDT", 775_100, 775_108)
             await until(lambda: len(log.quotes("BTCUSDT")) >= 2)
             assert {entry.feed_epoch for entry in log.entries()} == {1}
+            assert ["writes nothing" in said for said in caplog.messages].count(True) == 1
             # The first one stops as a killed one would: the lease lapses by itself.
             log._log.delete(*log._log.keys(f"{log.prefix}feed:lease"))
             await until(lambda: 2 in {entry.feed_epoch for entry in log.entries()})
