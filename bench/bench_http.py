@@ -166,7 +166,7 @@ class Platform:
 
     def processors(self) -> Processors:
         """Return what tells where the processors go from now on."""
-        return Processors(self._names)
+        return Processors({**self._names, os.getpid(): "load"})
 
     def stop(self) -> None:
         """Stop it and remove its data."""
@@ -256,7 +256,7 @@ async def measure_fixed(name: str, running: Platform, orders: list[Order], scale
 
 
 def show_processors(name: str, processors: Processors, orders: int) -> None:
-    """Print where the processors went; the load itself is not among the parts."""
+    """Print where the processors went, the load itself among them."""
     print(f"# {name}: processor time of one order: {processors.told(orders)}", flush=True)
 
 
