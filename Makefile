@@ -178,7 +178,7 @@ nightly-engine: $(VENV)/.dev ## Tells engine and oracle 20,000 histories; replay
 
 nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; clogs lines; kills mutants at more points.
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/integration/test_projector_faults.py tests/integration/test_clogged_lines.py
-	CROWD=300 $(PYTEST) -q --timeout 7200 tests/integration/test_serve_parts.py
+	CROWD=2000 $(PYTEST) -q --timeout 7200 tests/integration/test_serve_parts.py
 	MUTANT_HITS=14,15,17,18,19,20,21,23,25,27,29,31,33,34 $(PYTEST) -q tests/chaos/test_mutants.py
 
 # --- checks -----------------------------------------------------------------------------------------------------------

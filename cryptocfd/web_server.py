@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ _SOCKET_MESSAGE_BYTES_MAX = 16 * 1024
 # Open sockets are told to go and then cut; requests in work get this long.
 _DRAIN_SECONDS = 1
 _BACKLOG = 2048
+# Each socket is an open file, and many systems begin with 1,024.
+_OPEN_FILES = 65_536
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -75,8 +78,17 @@ def web_run(
 
     on_ready is called when connections are taken, on_signal at each signal, before anything has stopped.
     """
+    open_files_allow()
     run = _daphne_run if server == "daphne" else _uvicorn_run
     run(application, listener, on_ready, on_signal)
+
+
+def open_files_allow() -> None:
+    """Let this process open as many files as the system lets it ask for, and as a web process can need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _uvicorn_run(

@@ -12,6 +12,8 @@ sys.path.insert(0, str(REPOSITORY / "clients" / "python"))
 
 from cryptocfd_client import Stream
 
+from cryptocfd.web_server import open_files_allow
+
 # `make nightly` takes more.
 SOCKETS = int(os.environ.get("CROWD", "20"))
 
@@ -22,6 +24,7 @@ class Crowd:
     def __init__(self, url: str, token: str) -> None:
         # Who has heard a price since the last forget().
         self._heard: set[int] = set()
+        open_files_allow()
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._streams = [Stream(url, token=token, prices=["BTCUSDT"]) for _ in range(SOCKETS)]

@@ -96,7 +96,7 @@ def kill_web_under_load(web: Serving, again: Callable[[int], Serving], link: str
         load.stop()
     # F-31: all who were cut off together come back, each in a time of its own.
     crowd.forget()
-    is_there_again = wait_until(lambda: crowd.is_there, seconds=90)
+    is_there_again = wait_until(lambda: crowd.is_there, seconds=45)
     crowd.stop()
     repeated = {key: load.order(key) for key in load.acknowledged}
     # An account has at most 200 positions, and a page at most 100 orders.
