@@ -141,7 +141,7 @@ bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every in
 # What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
 FUZZ_SECONDS ?= 600
 .PHONY: nightly nightly-engine nightly-frames nightly-market nightly-api nightly-log
-nightly: audit nightly-engine nightly-log nightly-frames nightly-market nightly-api chaos bench-candles bench-fanout ## Runs the long forms: hours.
+nightly: audit coverage mutate-check nightly-engine nightly-log nightly-frames nightly-market nightly-api chaos bench-candles bench-fanout ## Runs the long forms: hours.
 
 # The first two parts need no network; the tests run short forms of both. Known faults are asked of PyPI's and npm's registries: without
 # them this fails, since what was not looked at is not known to be good.

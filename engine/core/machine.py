@@ -152,9 +152,12 @@ class Machine:
             if isinstance(event, AccountEvent):
                 self.state.marked[event.account] = None
                 self._take_quote_of_receipt(event)
-        if outcome.reply is None or message is None:
-            return
-        if type(message) is not UpdateQuotes and type(message) is not Tick:
+        if (
+            outcome.reply is not None
+            and message is not None
+            and type(message) is not UpdateQuotes
+            and type(message) is not Tick
+        ):
             remember(self.state, request_key(message), digest, entry_id, outcome.reply)
 
     def _write_recorded_quotes(self, entry: UpdateQuotes, events: tuple[AnyEvent, ...]) -> None:
