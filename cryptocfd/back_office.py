@@ -83,13 +83,11 @@ _MENU: Final[tuple[tuple[Promise, tuple[tuple[Promise, str, str, str], ...]], ..
 def _may_see(app: str, model: str) -> Callable[[HttpRequest], bool]:
     def may(request: HttpRequest) -> bool:
         # The settings read this module before there are apps.
+        from django.apps import apps
         from django.contrib import admin
 
-        pages = {
-            (one.opts.app_label, one.opts.model_name): one
-            for one in admin.site._registry.values()  # noqa: SLF001 - the site has no other list of them.
-        }
-        return bool(pages[app, model].has_view_permission(request))
+        page = admin.site.get_model_admin(apps.get_model(app, model))
+        return bool(page.has_view_permission(request))
 
     return may
 

@@ -10,6 +10,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django import forms
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
@@ -74,15 +75,11 @@ _RECORDS = (
 
 
 def _records(request: HttpRequest, person: User) -> list[tuple[str, str]]:
-    pages = {
-        (page.opts.app_label, page.opts.model_name): page
-        for page in admin.site._registry.values()  # noqa: SLF001 - the site has no other list of them.
-    }
     query = urlencode({"q": person.email})
     return [
         (title, f"{reverse(f'admin:{app}_{model}_changelist')}?{query}")
         for title, app, model in _RECORDS
-        if pages[app, model].has_view_permission(request)
+        if admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
     ]
 
 
