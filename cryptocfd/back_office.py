@@ -83,11 +83,9 @@ _MENU: Final[tuple[tuple[Promise, tuple[tuple[Promise, str, str, str], ...]], ..
 def _may_see(app: str, model: str) -> Callable[[HttpRequest], bool]:
     def may(request: HttpRequest) -> bool:
         # The settings read this module before there are apps.
-        from django.apps import apps
-        from django.contrib import admin
+        from apps.common.read_only_admin import admin_page
 
-        page = admin.site.get_model_admin(apps.get_model(app, model))
-        return bool(page.has_view_permission(request))
+        return bool(admin_page(app, model).has_view_permission(request))
 
     return may
 

@@ -10,7 +10,6 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django import forms
-from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
@@ -32,7 +31,7 @@ from apps.auth.services.users import user_sign_out_everywhere
 from apps.auth.services.viewed import RIGHT
 from apps.auth.services.viewing import viewing_begin
 from apps.common.errors import ServiceError
-from apps.common.read_only_admin import AuditedAdmin, ReadOnlyAdmin
+from apps.common.read_only_admin import AuditedAdmin, ReadOnlyAdmin, admin_page
 
 # Whether an address is proved is decided by a used link and by nobody else.
 admin.site.unregister(EmailAddress)
@@ -79,7 +78,7 @@ def _records(request: HttpRequest, person: User) -> list[tuple[str, str]]:
     return [
         (title, f"{reverse(f'admin:{app}_{model}_changelist')}?{query}")
         for title, app, model in _RECORDS
-        if admin.site.get_model_admin(apps.get_model(app, model)).has_view_permission(request)
+        if admin_page(app, model).has_view_permission(request)
     ]
 
 

@@ -28,6 +28,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TEXT_MAX = 4000
 
 
+def admin_page(app: str, model: str) -> ModelAdmin:
+    """Return the page of a model, by the names of its app and its own in lower case."""
+    label = f"{app}.{model}"
+    pages = admin.site._registry.values()  # noqa: SLF001 - the site finds them by class only.
+    return next(page for page in pages if page.opts.label_lower == label)
+
+
 class AuditedAdmin(ModelAdmin):
     """Writes what staff does into the audit log, beside Django's own history."""
 
