@@ -30,6 +30,7 @@ from bench.http_load import (
     http_connect,
     open_loop,
     socket_connect,
+    socket_loop,
 )
 from bench.processors import Processors
 from cryptocfd.embedded.servers import EmbeddedServers
@@ -237,10 +238,10 @@ async def measure(running: Platform, tokens: list[str], scale: int) -> None:
     took, rate = await closed_loop(island[:16], 3_000 // scale)
     show("island_16_p99_ms", p99(took), "ms")
     show("island_per_s", rate, "orders/s")
-    sockets = [SocketTrader(await socket_connect(port, token)).order for token in tokens]
-    await closed_loop(sockets, 1_000 // scale)
+    sockets = [SocketTrader(await socket_connect(port, token)) for token in tokens]
+    await socket_loop(sockets, 1_000 // scale)
     processors = running.processors()
-    took, rate = await closed_loop(sockets, 40_000 // scale)
+    took, rate = await socket_loop(sockets, 40_000 // scale)
     show("ws_64_p99_ms", p99(took), "ms")
     show("ws_orders_per_s", rate, "orders/s")
     show_processors("ws", processors, len(took))

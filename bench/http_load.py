@@ -125,10 +125,10 @@ class SocketConnection(asyncio.Protocol):
     """One WebSocket; text frames only, masked by zeros, which changes nothing."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer = b""
         self._loop = asyncio.get_running_loop()
         # Who asked last; a frame that nobody waits for is none of ours.
-        self._waiting: asyncio.Future[bytes] = self._loop.create_future()
+        self._on_answer: Callable[[bytes], None] | None = None
         self._upgraded: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
 
@@ -141,57 +141,74 @@ class SocketConnection(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
+        data = self._buffer + data if self._buffer else data
         if not self._upgraded.done():
-            head_end = self._buffer.find(b"\r\n\r\n")
+            head_end = data.find(b"\r\n\r\n")
             if head_end < 0:
+                self._buffer = data
                 return
-            del self._buffer[: head_end + 4]
+            data = data[head_end + 4 :]
             self._upgraded.set_result(None)
-        while len(self._buffer) >= 2:
-            size, at = self._buffer[1] & 0x7F, 2
-            if size == 126:
-                if len(self._buffer) < 4:
-                    return
-                size, at = struct.unpack_from(">H", self._buffer, 2)[0], 4
-            if len(self._buffer) < at + size:
-                return
-            kind, frame = self._buffer[0] & 0x0F, bytes(self._buffer[at : at + size])
+        at = 0
+        while (end := _frame_end(data, at)) > 0:
+            frame = data[at + (2 if data[at + 1] < 126 else 4) : end]
+            kind, at = data[at] & 0x0F, end
             if kind == _TEXT:
                 self._answer(frame)
             elif kind == _PING and self._transport is not None:
                 # Who does not answer is hung up on.
-                self._transport.write(bytes((0x80 | _PONG, 0x80 | size)) + b"\0\0\0\0" + frame)
-            del self._buffer[: at + size]
+                head = bytes((0x80 | _PONG, 0x80 | len(frame)))
+                self._transport.write(head + b"\0\0\0\0" + frame)
+        self._buffer = data[at:]
 
     def connection_lost(self, _: Exception | None) -> None:
         # Whoever waits for a frame gets an empty one, which no answer is.
         self._answer(b"")
 
     def _answer(self, frame: bytes) -> None:
-        if not self._waiting.done():
-            self._waiting.set_result(frame)
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer(frame)
 
     async def ready(self) -> None:
         """Return when the server has taken the socket."""
         await self._upgraded
 
-    async def ask(self, message: bytes) -> bytes:
-        """Send one message and return the next frame."""
+    def send(self, message: bytes, on_answer: Callable[[bytes], None]) -> None:
+        """Send one message; on_answer gets the next frame, an empty one if the server hangs up."""
         size = len(message)
         head = bytes((0x81, 0x80 | size)) if size < 126 else struct.pack(">BBH", 0x81, 0xFE, size)
-        if self._transport is None:
-            raise ConnectionError("not connected")
-        if self._transport.is_closing():
-            return b""
-        self._waiting = self._loop.create_future()
+        if self._transport is None or self._transport.is_closing():
+            on_answer(b"")
+            return
+        self._on_answer = on_answer
         self._transport.write(head + b"\0\0\0\0" + message)
-        return await self._waiting
+
+    async def ask(self, message: bytes) -> bytes:
+        """Send one message and return the next frame."""
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self.send(message, answer.set_result)
+        return await answer
 
     def close(self) -> None:
         """Hang up."""
         if self._transport is not None:
             self._transport.close()
+
+
+def _frame_end(data: bytes, at: int) -> int:
+    """Return where the frame ends that begins at a place, 0 while it is not whole."""
+    left = len(data) - at
+    if left < 2:
+        return 0
+    size = data[at + 1] & 0x7F
+    if size < 126:
+        end = at + 2 + size
+    elif left < 4:
+        return 0
+    else:
+        end = at + 4 + ((data[at + 2] << 8) | data[at + 3])
+    return end if end <= len(data) else 0
 
 
 async def socket_connect(port: int, token: str) -> SocketConnection:
@@ -212,18 +229,55 @@ class SocketTrader:
         self._socket = socket
         self._order_id = b""
 
-    async def order(self) -> None:
-        """Send one order and wait for its answer."""
-        if not self._order_id:
-            answer = await self._socket.ask(b'{"op":"order.create",' + _OPEN[1:])
-            if b'"success":true' in answer:
-                self._order_id = _order_id_of(answer)
+    def send(self, on_answer: Callable[[bytes], None]) -> None:
+        """Send one order; on_answer gets what the server says."""
+        if self._order_id:
+            self._socket.send(
+                b'{"op":"order.close","orderId":"' + self._order_id + b'"}', on_answer
+            )
         else:
-            close = b'{"op":"order.close","orderId":"' + self._order_id + b'"}'
-            self._order_id = b""
-            answer = await self._socket.ask(close)
+            self._socket.send(b'{"op":"order.create",' + _OPEN[1:], on_answer)
+
+    def take(self, answer: bytes) -> None:
+        """Take the answer to the order.
+
+        Errors: RuntimeError when it was refused.
+        """
         if b'"success":true' not in answer:
             raise RuntimeError(f"an order was refused: {answer[:300]!r}")
+        self._order_id = b"" if self._order_id else _order_id_of(answer)
+
+
+async def socket_loop(traders: list[SocketTrader], total: int) -> tuple[list[float], float]:
+    """As closed_loop, without a task and a future for each order: the load shares the machine with what it measures."""
+    left = total
+    took_ms: list[float] = []
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def begin(trader: SocketTrader) -> None:
+        nonlocal left
+        if left > 0:
+            left -= 1
+            began = time.perf_counter()
+            trader.send(lambda answer: end(trader, began, answer))
+
+    def end(trader: SocketTrader, began: float, answer: bytes) -> None:
+        took_ms.append((time.perf_counter() - began) * 1_000)
+        try:
+            trader.take(answer)
+        except RuntimeError as error:
+            if not done.done():
+                done.set_exception(error)
+            return
+        begin(trader)
+        if len(took_ms) == total and not done.done():
+            done.set_result(None)
+
+    began = time.perf_counter()
+    for trader in traders:
+        begin(trader)
+    await done
+    return took_ms, total / (time.perf_counter() - began)
 
 
 Order = Callable[[], Awaitable[None]]
