@@ -4,10 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The newest Python on this machine that the locked wheels are made for; it must really run, since some names are only
-# pointers of a version manager.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+PYTHON ?= $(shell deploy/find-python.sh)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -32,7 +29,8 @@ help: ## Lists the targets.
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "CryptoCFD needs Python 3.11 or newer: install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	  echo "CryptoCFD needs Python 3.11 or newer and its venv module (Debian: apt install python3-venv):"; \
+	  echo "install them, or name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@rm -rf $(VENV); echo "Making $(VENV) with $(PYTHON)."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "Python cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)."; exit 1; }
