@@ -42,7 +42,7 @@ LIMITS = {
 
 
 def show(name: str, value: float, unit: str, *, suffix: str) -> None:
-    limit = LIMITS.get(name) if not suffix else None
+    limit = LIMITS.get(name)
     against = f" ({value / limit:.2f} of {limit:g})" if limit else ""
     print(f"{name}{suffix}: {value:.{2 if value < 100 else 0}f} {unit}{against}", flush=True)
 

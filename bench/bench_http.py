@@ -37,14 +37,14 @@ from cryptocfd.embedded.servers import EmbeddedServers
 
 USERS = 64
 REPOSITORY = Path(__file__).resolve().parents[1]
-# Name: limit of performance.md; below it is good where the name ends in ms.
+# Name: what is to be reached; below it is good where the name ends in ms. What is aimed at beyond that stands apart.
 LIMITS = {
     "rest_300_p99_ms": 10.0,
     "rest_per_s": 1_200.0,
     "ws_orders_per_s": 5_000.0,
-    "ws_64_p99_ms": 15.0,
     "embedded_300_p99_ms": 10.0,
 }
+AIMS = {"ws_64_p99_ms": 15.0}
 _UNLIMITED = {
     "API_LIMITS_WRITE": "",
     "API_LIMITS_READ": "",
@@ -64,8 +64,9 @@ _MEASURE_S = 150.0
 
 def show(name: str, value: float, unit: str) -> None:
     """Print one figure beside its limit."""
-    limit = LIMITS.get(name)
+    limit, aim = LIMITS.get(name), AIMS.get(name)
     against = f" ({value / limit:.2f} of {limit:g})" if limit else ""
+    against += f" ({value / aim:.2f} of {aim:g}, the aim)" if aim else ""
     print(f"{name}: {value:.{2 if value < 100 else 0}f} {unit}{against}", flush=True)
 
 
