@@ -99,11 +99,19 @@ def _has_ended(pid: int, child: subprocess.Popen[bytes] | None) -> bool:
     return child.poll() is not None if child is not None else not is_alive(pid)
 
 
-def lock_try(path: Path) -> int | None:
-    """Return a descriptor that holds the lock on this file, or None if another process holds it.
+def lock_try(path: Path, *, seconds: float = 0) -> int | None:
+    """Return a descriptor that holds the lock on this file, or None if another process holds it for all that time.
 
-    The system drops the lock with the last process that has the descriptor, however that process ends.
+    The system drops the lock with the last process that has the descriptor, however that process ends; a thread of a process
+    that counts as ended may have it for a moment longer.
     """
+    deadline = time.monotonic() + seconds
+    while (lock := _lock_now(path)) is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return lock
+
+
+def _lock_now(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

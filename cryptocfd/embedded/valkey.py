@@ -18,6 +18,8 @@ from cryptocfd.embedded.processes import end, lock_try, runs_program, spawn, wai
 
 # Reading a log of several gigabytes at the start takes its time.
 _READY_SECONDS = 120
+# How long a server that was told to end may hold its files after that.
+_LOCK_SECONDS = 3
 
 
 def _binary() -> Path:
@@ -131,7 +133,7 @@ class EmbeddedValkey:
         lock = lock_try(self._directory / "lock")
         if lock is None:
             self._end_unreachable()
-            lock = lock_try(self._directory / "lock")
+            lock = lock_try(self._directory / "lock", seconds=_LOCK_SECONDS)
         if lock is None:
             raise SetupError(
                 f"A Valkey that does not answer still holds {self._directory}: end it (its process "

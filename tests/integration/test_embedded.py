@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from cryptocfd.embedded.errors import SetupError
-from cryptocfd.embedded.processes import is_alive, wait_until
+from cryptocfd.embedded.processes import is_alive, lock_try, wait_until
 from cryptocfd.embedded.servers import EmbeddedServers
 from tests.integration.ordinary_user import ACCOUNT, becoming_ordinary
 from tests.integration.serving import Serving
@@ -213,6 +214,20 @@ def test_a_server_whose_socket_was_deleted_is_replaced_not_doubled(data_dir: Pat
 
     assert kept == "yes"
     assert not is_alive(left_behind)
+
+
+def test_a_lock_may_be_given_back_a_moment_after_its_process_has_ended(tmp_path: Path) -> None:
+    first = lock_try(tmp_path / "lock")
+    assert first is not None
+    assert lock_try(tmp_path / "lock") is None
+    giving_back = threading.Timer(0.3, os.close, [first])
+
+    giving_back.start()
+    second = lock_try(tmp_path / "lock", seconds=30)
+    giving_back.join()
+
+    assert second is not None
+    os.close(second)
 
 
 def test_stale_socket_and_process_files_do_not_stop_a_start(data_dir: Path) -> None:
