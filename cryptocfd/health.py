@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from rq import Queue
 from rq.job import Job
 
-from apps.market.facade import feed_status
+from apps.market.facade import candles_lag_ms, feed_status
 from apps.trade.facade import projected_number
 from cryptocfd.parts import parts_down
 from cryptocfd.reconciliation import differences_reported
@@ -41,6 +41,8 @@ _DATABASE_SECONDS = 2
 _REPORT_AGE_US_MAX = 5_000_000
 _FEED_AGE_US_MAX = 5_000_000
 _JOB_AGE_SECONDS_MAX = 60
+# Where nothing is traded the writer stores its position once a minute.
+_CANDLES_LAG_MS_MAX = 180_000
 # From here on what people read of their history lags behind what they see live.
 _PROJECTOR_LAG_MAX = 5_000
 
@@ -69,7 +71,13 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     """Report every check; 503 when one of those fails that trading cannot do without."""
     needed = {"database": _database, "log": _log, "valkey": _valkey}
     needed |= {f"engine{shard}": _engine(shard) for shard in range(settings.ENGINE_SHARDS)}
-    wanted = {"feed": _feed, "jobs": _jobs, "reconciliation": _reconciliation, "parts": _parts}
+    wanted = {
+        "feed": _feed,
+        "candles": _candles,
+        "jobs": _jobs,
+        "reconciliation": _reconciliation,
+        "parts": _parts,
+    }
     checks = {name: _look(name, check) for name, check in (needed | wanted).items()}
     projectors = {f"projector{shard}": _projector(shard) for shard in range(settings.ENGINE_SHARDS)}
     for name, check in projectors.items():
@@ -193,6 +201,12 @@ def _feed() -> Check:
             "clockSkewMs": status.clock_skew_us // 1000,
         },
     )
+
+
+def _candles() -> Check:
+    # A writer that lives may still write nothing, for instance beside one whose lock nobody has taken away.
+    lag_ms = candles_lag_ms()
+    return Check(is_good=lag_ms is None or lag_ms <= _CANDLES_LAG_MS_MAX, detail={"lagMs": lag_ms})
 
 
 def _jobs() -> Check:

@@ -12,6 +12,7 @@ from apps.market.backfill.simulated import SimulatedHistory
 from apps.market.broadcaster import OnStalled, Send, Subscription, broadcaster
 from apps.market.candles.answers import interval_from
 from apps.market.candles.day_closes import DayClose, day_closes
+from apps.market.candles.diagnostics import candles_lag_ms
 from apps.market.candles.lean import candles_app, candles_are_asked
 from apps.market.candles.live import CandleKey, candle_live
 from apps.market.candles.memory import candle_memory
@@ -55,6 +56,7 @@ __all__ = [
     "candle_key",
     "candles_app",
     "candles_are_asked",
+    "candles_lag_ms",
     "catalogue_install",
     "day_closes",
     "definition_commands",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -47,6 +48,17 @@ def diagnostics(
 def check_record(checked_ms: int, differences: int) -> None:
     """Keep what the nightly check has found, for whoever asks."""
     cache.set(_CHECK_KEY, {"checkedMs": checked_ms, "differences": differences}, None)
+
+
+def candles_lag_ms() -> int | None:
+    """Return how far the stored candles are behind the log, at most a minute while all is well; None before the first, or without a log.
+
+    Errors: django DatabaseError.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT entry_id FROM candles_position")
+        row = cursor.fetchone()
+    return None if row is None else _log_lag(row[0])
 
 
 def diagnostics_forget() -> None:

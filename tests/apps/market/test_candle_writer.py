@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from django.test import Client
 
 from apps.market import services
 from apps.market.candles.intervals import INTERVALS, MINUTE_MS, MINUTES
@@ -111,6 +112,31 @@ def test_second_writer_waits_for_the_first(store, log, writer):
     first.end()
     log.say(("BTCUSDT", 101, 105, NOON_MS + 5))
     assert second.write_available() == 1
+
+
+def test_readiness_tells_of_stored_candles_that_stay_behind(
+    store, log, writer, settings, stream_prefix, log_redis_url, redis_url
+):
+    settings.STREAM_PREFIX, settings.ENGINE_SHARDS = stream_prefix, 1
+    settings.LOG_REDIS_URL, settings.REDIS_URL = log_redis_url, redis_url
+
+    def told():
+        return Client().get("/readyz").json()["checks"]["candles"]
+
+    before = told()
+    log.say(("BTCUSDT", 100, 104, NOON_MS))
+    writing, waiting = writer(), writer()
+    writing.write_available()
+    after = told()
+    log.say(("BTCUSDT", 101, 105, NOON_MS + 3 * MINUTE_MS + 1))
+    waiting.write_available()
+    behind = told()
+    writing.write_available()
+
+    assert before == {"ok": True, "lagMs": None}
+    assert after == {"ok": True, "lagMs": 0}
+    assert behind == {"ok": False, "lagMs": 3 * MINUTE_MS + 1}
+    assert told() == {"ok": True, "lagMs": 0}
 
 
 def test_a_writer_whose_lines_to_the_database_are_cut_goes_on(store, log, writer):
