@@ -129,11 +129,6 @@ class HistoryEvent(models.Model):
             models.Index(
                 name="trade_history_order", fields=("order_id", "seq"), condition=~Q(order_id="")
             ),
-            models.Index(
-                name="trade_history_money",
-                fields=("account", "-seq"),
-                condition=~Q(amount_micros=0),
-            ),
             models.Index(name="trade_history_time", fields=("account", "at_us")),
         )
         constraints = (
