@@ -180,9 +180,9 @@ class Projector:
             self._probe("mid_transaction")
             ledger_append(offset.layout, outputs)
             house_days_add(outputs)
-            read_models_apply(offset.layout, outputs)
+            owners = read_models_apply(offset.layout, outputs)
             _tell_other_apps(outputs)
-            notify_all(notice_wishes(outputs))
+            notify_all(notice_wishes(outputs, owners))
             self._probe("before_commit")
         offset.n, offset.output_id, offset.chain = last.n, last.entry_id, chain
 

@@ -54,6 +54,8 @@ def pack(entry: OutputEntry) -> bytes:
 
 def read(fields: Sequence[bytes]) -> OutputEntry:
     """Read a stream entry; `fields` alternates names and values, as the server sends them. Errors: as read_named()."""
+    if fields and fields[0] == OUTPUT_FIELD:
+        return _unpack(fields[1])
     return read_named(dict(zip(fields[::2], fields[1::2], strict=True)))
 
 
@@ -64,10 +66,7 @@ def read_named(fields: Mapping[bytes, bytes]) -> OutputEntry:
     """
     packed = fields.get(OUTPUT_FIELD)
     if packed is not None:
-        try:
-            return _decode(packed)
-        except msgspec.DecodeError as error:
-            raise InvariantError(f"an output entry is torn: {error}") from error
+        return _unpack(packed)
     missing = [name for name in _FIELDS_BEFORE if name not in fields]
     check(not missing, f"an output entry has the fields {sorted(fields)} and lacks {missing}")
     version, number, gateway, account, request, reply, events, command, at, epoch, build, chain = (
@@ -77,3 +76,10 @@ def read_named(fields: Mapping[bytes, bytes]) -> OutputEntry:
         int(version), int(number), gateway, int(account), request.decode(), reply, events, command,
         int(at), int(epoch), build.decode(), chain,
     )  # fmt: skip
+
+
+def _unpack(packed: bytes) -> OutputEntry:
+    try:
+        return _decode(packed)
+    except msgspec.DecodeError as error:
+        raise InvariantError(f"an output entry is torn: {error}") from error

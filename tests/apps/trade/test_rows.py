@@ -3,6 +3,7 @@
 from datetime import date
 
 import pytest
+from django.db import connection
 from django.forms.models import model_to_dict
 
 from apps.common.arrays import Integers
@@ -13,6 +14,7 @@ from apps.trade.services.projection.rows import (
     rows_append,
     rows_replace,
     rows_where,
+    values_append,
 )
 from engine.values import InvariantError
 
@@ -106,3 +108,25 @@ def test_unknown_fields_unknown_keys_and_keys_given_twice_are_refused():
         rows.get("1001-3")
     with pytest.raises(InvariantError, match="Order 1001-1 exists already"):
         rows.add("1001-1", row_new(Order, **ORDER))
+    with pytest.raises(TypeError, match="SymbolMark has other fields than"):
+        values_append(SymbolMark, ("shard", "symbol"), [(0, "BTCUSDT")])
+
+
+def test_values_are_stored_under_the_names_that_stand_at_their_places():
+    names = ("symbol", "ts_us", "k", "shard", "ask_ticks", "bid_ticks")
+
+    values_append(
+        SymbolMark, names, [("BTCUSDT", 4, 3, 2, 6, 5), ("X\\\t\n\u20ac", 4, 3, 2, None, None)]
+    )
+
+    stored = SymbolMark.objects.order_by("symbol").values_list(*names)
+    assert list(stored) == [("BTCUSDT", 4, 3, 2, 6, 5), ("X\\\t\n\u20ac", 4, 3, 2, None, None)]
+
+
+def test_no_table_has_an_index_for_searches_by_prefix():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes"
+            " WHERE tablename LIKE 'trade%%' AND indexdef LIKE '%%pattern_ops%%'"
+        )
+        assert cursor.fetchall() == []

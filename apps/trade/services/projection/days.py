@@ -11,7 +11,7 @@ from functools import lru_cache
 from apps.common.arrays import Integers, Texts
 from apps.common.clock import datetime_from_us
 from apps.common.outputs import Output
-from apps.trade.models import AccountDay, Position, SymbolMark
+from apps.trade.models import Account, AccountDay, Position, SymbolMark
 from apps.trade.services.projection.rows import BatchRows, row_new, rows_replace, rows_where
 from engine.messages import events as ev
 from engine.values import Direction, entry_time_us
@@ -19,7 +19,8 @@ from engine.values import Direction, entry_time_us
 _MICRO_DECIMALS = 6
 _DAY_US = 86_400_000_000
 
-Found = tuple[Output, int, ev.AccountEvent]
+# An event, its output and place in it, and the day (UTC).
+Found = tuple[Output, int, ev.AccountEvent, date]
 
 
 def scales_apply(outputs: Sequence[Output]) -> None:
@@ -47,11 +48,9 @@ class DayBook:
     def __init__(self, found: Sequence[Found], rows: BatchRows) -> None:
         self._rows = rows
         self._shard = found[0][0].shard
-        accounts = Integers.of(list({event.account for _, _, event in found}))
+        accounts = Integers.of(list({event.account for _, _, event, _ in found}))
         # Where in the batch each account has its last event of each day.
-        self._last = {
-            (event.account, day_of(output)): place for place, (output, _, event) in enumerate(found)
-        }
+        self._last = {(event.account, day): place for place, (_, _, event, day) in enumerate(found)}
         days = Texts.of(list({day.isoformat() for _, day in self._last}))
         condition = "account = ANY(%s::bigint[]) AND day = ANY(%s::text[]::date[])"
         self._days = {
@@ -67,22 +66,23 @@ class DayBook:
         self._marks = {row.symbol: row for row in marks}
         self._changed_marks: set[str] = set()
 
-    def take(self, place: int, output: Output, event: ev.AccountEvent, before_micros: int) -> None:
-        """Take over an event that the rows have taken."""
+    def take(
+        self, place: int, day: date, event: ev.AccountEvent, account: Account, before_micros: int
+    ) -> None:
+        """Take over an event that the rows have taken; account is its row, before_micros the balance before."""
         self._mark(event)
         if type(event) is ev.PositionOpened:
             position = self._rows.positions.get(event.position_id)
             self._positions.setdefault(event.account, {})[event.position_id] = position
         elif type(event) is ev.PositionClosed and not event.remaining_units:
             del self._positions[event.account][event.position_id]
-        day = day_of(output)
         key = (event.account, day)
         row = self._days.get(key)
         if row is None:
             row = row_new(AccountDay, account=event.account, day=day, opening_micros=before_micros)
             self._days[key] = row
-        row.closing_micros = self._rows.accounts.get(event.account).balance_micros
-        _add(row, event, row.closing_micros - before_micros)
+        row.closing_micros = account.balance_micros
+        _add(row, event, account.balance_micros - before_micros)
         if self._last[key] == place:
             positions = self._positions.get(event.account, {}).values()
             row.unrealised_micros = sum(map(self._unrealised, positions))
@@ -118,9 +118,9 @@ class DayBook:
         return gained_ticks * position.open_units * mark.k
 
 
-def day_of(output: Output) -> date:
-    """Return the day (UTC) of an output."""
-    return _day(entry_time_us(output.entry_id) // _DAY_US)
+def day_of(entry_id: int) -> date:
+    """Return the day (UTC) of an output by its packed id."""
+    return _day(entry_time_us(entry_id) // _DAY_US)
 
 
 @lru_cache(maxsize=8)
@@ -130,15 +130,17 @@ def _day(number: int) -> date:
 
 def _add(row: AccountDay, event: ev.AccountEvent, amount_micros: int) -> None:
     """Divide what an event did to the balance among the figures of its day."""
-    pnl = commission = swap = 0
+    other = amount_micros
     if type(event) is ev.PositionClosed:
-        pnl, commission = event.pnl_micros, event.commission_micros
         row.trades += 1
+        row.pnl_micros += event.pnl_micros
+        row.commission_micros += event.commission_micros
+        other -= event.pnl_micros - event.commission_micros
     elif type(event) is ev.PositionOpened:
-        commission = event.commission_micros
+        row.commission_micros += event.commission_micros
+        other += event.commission_micros
     elif type(event) is ev.SwapCharged:
-        swap = event.amount_micros
-    row.pnl_micros += pnl
-    row.commission_micros += commission
-    row.swap_micros += swap
-    row.other_micros += amount_micros - pnl + commission - swap
+        row.swap_micros += event.amount_micros
+        other -= event.amount_micros
+    if other:
+        row.other_micros += other

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from apps.common.arrays import Integers, Texts
 from apps.common.outputs import Output
 from apps.trade.services.projection.days import day_of
 from apps.trade.services.projection.journal import statement_run
-from engine.messages.events import AccountEvent
+from apps.trade.services.projection.ledger import POSTED
 
 _HOUSE: Final = ":house:"
 _ADD: Final = """
@@ -22,11 +22,12 @@ def house_days_add(outputs: Sequence[Output]) -> None:
     """Add the postings to the house's accounts in some outputs of one shard, in the caller's transaction."""
     sums: dict[tuple[str, date], int] = {}
     for output in outputs:
-        day = day_of(output)
-        for event in output.events:
-            if not isinstance(event, AccountEvent):
+        events: Sequence[Any] = output.events
+        for event in events:
+            if type(event) not in POSTED:
                 continue
-            for posting in getattr(event, "postings", ()):
+            day = day_of(output.entry_id)
+            for posting in event.postings:
                 if _HOUSE in posting.ledger:
                     key = posting.ledger, day
                     sums[key] = sums.get(key, 0) + posting.amount_micros

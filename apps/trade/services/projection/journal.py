@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import psycopg
 from django.db import close_old_connections, connection
+from psycopg.types.string import BytesBinaryDumper
 
 from apps.common.arrays import Integers, Texts, arrays_register
 from apps.common.outputs import Output
@@ -14,6 +15,9 @@ from engine.messages.output_entry import OutputEntry
 from engine.values import entry_id_from_text, text_from_entry_id
 
 _PAGE: Final = 1_000
+# A condition that every row meets, but for all that PostgreSQL knows another one each time: so it stores each row as it comes. Without
+# it, it holds a thousand rows at a time, and finds the place of each among those it holds by going through them: a tenth of its work.
+_ROW_BY_ROW: Final = " WHERE random() < 2"
 _JOURNAL_COPY: Final = """
 COPY trade_journalentry (layout, shard, n, output_id, account, request_id, reply, events, command, decided_at_us, epoch, build,
                          chain, version)
@@ -50,15 +54,18 @@ def journal_append(layout: int, outputs: Sequence[Output]) -> None:
 
 
 def copy_rows(statement: str, types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Load rows by COPY on this thread's connection.
+    """Load rows by a COPY in binary form on this thread's connection.
 
     Errors: those of django.db, as everywhere; Django does not translate psycopg's for COPY by itself.
     """
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,
-        cursor.copy(statement) as copy,
+        cursor.copy(statement + _ROW_BY_ROW) as copy,
     ):
+        if "bytea" in types:
+            # Else bytes pass through the one for psycopg.Binary, which is written in Python.
+            cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)

@@ -10,7 +10,6 @@ from apps.common.money import MICRO_DECIMALS
 from apps.common.outputs import Output
 from apps.market import facade as market
 from apps.notifications.facade import NoticeEvent, Wish, notices_wanted
-from apps.trade.models import Account
 from engine.messages import events as ev
 from engine.values import CloseReason, Direction, text_from_scaled
 
@@ -33,28 +32,28 @@ _ALARMS: Final[Mapping[type[ev.Event], NoticeEvent]] = {
 }
 
 
-def notice_wishes(outputs: Sequence[Output]) -> list[Wish]:
-    """Return what is to be told about some outputs; after the read models know them, in the same transaction."""
+def notice_wishes(outputs: Sequence[Output], owners: Mapping[int, int]) -> list[Wish]:
+    """Return what is to be told about some outputs to the owners of their accounts; after the read models know them."""
     told = [
-        (event, told_as)
+        (owners[event.account], told_as, event)
         for output in outputs
         for event in output.events
         if (told_as := _told_as(event)) is not None and isinstance(event, ev.AccountEvent)
     ]
-    accounts = {event.account for event, _ in told}
-    owners = dict(Account.objects.filter(account__in=accounts).values_list("account", "owner_id"))
     # Most fills are told to nobody, so words are found for the others only.
-    wanted = notices_wanted({(owners[event.account], told_as) for event, told_as in told})
+    wanted = notices_wanted({(owner_id, told_as) for owner_id, told_as, _ in told})
+    if not wanted:
+        return []
     return [
         Wish(
-            user_id=owners[event.account],
+            user_id=owner_id,
             event=told_as,
             # Events of an account are counted without a gap, so this names one for ever.
             key=f"engine:{event.account}:{event.seq}",
             facts={"account": str(event.account), **facts},
         )
-        for event, told_as in told
-        if (owners[event.account], told_as) in wanted and (facts := _facts(event)) is not None
+        for owner_id, told_as, event in told
+        if (owner_id, told_as) in wanted and (facts := _facts(event)) is not None
     ]
 
 

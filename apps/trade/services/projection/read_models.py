@@ -1,6 +1,7 @@
 """What each event does to the read models: one function per event, no decisions.
 
-A rebuild runs the same functions over the journal, so the tables come out equal.
+A rebuild runs the same functions over the journal, so the tables come out equal. Enumerations are texts, and are put down as they are:
+`value` is a property written in Python.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,20 +9,20 @@ from typing import Any
 
 from apps.common.outputs import Output
 from apps.trade.choices import OrderState
-from apps.trade.models import Account, ClosedTrade, Fill, HistoryEvent, Order, Position
-from apps.trade.services.projection.days import DayBook, scales_apply
+from apps.trade.models import Account, Order, Position
+from apps.trade.services.projection.days import DayBook, day_of, scales_apply
 from apps.trade.services.projection.rows import BatchRows, row_new
 from engine.messages import events as ev
 from engine.values import AccountStatus, Direction, InvariantError, Side, TimeInForce, entry_time_us
 
 
-def read_models_apply(layout: int, outputs: Sequence[Output]) -> None:
-    """Apply the account events of some outputs, in the caller's transaction.
+def read_models_apply(layout: int, outputs: Sequence[Output]) -> dict[int, int]:
+    """Apply the account events of some outputs, in the caller's transaction; return the owners of these accounts.
 
     Errors: InvariantError when an event does not follow from the rows.
     """
     found = [
-        (output, index, event)
+        (output, index, event, day_of(output.entry_id))
         for output in outputs
         for index, event in enumerate(output.events)
         if isinstance(event, ev.AccountEvent)
@@ -29,17 +30,19 @@ def read_models_apply(layout: int, outputs: Sequence[Output]) -> None:
     # Decimals never change while a position is open, so all definitions of a batch may come first.
     scales_apply(outputs)
     if not found:
-        return
-    rows = BatchRows([event for _, _, event in found])
+        return {}
+    rows = BatchRows([event for _, _, event, _ in found])
     days = DayBook(found, rows)
-    for place, (output, index, event) in enumerate(found):
+    for place, (output, index, event, day) in enumerate(found):
         before = rows.accounts.find(event.account)
         before_micros = before.balance_micros if before else 0
-        _apply(rows, output, event)
-        _history_add(rows, layout, output, index, event, before_micros)
-        days.take(place, output, event, before_micros)
+        account = _apply(rows, output, event)
+        amount_micros = account.balance_micros - before_micros
+        _history_add(rows, layout, output, index, event, account, amount_micros)
+        days.take(place, day, event, account, before_micros)
     rows.write()
     days.write()
+    return {row.account: row.owner_id for row in rows.accounts.all()}
 
 
 def _history_add(
@@ -48,34 +51,34 @@ def _history_add(
     output: Output,
     index: int,
     event: ev.AccountEvent,
-    before_micros: int,
+    account: Account,
+    amount_micros: int,
 ) -> None:
-    after_micros = rows.accounts.get(event.account).balance_micros
     order_id = getattr(event, "position_id", "") or getattr(event, "order_id", "")
     about = rows.positions.find(order_id) or (rows.orders.get(order_id) if order_id else None)
+    # In the order of rows.HISTORY.
     rows.history.append(
-        row_new(
-            HistoryEvent,
-            account=event.account,
-            seq=event.seq,
-            layout=layout,
-            shard=output.shard,
-            n=output.n,
-            event_index=index,
-            kind=type(event).__name__,
-            order_id=order_id,
-            symbol=about.symbol if about else "",
-            amount_micros=after_micros - before_micros,
-            balance_micros=after_micros,
-            at_us=entry_time_us(output.entry_id),
+        (
+            event.account,
+            event.seq,
+            layout,
+            output.shard,
+            output.n,
+            index,
+            type(event).__name__,
+            order_id,
+            about.symbol if about else "",
+            amount_micros,
+            account.balance_micros,
+            entry_time_us(output.entry_id),
         )
     )
 
 
-def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> None:
+def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> Account:
+    """Let an event change the rows, and return that of its account."""
     if type(event) is ev.AccountOpened:
-        _account_opened(rows, event)
-        return
+        return _account_opened(rows, event)
     account = rows.accounts.get(event.account)
     if event.seq != account.seq + 1:
         raise InvariantError(f"event {event.seq} of account {event.account} is out of turn")
@@ -85,31 +88,31 @@ def _apply(rows: BatchRows, output: Output, event: ev.AccountEvent) -> None:
     handler = _HANDLERS.get(type(event))
     if handler is not None:
         handler(rows, output, event, account)
+    return account
 
 
 # --- accounts ---------------------------------------------------------------------------------------------------------
 
 
-def _account_opened(rows: BatchRows, event: ev.AccountOpened) -> None:
-    rows.accounts.add(
-        event.account,
-        row_new(
-            Account,
-            account=event.account,
-            owner_id=event.owner_id,
-            kind=event.kind.value,
-            group=event.terms.group,
-            status=AccountStatus.ACTIVE.value,
-            margin_mode=event.margin_mode.value,
-            leverage_cap=event.leverage_cap,
-            balance_micros=0,
-            seq=event.seq,
-            cash_seq=0,
-            is_margin_call=False,
-            is_stop_out_pending=False,
-            opened_at_us=event.opened_at_us,
-        ),
+def _account_opened(rows: BatchRows, event: ev.AccountOpened) -> Account:
+    account = row_new(
+        Account,
+        account=event.account,
+        owner_id=event.owner_id,
+        kind=event.kind,
+        group=event.terms.group,
+        status=AccountStatus.ACTIVE,
+        margin_mode=event.margin_mode,
+        leverage_cap=event.leverage_cap,
+        balance_micros=0,
+        seq=event.seq,
+        cash_seq=0,
+        is_margin_call=False,
+        is_stop_out_pending=False,
+        opened_at_us=event.opened_at_us,
     )
+    rows.accounts.add(event.account, account)
+    return account
 
 
 def _terms_changed(
@@ -123,7 +126,7 @@ def _terms_changed(
 def _status_changed(
     _rows: BatchRows, _: Output, event: ev.AccountStatusChanged, account: Account
 ) -> None:
-    account.status = event.status.value
+    account.status = event.status
 
 
 def _leverage_cap_changed(
@@ -167,14 +170,14 @@ def _order_placed(rows: BatchRows, _: Output, event: ev.OrderPlaced, _account: A
             order_id=event.order_id,
             account=event.account,
             symbol=event.symbol,
-            side=event.side.value,
-            order_type=event.order_type.value,
+            side=event.side,
+            order_type=event.order_type,
             quantity_units=event.quantity_units,
             leverage=event.leverage,
-            margin_mode=event.margin_mode.value,
+            margin_mode=event.margin_mode,
             price_ticks=event.price_ticks,
             stop_price_ticks=event.stop_price_ticks,
-            time_in_force=event.time_in_force.value,
+            time_in_force=event.time_in_force,
             expires_at_us=event.expires_at_us,
             stop_loss_ticks=event.stop_loss_ticks,
             take_profit_ticks=event.take_profit_ticks,
@@ -190,7 +193,7 @@ def _order_modified(rows: BatchRows, _: Output, event: ev.OrderModified, _accoun
     order.quantity_units = event.quantity_units
     order.price_ticks = event.price_ticks
     order.stop_price_ticks = event.stop_price_ticks
-    order.time_in_force = event.time_in_force.value
+    order.time_in_force = event.time_in_force
     order.expires_at_us = event.expires_at_us
     order.stop_loss_ticks = event.stop_loss_ticks
     order.take_profit_ticks = event.take_profit_ticks
@@ -208,7 +211,7 @@ def _order_cancelled(
 ) -> None:
     order = rows.orders.get(event.order_id)
     order.state = OrderState.CANCELLED
-    order.end_reason = event.cancel_reason.value
+    order.end_reason = event.cancel_reason
 
 
 def _order_expired(rows: BatchRows, _: Output, event: ev.OrderExpired, _account: Account) -> None:
@@ -218,7 +221,7 @@ def _order_expired(rows: BatchRows, _: Output, event: ev.OrderExpired, _account:
 def _order_rejected(rows: BatchRows, _: Output, event: ev.OrderRejected, _account: Account) -> None:
     order = rows.orders.get(event.order_id)
     order.state = OrderState.REJECTED
-    order.end_reason = event.code.value
+    order.end_reason = event.code
 
 
 # --- positions --------------------------------------------------------------------------------------------------------
@@ -236,12 +239,12 @@ def _position_opened(
             order_id=event.position_id,
             account=event.account,
             symbol=event.symbol,
-            side=side.value,
-            order_type=event.order_type.value,
+            side=side,
+            order_type=event.order_type,
             quantity_units=event.quantity_units,
             leverage=event.leverage,
-            margin_mode=event.margin_mode.value,
-            time_in_force=TimeInForce.GTC.value,
+            margin_mode=event.margin_mode,
+            time_in_force=TimeInForce.GTC,
             stop_loss_ticks=event.stop_loss_ticks,
             take_profit_ticks=event.take_profit_ticks,
             trailing_ticks=event.trailing_ticks,
@@ -256,12 +259,12 @@ def _position_opened(
             position_id=event.position_id,
             account=event.account,
             symbol=event.symbol,
-            direction=event.direction.value,
+            direction=event.direction,
             quantity_units=event.quantity_units,
             open_units=event.quantity_units,
             entry_price_ticks=event.price_ticks,
             leverage=event.leverage,
-            margin_mode=event.margin_mode.value,
+            margin_mode=event.margin_mode,
             margin_micros=event.margin_micros,
             commission_micros=event.commission_micros,
             pnl_micros=0,
@@ -273,7 +276,7 @@ def _position_opened(
             opened_at_us=event.opened_at_us,
         ),
     )
-    rows.fills.append(_fill(output, event, side, is_closing=False, at_us=event.opened_at_us))
+    _fill_add(rows, output, event, side, is_closing=False, at_us=event.opened_at_us)
 
 
 def _position_closed(
@@ -288,51 +291,54 @@ def _position_closed(
     if not event.remaining_units:
         position.closed_at_us = event.closed_at_us
     side = Side.SELL if event.direction is Direction.LONG else Side.BUY
-    rows.fills.append(_fill(output, event, side, is_closing=True, at_us=event.closed_at_us))
+    _fill_add(rows, output, event, side, is_closing=True, at_us=event.closed_at_us)
+    # In the order of rows.CLOSED_TRADE.
     rows.closed_trades.append(
-        row_new(
-            ClosedTrade,
-            fill_id=event.fill_id,
-            account=event.account,
-            position_id=event.position_id,
-            symbol=event.symbol,
-            direction=event.direction.value,
-            quantity_units=event.quantity_units,
-            entry_price_ticks=event.entry_price_ticks,
-            close_price_ticks=event.price_ticks,
-            pnl_micros=event.pnl_micros,
-            commission_micros=event.commission_micros,
-            insured_micros=event.insured_micros,
-            close_reason=event.close_reason.value,
-            opened_at_us=position.opened_at_us,
-            closed_at_us=event.closed_at_us,
-            seq=event.seq,
+        (
+            event.fill_id,
+            event.account,
+            event.position_id,
+            event.symbol,
+            event.direction,
+            event.quantity_units,
+            event.entry_price_ticks,
+            event.price_ticks,
+            event.pnl_micros,
+            event.commission_micros,
+            event.insured_micros,
+            event.close_reason,
+            position.opened_at_us,
+            event.closed_at_us,
+            event.seq,
         )
     )
 
 
-def _fill(
+def _fill_add(
+    rows: BatchRows,
     output: Output,
     event: ev.PositionOpened | ev.PositionClosed,
     side: Side,
     *,
     is_closing: bool,
     at_us: int,
-) -> Fill:
-    return row_new(
-        Fill,
-        fill_id=event.fill_id,
-        account=event.account,
-        position_id=event.position_id,
-        symbol=event.symbol,
-        side=side.value,
-        is_closing=is_closing,
-        quantity_units=event.quantity_units,
-        price_ticks=event.price_ticks,
-        commission_micros=event.commission_micros,
-        at_us=at_us,
-        shard=output.shard,
-        n=output.n,
+) -> None:
+    # In the order of rows.FILL.
+    rows.fills.append(
+        (
+            event.fill_id,
+            event.account,
+            event.position_id,
+            event.symbol,
+            side,
+            is_closing,
+            event.quantity_units,
+            event.price_ticks,
+            event.commission_micros,
+            at_us,
+            output.shard,
+            output.n,
+        )
     )
 
 

@@ -7,7 +7,7 @@ its text of each statement took most of what an order cost here. The models stay
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from django.db import connection
@@ -23,6 +23,21 @@ M = TypeVar("M", bound=Model)
 K = TypeVar("K", int, str)
 
 _INTEGERS: Final = ("bigint", "integer", "smallint")
+
+# What is only ever added is kept as plain values: the fields of each, in their order there.
+FILL: Final = (
+    *("fill_id", "account", "position_id", "symbol", "side", "is_closing"),
+    *("quantity_units", "price_ticks", "commission_micros", "at_us", "shard", "n"),
+)
+CLOSED_TRADE: Final = (
+    *("fill_id", "account", "position_id", "symbol", "direction", "quantity_units"),
+    *("entry_price_ticks", "close_price_ticks", "pnl_micros", "commission_micros"),
+    *("insured_micros", "close_reason", "opened_at_us", "closed_at_us", "seq"),
+)
+HISTORY: Final = (
+    *("account", "seq", "layout", "shard", "n", "event_index", "kind", "order_id", "symbol"),
+    *("amount_micros", "balance_micros", "at_us"),
+)
 
 
 def row_new(model: type[M], /, **values: Any) -> M:
@@ -58,6 +73,10 @@ class Rows(Generic[K, M]):
         """Return a row or None."""
         return self._rows.get(key)
 
+    def all(self) -> Iterable[M]:
+        """Return all rows."""
+        return self._rows.values()
+
     def add(self, key: K, row: M) -> None:
         """Add a row that must be new."""
         if key in self._rows:
@@ -86,18 +105,18 @@ class BatchRows:
         self.accounts = Rows[int, Account](Account, {e.account for e in events})
         self.positions = Rows[str, Position](Position, positions)
         self.orders = Rows[str, Order](Order, orders | opened)
-        self.fills: list[Fill] = []
-        self.closed_trades: list[ClosedTrade] = []
-        self.history: list[HistoryEvent] = []
+        self.fills: list[tuple[Any, ...]] = []
+        self.closed_trades: list[tuple[Any, ...]] = []
+        self.history: list[tuple[Any, ...]] = []
 
     def write(self) -> None:
         """Write all rows, in the caller's transaction."""
         self.accounts.write()
         self.orders.write()
         self.positions.write()
-        rows_append(Fill, self.fills)
-        rows_append(ClosedTrade, self.closed_trades)
-        rows_append(HistoryEvent, self.history)
+        values_append(Fill, FILL, self.fills)
+        values_append(ClosedTrade, CLOSED_TRADE, self.closed_trades)
+        values_append(HistoryEvent, HISTORY, self.history)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -113,9 +132,8 @@ class _Table:
     columns: tuple[str, ...]
     # Without a length: varchar(40) is varchar.
     types: tuple[str, ...]
-    values_of: Callable[[Model], Sequence[Any]]
+    values_of: Callable[[dict[str, Any]], Sequence[Any]]
     select: str
-    copy: str
     replace: str
 
 
@@ -142,16 +160,23 @@ def rows_where(model: type[M], condition: str, *arrays: Integers | Texts) -> lis
 
 def rows_append(model: type[M], rows: Sequence[M]) -> None:
     """Insert rows that are new."""
+    table = _table_of(model)
+    values_append(model, table.names, [table.values_of(row.__dict__) for row in rows])
+
+
+def values_append(
+    model: type[Model], names: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert new rows of the values of these fields, which are all that the model has."""
     if rows:
-        table = _table_of(model)
-        copy_rows(table.copy, table.types, map(table.values_of, rows))
+        copy_rows(*_copy_of(model, names), rows)
 
 
 def rows_replace(model: type[M], rows: Sequence[M]) -> None:
     """Insert rows, or let them take the place of those with their keys."""
     if rows:
         table = _table_of(model)
-        columns = zip(*map(table.values_of, rows), strict=True)
+        columns = zip(*(table.values_of(row.__dict__) for row in rows), strict=True)
         statement_run(
             table.replace, [column_of(t, c) for t, c in zip(table.types, columns, strict=True)]
         )
@@ -185,11 +210,23 @@ def _table_of(model: type[Model]) -> _Table:
         names=tuple(field.attname for field in fields),
         columns=columns,
         types=types,
-        values_of=attrgetter(*(field.attname for field in fields)),
+        values_of=itemgetter(*(field.attname for field in fields)),
         select=f"SELECT {listed} FROM {relation}",
-        copy=f"COPY {relation} ({listed}) FROM STDIN (FORMAT BINARY)",
         replace=(
             f"INSERT INTO {relation} ({listed}) SELECT {values} FROM unnest({arrays}) AS given({listed})"
             f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
         ),
     )
+
+
+@cache
+def _copy_of(model: type[Model], names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the statement that loads rows of these fields, and their types."""
+    table = _table_of(model)
+    if sorted(names) != sorted(table.names):
+        raise TypeError(f"{model.__name__} has other fields than {sorted(names)}")
+    places = [table.names.index(name) for name in names]
+    relation = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 - as above.
+    listed = ", ".join(table.columns[place] for place in places)
+    statement = f"COPY {relation} ({listed}) FROM STDIN (FORMAT BINARY)"
+    return statement, tuple(table.types[place] for place in places)
