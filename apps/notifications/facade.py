@@ -43,7 +43,9 @@ def notify(
 
 def notify_all(wishes: Sequence[Wish]) -> None:
     """Tell many people, or one person many things, by a few statements."""
-    tell(wishes)
+    # Nothing to tell needs no savepoint.
+    if wishes:
+        tell(wishes)
 
 
 def notices_wanted(

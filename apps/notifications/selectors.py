@@ -1,6 +1,6 @@
 """Reads of how people want to be told; nothing is changed here."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.contrib.auth import get_user_model
 
@@ -35,21 +35,26 @@ def channels_on(
     *, user_ids: Collection[int], events: Collection[NoticeEvent] = tuple(EVENT_RULES)
 ) -> dict[tuple[int, NoticeEvent], frozenset[Channel]]:
     """Return the channels that are on, by user and event."""
-    chosen = {
-        (row.user_id, row.event, row.channel): row.is_on
-        for row in Preference.objects.filter(user_id__in=list(user_ids), event__in=list(events))
-    }
-    return {
-        (user_id, event): frozenset(
-            channel
-            for channel in Channel
-            if channel in rule.forced
-            or chosen.get((user_id, event.value, channel.value), channel in rule.default)
-        )
-        for event, rule in EVENT_RULES.items()
-        if event in events
-        for user_id in user_ids
-    }
+    chosen: dict[tuple[int, str], dict[str, bool]] = {}
+    for row in Preference.objects.filter(user_id__in=list(user_ids), event__in=list(events)):
+        chosen.setdefault((row.user_id, row.event), {})[row.channel] = row.is_on
+    on = {}
+    for event in events:
+        # Few have chosen anything, and all others have the same.
+        usual = _on(event, {})
+        for user_id in user_ids:
+            own = chosen.get((user_id, event.value))
+            on[user_id, event] = _on(event, own) if own else usual
+    return on
+
+
+def _on(event: NoticeEvent, chosen: Mapping[str, bool]) -> frozenset[Channel]:
+    rule = EVENT_RULES[event]
+    return frozenset(
+        channel
+        for channel in Channel
+        if channel in rule.forced or chosen.get(channel.value, channel in rule.default)
+    )
 
 
 def delivery_get(*, delivery_id: int) -> Delivery:

@@ -27,7 +27,11 @@ from apps.profile import facade as profile
 from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
 from apps.trade.services.projection.house import house_days_add
-from apps.trade.services.projection.journal import journal_append, output_from_journal
+from apps.trade.services.projection.journal import (
+    journal_append,
+    output_from_journal,
+    statement_run,
+)
 from apps.trade.services.projection.ledger import ledger_append
 from apps.trade.services.projection.notices import notice_wishes
 from apps.trade.services.projection.read_models import read_models_apply
@@ -51,6 +55,10 @@ _REST_FACTOR: Final = 3
 _REST_S_MAX: Final = 0.2
 _SOCKET_TIMEOUT_S: Final = 5
 _PAUSE_S: Final = 0.5
+_MOVE: Final = """
+UPDATE trade_projectoroffset SET n = %s, output_id = %s, chain = %s
+WHERE layout = %s AND shard = %s AND n = %s RETURNING n
+"""
 # Where this program's advisory locks begin; the shard is added.
 _LOCK: Final = 7_305_000
 
@@ -172,10 +180,11 @@ class Projector:
         last = outputs[-1]
         with transaction.atomic():
             # First, so that the row's lock keeps everybody else out until the end of the transaction.
-            moved = ProjectorOffset.objects.filter(
-                layout=offset.layout, shard=offset.shard, n=offset.n
-            ).update(n=last.n, output_id=last.entry_id, chain=chain)
-            check(moved == 1, "another projector has moved the offset")
+            values = (last.n, last.entry_id, chain, offset.layout, offset.shard, offset.n)
+            check(
+                statement_run(_MOVE, values) == [(last.n,)],
+                "another projector has moved the offset",
+            )
             journal_append(offset.layout, outputs)
             self._probe("mid_transaction")
             ledger_append(offset.layout, outputs)

@@ -33,16 +33,17 @@ def wanted(about: Collection[tuple[int, NoticeEvent]]) -> set[tuple[int, NoticeE
     """Return those of some pairs of user and event that would become a message now."""
     if not about:
         return set()
-    user_ids = selectors.users_known(user_ids={user_id for user_id, _ in about})
+    user_ids = {user_id for user_id, _ in about}
     channels = selectors.channels_on(user_ids=user_ids, events={event for _, event in about})
-    return {pair for pair in about if channels.get(pair)}
+    on = {pair for pair in about if channels[pair]}
+    # Whether they exist is asked last: most fills are told to nobody.
+    known = selectors.users_known(user_ids={user_id for user_id, _ in on}) if on else set()
+    return {pair for pair in on if pair[0] in known}
 
 
 @transaction.atomic
 def tell(wishes: Sequence[Wish]) -> None:
     """Write the messages of some events with their outbox rows; events whose keys are known are left out."""
-    if not wishes:
-        return
     user_ids = selectors.users_known(user_ids={wish.user_id for wish in wishes})
     events = {wish.event for wish in wishes}
     channels = selectors.channels_on(user_ids=user_ids, events=events)

@@ -71,15 +71,17 @@ def copy_rows(statement: str, types: Sequence[str], rows: Iterable[Sequence[Any]
             copy.write_row(row)
 
 
-def statement_run(statement: str, arrays: Sequence[Integers | Texts]) -> list[tuple[Any, ...]]:
-    """Run a statement on whole columns on this thread's connection, and return its rows.
+def statement_run(
+    statement: str, values: Sequence[Integers | Texts | int | bytes]
+) -> list[tuple[Any, ...]]:
+    """Run a statement on whole columns, or single values, on this thread's connection, and return its rows.
 
     With a cursor of psycopg's own: Django's would write the columns into the statement's text. Errors: as copy_rows.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         arrays_register(cursor)
-        cursor.execute(statement, arrays, binary=True)
+        cursor.execute(statement, values, binary=True)
         return cursor.fetchall() if cursor.description else []
 
 
