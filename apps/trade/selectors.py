@@ -244,13 +244,19 @@ def postings_of(
     """Return the postings of some events of one account, by (layout, shard, n, event_index)."""
     wanted = {(e.layout, e.shard, e.n, e.event_index) for e in events}
     found: dict[tuple[int, int, int, int], list[LedgerEntry]] = {key: [] for key in wanted}
-    entries = LedgerEntry.objects.filter(
-        account__in={e.account for e in events}, n__in={e.n for e in events}
-    ).order_by("n", "event_index", "posting_index")
-    for entry in entries:
-        key = (entry.layout, entry.shard, entry.n, entry.event_index)
-        if key in found:
-            found[key].append(entry)
+    for layout, shard in {(e.layout, e.shard) for e in events}:
+        ours = [e for e in events if (e.layout, e.shard) == (layout, shard)]
+        entries = LedgerEntry.objects.filter(
+            layout=layout,
+            shard=shard,
+            n__in={e.n for e in ours},
+            # An output may hold events of thousands of accounts.
+            event_index__in={e.event_index for e in ours},
+        )
+        for entry in entries.order_by("n", "event_index", "posting_index"):
+            key = (layout, shard, entry.n, entry.event_index)
+            if key in found:
+                found[key].append(entry)
     return found
 
 
@@ -314,7 +320,10 @@ def account_sums(*, after: int, limit: int) -> list[AccountSum]:
         Cast(OuterRef("account"), CharField()),
         output_field=CharField(),
     )
-    own = LedgerEntry.objects.filter(account=OuterRef("account"), ledger=ledger)
+    # The second condition, which follows from the other, is that of the index.
+    own = LedgerEntry.objects.filter(
+        account=OuterRef("account"), ledger=ledger, ledger__contains=":client:"
+    )
     total = own.order_by().values("account").annotate(total=Sum("amount_micros")).values("total")
     rows = Account.objects.filter(account__gt=after).order_by("account")
     found = rows.annotate(total=Subquery(total)).values_list(

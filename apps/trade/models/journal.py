@@ -93,8 +93,15 @@ class LedgerEntry(models.Model):
                 fields=("layout", "shard", "n", "event_index", "posting_index"),
             ),
         )
-        # None by ledger account: sums read the whole table, one account's postings are found by the account.
-        indexes = (models.Index(name="trade_ledger_account", fields=("account", "n")),)
+        # None by ledger account: sums read the whole table. The sum of one client is found by the account, the postings of an event by
+        # its output.
+        indexes = (
+            models.Index(
+                name="trade_ledger_client",
+                fields=("account",),
+                condition=Q(ledger__contains=":client:"),
+            ),
+        )
 
     @override
     def __str__(self) -> str:

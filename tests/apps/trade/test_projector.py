@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.outputs import Output
@@ -11,6 +12,7 @@ from apps.trade.models import (
     Account,
     ClosedTrade,
     Fill,
+    HistoryEvent,
     JournalEntry,
     LedgerEntry,
     Order,
@@ -18,7 +20,7 @@ from apps.trade.models import (
     ProjectorOffset,
 )
 from apps.trade.projector import Projector, output_from_journal
-from apps.trade.selectors import ledger_faults
+from apps.trade.selectors import account_sums, ledger_faults, postings_of
 from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
 from engine.messages.commands import ClosePosition, PlaceOrder
 from engine.messages.streams import consumers_key
@@ -204,6 +206,29 @@ def test_the_ledger_takes_only_groups_that_balance_within_one_book(db, entries, 
 
     with pytest.raises(IntegrityError, match=why), transaction.atomic():
         LedgerEntry.objects.bulk_create(rows)
+
+
+def test_postings_and_sums_are_found_by_the_indexes_of_the_ledger(live):
+    user, account = live.user()
+    trade(live, user, account)
+    live.project()
+    events = list(HistoryEvent.objects.filter(account=account.id).order_by("seq"))
+
+    with CaptureQueriesContext(connection) as queries:
+        postings = postings_of(events=events)
+        sums = account_sums(after=0, limit=10)
+
+    assert sum(map(len, postings.values())) == LedgerEntry.objects.count()
+    assert sums[0].ledger_micros == sums[0].balance_micros != 0
+    plans = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Of so few rows all would be read.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for query in queries.captured_queries:
+            cursor.execute("EXPLAIN " + query["sql"])
+            plans.append(str(cursor.fetchall()))
+    assert "trade_ledger_posting_once" in plans[0]
+    assert "trade_ledger_client" in plans[1]
 
 
 def test_an_answer_is_found_in_the_journal_after_the_stream_was_trimmed(live):
