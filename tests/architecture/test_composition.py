@@ -172,3 +172,10 @@ def test_the_log_is_kept_on_the_disk_before_anybody_is_answered() -> None:
     assert options["--appendonly"] == "yes"
     assert options["--appendfsync"] == "always"
     assert options["--maxmemory-policy"] == "noeviction"
+
+
+def test_text_is_compared_as_in_the_embedded_database() -> None:
+    embedded = (REPOSITORY / "cryptocfd" / "embedded" / "postgres.py").read_text()
+    told = SERVICES["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+
+    assert sorted(told) == sorted(re.findall(r'"(--(?:encoding|locale)=\S+)"', embedded))
