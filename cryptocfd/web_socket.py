@@ -25,6 +25,8 @@ _WHOLE_TEXT: Final = 0x81
 _MASKED: Final = 0x80
 _LENGTH_IN_TWO: Final = 126
 _MASK_BYTES: Final = 4
+# Bound once: every look into an enumeration is a search of its class.
+_OPEN: Final = State.OPEN
 _HEAD_END: Final = b"\r\n\r\n"
 
 # In C where the library has it so.
@@ -83,7 +85,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         # Not within a message of several frames, nor before one that waits, nor after the end.
         if self.frames or not self.queue.empty() or self.close_sent:
             return None
-        if self.conn.state is not State.OPEN:
+        if self.conn.state is not _OPEN:
             return None
         try:
             return str(_unmask(data[start:], data[start - _MASK_BYTES : start]), "utf-8")
@@ -98,7 +100,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """Return whether the connection is open and everything written before has left this process."""
         return (
             self.handshake_complete
-            and self.conn.state is State.OPEN
+            and self.conn.state is _OPEN
             and not self.transport.get_write_buffer_size()
             and not self.transport.is_closing()
         )

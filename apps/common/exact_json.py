@@ -5,7 +5,7 @@ of which every reader takes another.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import IO, Any
 
@@ -51,11 +51,13 @@ def json_decode(raw: bytes | str) -> Any:
     """
     try:
         value = _decoder.decode(raw)
-        if _may_be_deep(raw):
+        signs: Any = _SIGNS if isinstance(raw, str) else _SIGNS_RAW
+        colon, bracket, brace = signs
+        # Nearly always false: what opens fewer brackets than that cannot nest them deeper.
+        if raw.count(bracket) + raw.count(brace) > DEPTH_MAX:
             _depth_require(value, DEPTH_MAX)
         # A name stands twice, or a text holds a colon: only then is it worth a slower look.
-        colons = raw.count(":") if isinstance(raw, str) else raw.count(b":")
-        if colons != _names(value):
+        if raw.count(colon) != _names(value):
             _twice_refuse(raw)
     except RecursionError:
         message = _TOO_DEEP
@@ -71,18 +73,13 @@ def json_decode(raw: bytes | str) -> Any:
     raise ValueError(message)
 
 
+_SIGNS = (":", "[", "{")
+_SIGNS_RAW = (b":", b"[", b"{")
 _TOO_DEEP = f"the JSON is nested too deep: at most {DEPTH_MAX} objects and lists within each other"
 
 
 class _DeepError(Exception):
     """More is nested than may be."""
-
-
-def _may_be_deep(raw: bytes | str) -> bool:
-    # Nearly always false: what opens fewer brackets than that cannot nest them deeper.
-    if isinstance(raw, str):
-        return raw.count("[") + raw.count("{") > DEPTH_MAX
-    return raw.count(b"[") + raw.count(b"{") > DEPTH_MAX
 
 
 def _depth_require(value: object, left: int) -> None:
@@ -96,11 +93,16 @@ def _depth_require(value: object, left: int) -> None:
 
 def _names(value: object) -> int:
     """Return how many names of objects a value holds."""
+    inners: Iterable[object] = ()
+    names = 0
     if isinstance(value, dict):
-        return len(value) + sum(_names(inner) for inner in value.values() if type(inner) in _NESTS)
-    if isinstance(value, list):
-        return sum(_names(inner) for inner in value if type(inner) in _NESTS)
-    return 0
+        inners, names = value.values(), len(value)
+    elif isinstance(value, list):
+        inners = value
+    for inner in inners:
+        if type(inner) in _NESTS:
+            names += _names(inner)
+    return names
 
 
 _NESTS = frozenset({dict, list})

@@ -1,11 +1,12 @@
 """Exact numbers at the edges: decimal numbers and text from outside <-> the engine's scaled integers.
 
-No float passes here. The conversion itself is engine/values.py.
+No float passes here. The conversion of text is engine/values.py.
 """
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Final
 
-from engine.values import scaled_from_text, text_from_scaled
+from engine.values import scaled_from_text
 
 MICRO_DECIMALS = 6
 # Decimals of a per cent figure held in ppm (1 % = 10,000 ppm) and in basis points (1 % = 100).
@@ -13,6 +14,8 @@ PERCENT_DECIMALS_OF_PPM = 4
 PERCENT_DECIMALS_OF_BPS = 2
 # Longest number that is looked at; what is longer is no price of anything.
 NUMBER_CHARACTERS_MAX = 40
+# Moves the point without rounding, or raises; takes a quarter of the time of the way through text.
+_point_move: Final = Context(prec=1_000, traps=[Inexact, InvalidOperation]).scaleb
 
 
 def scaled_from_number(value: object, decimals: int) -> int:
@@ -49,7 +52,7 @@ def plain_text(value: object) -> str:
 
 def number_from_scaled(value: int, decimals: int) -> Decimal:
     """Convert an integer of 10^-decimals to the exact number with all its decimals."""
-    return Decimal(text_from_scaled(value, decimals))
+    return _point_move(value, -decimals)
 
 
 def number_from_micros(micros: int) -> Decimal:

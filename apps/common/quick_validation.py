@@ -60,12 +60,13 @@ def validated(shape: type[StrictSerializer], data: Any) -> dict[str, Any]:
 def quick_validated(shape: type[StrictSerializer], data: Any) -> dict[str, Any] | None:
     """Return the validated data of a plain request, None where the serializer has to be asked."""
     fields = _compiled(shape)
-    if fields is None or type(data) is not dict or not data.keys() <= fields.checks.keys():
+    if fields is None or type(data) is not dict:
         return None
+    checks = fields.checks
     found = dict(fields.defaults)
     for name, value in data.items():
-        checked = fields.checks[name](value)
-        if checked is _UNKNOWN:
+        check = checks.get(name)
+        if check is None or (checked := check(value)) is _UNKNOWN:
             return None
         found[name] = checked
     return found if fields.required <= found.keys() else None
@@ -129,13 +130,12 @@ def _text(field: serializers.CharField) -> _Check:
     most = 2**31 if field.max_length is None else field.max_length
 
     def check(value: Any) -> Any:
-        is_plain = (
-            type(value) is str
-            and len(value) <= most
-            and _TEXT.fullmatch(value) is not None
-            and all(search(value) for search in patterns)
-        )
-        return value if is_plain else _UNKNOWN
+        if type(value) is not str or len(value) > most or _TEXT.fullmatch(value) is None:
+            return _UNKNOWN
+        for search in patterns:
+            if not search(value):
+                return _UNKNOWN
+        return value
 
     return check
 
@@ -148,13 +148,12 @@ def _search_of(validator: RegexValidator) -> Callable[[str], object]:
 
 def _number(value: Any) -> Any:
     if type(value) is int:
-        text = str(value) if -(10**19) < value < 10**19 else ""
-    elif type(value) is str:
-        text = value
-    else:
-        text = str(value) if type(value) is Decimal else ""
-    is_plain = len(text) <= _NUMBER_CHARACTERS_MAX and _PLAIN.fullmatch(text) is not None
-    return text if is_plain else _UNKNOWN
+        return str(value) if -(10**19) < value < 10**19 else _UNKNOWN
+    if type(value) is Decimal:
+        value = str(value)
+    if type(value) is not str or len(value) > _NUMBER_CHARACTERS_MAX:
+        return _UNKNOWN
+    return value if _PLAIN.fullmatch(value) else _UNKNOWN
 
 
 def _instant(value: Any) -> Any:

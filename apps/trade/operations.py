@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from apps.common.errors import ServiceError
 from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS, request_id_make
@@ -26,8 +26,7 @@ Data = dict[str, Any]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A validated request and who sends it."""
 
     user_id: int
@@ -114,8 +113,12 @@ def _end_us(at_us: T) -> T | int:
 
 async def _close(asked: Asked) -> Shape:
     data = asked.data
+    # Each by its name, not by _of_order(): closes are half of all orders, and a call with `**` takes several times as long.
     return await positions.position_close(
-        **_of_order(asked),
+        user_id=asked.user_id,
+        account_id=data.get("accountId"),
+        request_id=asked.request_id,
+        order_id=data["orderId"],
         quantity=data.get("quantity"),
         slippage=data.get("slippage"),
         expected_price=data.get("expectedPrice"),

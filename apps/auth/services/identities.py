@@ -199,12 +199,11 @@ class _Bearer:
         return last[1]
 
     async def __call__(self) -> AuthenticatedUser | None:
-        if self.has_ended:
-            return None
         key = self.claims.session_key
         # Each order asks, so what is remembered is taken without a coroutine more.
         session = (session_cache.recall(key) or await session_cache.get_async(key)) if key else None
-        return None if session is None else self.speaks_for(_alive(session.user))
+        # Whom the token speaks for ends with the token or with the session, whichever comes first.
+        return None if session is None else _alive(self.speaks_for(session.user))
 
 
 _bearers: dict[str, _Bearer] = {}

