@@ -8,15 +8,14 @@ import contextlib
 import errno
 import ipaddress
 import resource
-import signal
 import socket
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any, cast
 
 from typing_extensions import override
 
 from cryptocfd.embedded.errors import SetupError
+from engine.adapters.signals import on_signals
 
 _PING_SECONDS = 20.0
 # Browsers send one small command at a time; prices only flow the other way.
@@ -26,7 +25,6 @@ _DRAIN_SECONDS = 1
 _BACKLOG = 2048
 # Each socket is an open file, and many systems begin with 1,024.
 _OPEN_FILES = 65_536
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def port_bind(host: str, port: int) -> socket.socket:
@@ -112,11 +110,11 @@ def _uvicorn_run(
         @override
         def capture_signals(self) -> Iterator[None]:
             # uvicorn raises the signal again when it is done; here more has to be stopped in order after it.
-            def handle(_number: int, _frame: FrameType | None) -> None:
+            def stop() -> None:
                 on_signal()
                 self.should_exit = True
 
-            with _handling(handle):
+            with on_signals(stop):
                 yield
 
     config = uvicorn.Config(
@@ -164,13 +162,13 @@ def _daphne_run(
         ready_callable=on_ready,
     )
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
+    def stop() -> None:
         on_signal()
         # Twisted gives the module its methods at run time, so only this cast tells of them.
         running = cast(ReactorBase, reactor)
         running.callFromThread(running.stop)
 
-    with _handling(handle):
+    with on_signals(stop):
         # Without a lifespan protocol, the loop is run by hand before and after the server.
         asyncio.set_event_loop(twisted_loop)
         twisted_loop.run_until_complete(application.startup())
@@ -178,14 +176,3 @@ def _daphne_run(
         listener.close()
         server.run()
         twisted_loop.run_until_complete(application.shutdown())
-
-
-@contextlib.contextmanager
-def _handling(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Answer SIGINT and SIGTERM by a function, and by what answered before when it is over."""
-    previous = {number: signal.signal(number, handle) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

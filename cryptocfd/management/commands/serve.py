@@ -37,6 +37,7 @@ from cryptocfd.history.bootstrap import BOOTSTRAP_HELP, database_check
 from cryptocfd.parts import process_give_way
 from cryptocfd.settings_check import settings_check
 from cryptocfd.web_server import port_bind, web_run
+from engine.adapters.signals import on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -150,18 +151,17 @@ class Command(BaseCommand):
             failed.append(part)
             stopping.set()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: stopping.set())
         host = EngineHost(
             frozenset({name}),
             options=self._options,
             progress=progress.step,
             on_failure=failure,
         )
-        host.start()
-        progress.step(f"{name} is running; Ctrl-C stops it")
-        stopping.wait()
-        host.stop()
+        with on_signals(stopping.set):
+            host.start()
+            progress.step(f"{name} is running; Ctrl-C stops it")
+            stopping.wait()
+            host.stop()
         if failed:
             # The supervisor of the process restarts it, or an operator reads the log.
             raise SetupError(f"The part {failed[0]} has failed: its log says why.")

@@ -1,6 +1,5 @@
 """Runs the embedded servers alone, so that a dump is taken or put back while no part works with the data."""
 
-import signal
 import threading
 from typing import Any
 
@@ -10,6 +9,7 @@ from typing_extensions import override
 
 from cryptocfd.console import say
 from cryptocfd.embedded.configured import servers_configured
+from engine.adapters.signals import on_signals
 
 
 class Command(BaseCommand):
@@ -24,13 +24,12 @@ class Command(BaseCommand):
         if servers.is_empty:
             raise CommandError("Every server is named by an address, so there is none to run here.")
         stopping = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: stopping.set())
-        servers.start(say)
-        try:
-            # An address that somebody else has set may hold a password.
-            at = "elsewhere" if servers.postgres is None else settings.ENVIRONMENT.database_url
-            say(f"PostgreSQL is at {at}; Ctrl-C stops the servers.")
-            stopping.wait()
-        finally:
-            servers.stop()
+        with on_signals(stopping.set):
+            servers.start(say)
+            try:
+                # An address that somebody else has set may hold a password.
+                at = "elsewhere" if servers.postgres is None else settings.ENVIRONMENT.database_url
+                say(f"PostgreSQL is at {at}; Ctrl-C stops the servers.")
+                stopping.wait()
+            finally:
+                servers.stop()

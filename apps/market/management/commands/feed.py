@@ -21,8 +21,8 @@ class Command(BaseCommand):
         thread = threading.Thread(target=candles.run, name="candles")
 
         def stop(_number: int, _frame: object) -> None:
+            # The candle writer follows below: what is told from a handler may take no lock.
             feed.stop()
-            candles.stop()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
