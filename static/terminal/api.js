@@ -9,6 +9,7 @@ const BASE = "/api/v1";
 const RETRY_DELAYS_MS = [300, 1000, 2000];
 
 let accountId = 0;
+let isSigningOut = false;
 
 /** Let everything that follows mean this account; 0 is the user's default one. */
 export function accountUse(id) {
@@ -25,8 +26,14 @@ export class Refusal extends Error {
   }
 }
 
-/** Leave for the sign-in page, which comes back here. */
+/** The trader signs out: the session ends, and with it the live line, before the answer to the form is here. */
+export function signOutBegun() {
+  isSigningOut = true;
+}
+
+/** Leave for the sign-in page, which comes back here; not if the trader is signing out, since that page is on its way. */
 export function signInAgain() {
+  if (isSigningOut) return;
   location.assign(`/?next=${encodeURIComponent(location.pathname)}#sign-in`);
 }
 

@@ -3,7 +3,7 @@
 import { computed, effect } from "@preact/signals";
 import { render } from "preact";
 import { AccountBar, Connection, Switcher, Views } from "./account.js";
-import { instrumentsGet, signInAgain } from "./api.js";
+import { instrumentsGet, signInAgain, signOutBegun } from "./api.js";
 import { ChartHead, candlesApply, chartMount, intervalChoose } from "./chart.js";
 import { dayOpensFollow } from "./day.js";
 import { deedsFor, order } from "./deeds.js";
@@ -100,6 +100,7 @@ const line = socketOpen({
   after: resumeFrom,
 });
 sessionStart(line);
+part("sign-out").addEventListener("submit", signOutBegun);
 
 keysListen({
   "/": () => {

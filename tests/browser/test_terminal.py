@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Product, Watch
 from tests.browser.journeys import (
@@ -420,6 +420,34 @@ def test_two_tabs_stay_equal_and_end_together(demo, product: Product, watch: Wat
     expect(first.locator(ROWS)).to_contain_text("SOLUSDT")
     first.get_by_role("button", name="Close SOLUSDT").click()
     expect(second.locator("#tables")).to_contain_text("No open position")
+
+    # What ends the session may be known to a tab before the answer to its own form is.
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    first.route("**/auth/logout", hold)
+    for page in (first, second):
+        page.get_by_label("Account menu").click()
+        # A click would wait for the page that is held back.
+        page.get_by_role("button", name="Sign out").dispatch_event("click")
+
+    second.wait_for_url(f"{product.url}/")
+    first.wait_for_timeout(1_000)
+    assert "/trade/" in first.url
+    held[0].continue_()
+    first.wait_for_url(f"{product.url}/")
+
+
+def test_a_tab_whose_session_has_ended_elsewhere_asks_to_sign_in_again(
+    demo, product: Product, watch: Watch
+):
+    first = demo()
+    second = first.context.new_page()
+    watch.attach(second)
+    second.goto("/trade/SOLUSDT")
+    changes(second, HEADLINE)
 
     first.get_by_label("Account menu").click()
     first.get_by_role("button", name="Sign out").click()
