@@ -23,12 +23,13 @@ export function Dialog() {
     if (open && !dialog.open) dialog.showModal();
     if (!open && dialog.open) dialog.close();
   }, [open]);
+  // An Esc is known at once by its cancel event; the close event comes a task later, and keys pressed until then would mean nothing.
   const closeOutside = (event) => {
     if (event.target === element.current) dialogClose();
   };
   return html`<dialog
     ref=${element} class="dialog ${open?.className ?? ""}" aria-labelledby="dialog-title"
-    onClose=${dialogClose} onPointerDown=${closeOutside}
+    onCancel=${dialogClose} onClose=${dialogClose} onPointerDown=${closeOutside}
   >
     ${
       open &&
