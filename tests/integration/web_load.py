@@ -8,7 +8,7 @@ import httpx
 from tests.integration.product import TRUST
 
 TRADERS = 4
-# An account may have 200 positions, and send fifty orders in ten seconds.
+# Four traders of one account: it may have 200 positions, and a user may write 50 times a second.
 _PAUSE_SECONDS = 0.1
 _ORDER = {"symbol": "BTC", "type": "buy", "quantity": "0.001", "leverage": 10}
 
