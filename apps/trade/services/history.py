@@ -25,7 +25,7 @@ from engine.messages.events import AccountEvent, CashPosted
 from engine.values import CashKind, Direction, check
 
 # How long an answer waits for the projector; usually it is there within a few milliseconds.
-_WAIT_S: Final = 1.0
+PROJECTED_WAIT_S: Final = 1.0
 _POLL_S: Final = 0.01
 
 Postings = dict[tuple[int, int, int, int], list[LedgerEntry]]
@@ -195,7 +195,7 @@ async def _projected(account: AccountInfo) -> tuple[int | None, bool]:
 
 async def seq_is_projected(account_id: int, seq: int) -> bool:
     """Wait until the read models have an event of an account; return whether they do."""
-    deadline = asyncio.get_running_loop().time() + _WAIT_S
+    deadline = asyncio.get_running_loop().time() + PROJECTED_WAIT_S
     while await _account_seq(account_id=account_id) < seq:
         if asyncio.get_running_loop().time() >= deadline:
             return False

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from channels.db import database_sync_to_async
 
-from apps.common.errors import ServiceError
+from apps.common.errors import EngineBusyError, ServiceError
 from apps.market import facade as market
 from apps.market.facade import InstrumentInfo
 from apps.profile import facade as profile
 from apps.profile.facade import AccountInfo, AccountUnknownError
 from apps.trade import selectors
+from apps.trade.services.history import seq_is_projected
 from apps.trade.services.shapes import order_type_word
 from engine.messages.rejects import RejectCode
 from engine.values import Side
@@ -87,32 +88,44 @@ async def order_place(
 ) -> OrderPlace:
     """Return where an order of the account stands, pending, open or ended.
 
-    Errors: the one that is named; EngineBusyError.
+    Errors: the one that is named; EngineBusyError, also while the read models do not know yet what has ended.
     """
+    place, seq = await _place_now(account, order_id)
+    if place is None:
+        # Who asks whether the request that ended an order has arrived must not hear that there is no such order.
+        if not await seq_is_projected(account.id, seq):
+            raise EngineBusyError("what this account did last is not in the history yet")
+        place = await _place_ended(order_id)
+    if place is None:
+        raise unknown(order_id)
+    return place
+
+
+async def order_symbol_now(account: AccountInfo, order_id: str) -> str:
+    """Return the symbol of an order of the account; empty where nobody knows the order, or the history not yet.
+
+    Errors: EngineBusyError.
+    """
+    place, _ = await _place_now(account, order_id)
+    return "" if place is None else place.symbol
+
+
+async def _place_now(account: AccountInfo, order_id: str) -> tuple[OrderPlace | None, int]:
+    """Return where an order stands as far as it is known, and the account's newest event."""
     view = await profile.account_view(account)
     for position in view.positions:
         if position.position_id == order_id:
             side = Side(order_type_word(position.direction))
-            return OrderPlace(position.symbol, side, is_pending=False)
+            return OrderPlace(position.symbol, side, is_pending=False), view.seq
     for order in view.orders:
         if order.order_id == order_id:
-            return OrderPlace(order.symbol, order.side, is_pending=True)
-    # A repeat of the request that ended it: the read models still know it.
+            return OrderPlace(order.symbol, order.side, is_pending=True), view.seq
+    return await _place_ended(order_id), view.seq
+
+
+async def _place_ended(order_id: str) -> OrderPlace | None:
     row = await _order_read(order_id=order_id)
-    if row is None:
-        raise unknown(order_id)
-    return OrderPlace(row.symbol, Side(row.side), is_pending=False)
-
-
-async def order_symbol_now(account: AccountInfo, order_id: str) -> str:
-    """Return the symbol of an order of the account; empty for an unknown one, which the engine then refuses on record.
-
-    Errors: EngineBusyError.
-    """
-    try:
-        return (await order_place(account, order_id)).symbol
-    except OrderUnknownError:
-        return ""
+    return None if row is None else OrderPlace(row.symbol, Side(row.side), is_pending=False)
 
 
 async def order_symbol(order_id: str) -> str:

@@ -6,12 +6,13 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from apps.common.errors import ServiceError
+from apps.common.errors import EngineBusyError, EngineTimeoutError, ServiceError
 from apps.market import facade as market
 from apps.market.facade import InstrumentInfo
 from apps.profile.facade import AccountInfo
 from apps.trade.services import numbers
 from apps.trade.services.answers import command_answer
+from apps.trade.services.history import PROJECTED_WAIT_S
 from apps.trade.services.lookup import OrderPlace, account_of_order, order_place, order_symbol_now
 from apps.trade.services.shapes import Shape
 from engine.messages.commands import (
@@ -249,10 +250,21 @@ async def order_cancel(
 ) -> Shape:
     """Cancel a pending order; errors as order_modify."""
     account = await account_of_order(user_id, account_id, order_id)
-    return await command_answer(
-        CancelOrder(request_id=request_id, user_id=user_id, account=account.id, order_id=order_id),
-        symbol=await order_symbol_now(account, order_id),
+    command = CancelOrder(
+        request_id=request_id, user_id=user_id, account=account.id, order_id=order_id
     )
+    symbol = await order_symbol_now(account, order_id)
+    answer = await command_answer(command, symbol=symbol)
+    if symbol:
+        return answer
+    # Accepted though the order is unknown: it was cancelled by this very request before, and the history is about to have it.
+    try:
+        place = await order_place(account, order_id)
+    except EngineBusyError:
+        raise EngineTimeoutError(
+            request_id=request_id, timeout_ms=round(PROJECTED_WAIT_S * 1000)
+        ) from None
+    return await command_answer(command, symbol=place.symbol)
 
 
 async def orders_cancel_all(

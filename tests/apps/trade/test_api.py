@@ -1,5 +1,6 @@
 """The trading routes as the public contract states them, with a real engine behind."""
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from urllib.parse import urlencode
 
@@ -186,6 +187,39 @@ def test_a_closed_part_is_answered_again_after_the_rest_is_gone(live, alice):
     live.project()
 
     assert alice.post("/api/v1/trade/close", part).content == first.content
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "too_early_code"),
+    [
+        ("/api/v1/trade/close", {"quantity": "0.1"}, "ENGINE_BUSY"),
+        ("/api/v1/trade/modify", {"stopLoss": "9000"}, "ENGINE_BUSY"),
+        # It needs no instrument to be sent, only to be told of.
+        ("/api/v1/trade/cancel", {}, "OUTCOME_UNKNOWN"),
+    ],
+)
+def test_what_ended_an_order_is_answered_again_as_soon_as_the_history_has_it(
+    live, alice, path, fields, too_early_code
+):
+    limit = {} if path.endswith("close") else {"orderType": "limit", "price": "9500"}
+    order_id = exact(create(alice, **limit))["data"]["orderId"]
+    request = {"orderId": order_id, "clientOrderId": "k1"} | fields
+    first = alice.post(path, request)
+    if path.endswith("modify"):
+        alice.post("/api/v1/trade/cancel", {"orderId": order_id})
+
+    too_early = alice.post(path, request)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(alice.post, path, request)
+        live.project()
+        repeated = waiting.result()
+    unknown = alice.post(
+        path, request | {"orderId": f"{alice.account}-999999", "clientOrderId": "k2"}
+    )
+
+    assert exact(too_early)["code"] == too_early_code
+    assert (first.status_code, repeated.content) == (200, first.content)
+    assert unknown.status_code == 404
 
 
 def test_text_and_numbers_mean_the_same(alice):
