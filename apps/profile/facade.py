@@ -20,6 +20,7 @@ __all__ = [
     "account_view",
     "accounts_count",
     "accounts_of_user",
+    "accounts_of_user_async",
     "cash_decided",
     "demo_account_seed",
     "group_commands",
@@ -51,6 +52,11 @@ def account_for(user_id: int, account_id: int | None = None) -> AccountInfo:
     return accounts.account_choose(
         accounts=selectors.accounts_of_user(user_id=user_id), account_id=account_id
     )
+
+
+async def accounts_of_user_async(user_id: int) -> tuple[AccountInfo, ...]:
+    """Return the same as accounts_of_user, for sockets and lean handlers."""
+    return await selectors.accounts_of_user_async(user_id=user_id)
 
 
 async def account_for_async(user_id: int, account_id: int | None = None) -> AccountInfo:

@@ -20,6 +20,8 @@ class TradingAccount(models.Model):
     group = models.CharField(max_length=64)
     # The account that is meant where a request names none.
     is_default = models.BooleanField(default=False)
+    # When it took the place of another one as the default; empty if it never did.
+    default_since = models.DateTimeField(null=True, blank=True)
     # What its owner calls it; may be empty.
     name = models.CharField(max_length=40, blank=True)
     # Whether it may be opened: demos at once, live accounts once their owner's KYC is approved.
@@ -28,6 +30,8 @@ class TradingAccount(models.Model):
     is_open = models.BooleanField(default=False)
     # Last cash_seq that was given to an outbox row.
     cash_seq_last = models.BigIntegerField(default=0)
+    # The client's id of the request that opened it; empty for the first one, and for live accounts.
+    request_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -35,6 +39,11 @@ class TradingAccount(models.Model):
         constraints = (
             models.UniqueConstraint(
                 name="profile_account_one_default", fields=("user",), condition=Q(is_default=True)
+            ),
+            models.UniqueConstraint(
+                name="profile_account_request_id_once",
+                fields=("user", "request_id"),
+                condition=~Q(request_id=""),
             ),
             models.CheckConstraint(
                 name="profile_account_cash_seq_not_negative", condition=Q(cash_seq_last__gte=0)

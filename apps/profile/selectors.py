@@ -7,6 +7,7 @@ from typing import Final
 from django.db.models.expressions import RawSQL
 
 from apps.common.believed import Believed
+from apps.common.clock import us_from_datetime
 from apps.profile.models import CashOutbox, TradingAccount
 from engine.values import AccountKind
 
@@ -29,6 +30,8 @@ class AccountInfo:
     is_open: bool
     # What its owner calls it; may be empty.
     name: str = ""
+    # When it took the place of another one as the default, microseconds UTC; 0 if it never did.
+    default_since_us: int = 0
 
 
 def account_info(row: TradingAccount) -> AccountInfo:
@@ -41,6 +44,7 @@ def account_info(row: TradingAccount) -> AccountInfo:
         is_default=row.is_default,
         is_open=row.is_open,
         name=row.name,
+        default_since_us=0 if row.default_since is None else us_from_datetime(row.default_since),
     )
 
 

@@ -12,12 +12,12 @@ from msgspec import UNSET, Struct
 from apps.common.errors import ServiceError
 from apps.common.requests import REQUEST_ID, REQUEST_ID_WORDS, request_id_make
 from apps.common.serializers import StrictSerializer
-from apps.profile.facade import account_for_async
+from apps.profile.facade import AccountInfo, account_for_async
 from apps.trade.serializers import inputs
 from apps.trade.services import history, listings, orders, positions, receipts
 from apps.trade.services.listings import Page
 from apps.trade.services.orders import OrderChanges, OrderWish
-from apps.trade.services.outcomes import request_outcome
+from apps.trade.services.outcomes import account_of_request, request_outcome
 from apps.trade.services.preview import order_preview
 from apps.trade.services.shapes import Shape
 from engine.values import MarginMode, OrderType, ProfitFilter, Side, TimeInForce
@@ -56,10 +56,18 @@ class Operation:
 # --- writes -----------------------------------------------------------------------------------------------------------
 
 
+async def _account_of(asked: Asked, request_id: str) -> AccountInfo:
+    account = await account_for_async(asked.user_id, asked.account_id)
+    if asked.account_id is None and account.default_since_us:
+        # No name meant another account before, perhaps to this very request.
+        return await account_of_request(default=account, request_id=request_id)
+    return account
+
+
 async def _create(asked: Asked) -> Shape:
     return await orders.order_create(
         user_id=asked.user_id,
-        account=await account_for_async(asked.user_id, asked.account_id),
+        account=await _account_of(asked, asked.request_id),
         request_id=asked.request_id,
         wish=_wish(asked.data),
     )
@@ -185,7 +193,7 @@ async def _of_account(asked: Asked) -> Data:
     side = asked.data.get("type")
     return {
         "user_id": asked.user_id,
-        "account": await account_for_async(asked.user_id, asked.account_id),
+        "account": await _account_of(asked, asked.request_id),
         "request_id": asked.request_id,
         "symbol": asked.data.get("symbol"),
         "side": None if side is None else Side(side),
@@ -246,8 +254,10 @@ async def _order(asked: Asked) -> Shape:
 
 
 async def _request(asked: Asked) -> Shape:
-    account = await account_for_async(asked.user_id, asked.account_id)
-    return await request_outcome(account=account, request_id=asked.data["requestId"])
+    request_id: str = asked.data["requestId"]
+    return await request_outcome(
+        account=await _account_of(asked, request_id), request_id=request_id
+    )
 
 
 async def _ledger(asked: Asked) -> Shape:

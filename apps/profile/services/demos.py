@@ -5,6 +5,7 @@ from typing import Final
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from apps.common.engine_gateway import engine_gateway
 from apps.common.errors import ServiceError
@@ -29,16 +30,34 @@ TOP_UP_MICROS_MAX: Final = 1_000_000 * 10**6
 _TOP_UPS = ("10/h", "30/d")
 
 
-def demo_open(*, user_id: int, name: str) -> AccountInfo:
-    """Open one more demo account with the demo money.
+def demo_open(*, user_id: int, name: str, request_id: str) -> AccountInfo:
+    """Open one more demo account with the demo money; once per request id.
 
-    Errors: ServiceError ACCOUNTS_TOO_MANY, EngineTimeoutError, EngineBusyError; after the last two the rows stand, and the
-    relay goes on by itself.
+    Errors: ServiceError ACCOUNTS_TOO_MANY, EXISTS_WITH_DIFFERENT_CONTENT, EngineTimeoutError, EngineBusyError; after the last two the
+    rows stand, and the relay goes on by itself.
     """
+    account = _demo_row(user_id=user_id, name=name, request_id=request_id)
+    selectors.accounts_forget(user_id=user_id)
+    account_open(account=account)
+    cash_send_all(account_id=account.pk)
+    return account_info(account)
+
+
+def _demo_row(*, user_id: int, name: str, request_id: str) -> TradingAccount:
+    """Return the row that a request has made, or make it with its first deposit."""
     with transaction.atomic():
         # Lines up what one user asks for at once, so that the count holds.
         get_user_model().objects.select_for_update().get(pk=user_id)
         own = TradingAccount.objects.filter(user_id=user_id)
+        known = own.filter(request_id=request_id).first()
+        if known is not None and known.name != name:
+            raise ServiceError(
+                "EXISTS_WITH_DIFFERENT_CONTENT",
+                f"this request id was used for an account that is called {known.name!r}: choose another id",
+                http_status=409,
+            )
+        if known is not None:
+            return known
         if own.filter(kind=AccountKind.DEMO).count() >= DEMOS_MAX:
             raise ServiceError(
                 "ACCOUNTS_TOO_MANY",
@@ -51,6 +70,7 @@ def demo_open(*, user_id: int, name: str) -> AccountInfo:
             kind=AccountKind.DEMO,
             group=DEFAULT_GROUP,
             name=name,
+            request_id=request_id,
             is_default=not own.filter(is_default=True).exists(),
         )
         amount_micros = micros_from_text(settings.DEMO_BALANCE)
@@ -62,10 +82,7 @@ def demo_open(*, user_id: int, name: str) -> AccountInfo:
                 method=DEMO_METHOD,
                 reference=f"opening-{account.pk}",
             )
-    selectors.accounts_forget(user_id=user_id)
-    account_open(account=account)
-    cash_send_all(account_id=account.pk)
-    return account_info(account)
+    return account
 
 
 def demo_top_up(
@@ -177,10 +194,10 @@ def account_rename(
                     "ACCOUNT_NOT_OPEN", "this account is not open yet", http_status=409
                 )
             TradingAccount.objects.filter(user_id=user_id, is_default=True).update(is_default=False)
-            account.is_default = True
+            account.is_default, account.default_since = True, timezone.now()
         if name is not None:
             account.name = name
-        account.save(update_fields=["name", "is_default"])
+        account.save(update_fields=["name", "is_default", "default_since"])
     selectors.accounts_forget(user_id=user_id)
     return account_info(account)
 

@@ -34,6 +34,10 @@ from engine.messages.views import AccountView
 
 CURRENCY = "USD"
 
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, pattern=REQUEST_ID_PATTERN
+)
+
 
 class EnsureUserView(ContractView):
     """Makes sure that the user has a trading account in the engine; asking again changes nothing."""
@@ -74,6 +78,7 @@ class AccountsView(ContractView):
 
     @extend_schema(
         operation_id="accounts_open",
+        parameters=[_IDEMPOTENCY_KEY],
         request=AccountOpenSerializer,
         responses=enveloped(
             AccountSerializer, name="AccountOpened", status=201, failures=(400, 401, 408, 409, 503)
@@ -83,7 +88,11 @@ class AccountsView(ContractView):
     def post(self, request: Request) -> Response:
         body = AccountOpenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        account = demo_open(user_id=user_id_of(request), name=body.validated_data["name"].strip())
+        account = demo_open(
+            user_id=user_id_of(request),
+            name=body.validated_data["name"].strip(),
+            request_id=idempotency_key_of(request),
+        )
         return Response(success(AccountSerializer(account).data), status=201)
 
 
@@ -115,11 +124,7 @@ class TopUpView(ContractView):
 
     @extend_schema(
         operation_id="accounts_top_up",
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key", str, OpenApiParameter.HEADER, pattern=REQUEST_ID_PATTERN
-            )
-        ],
+        parameters=[_IDEMPOTENCY_KEY],
         request=TopUpSerializer,
         responses=enveloped(ToppedUpSerializer, failures=(400, 401, 404, 408, 409, 429, 503)),
         tags=["accounts"],

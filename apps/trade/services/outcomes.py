@@ -5,14 +5,15 @@ from typing import Any, Final
 
 from channels.db import database_sync_to_async
 
-from apps.common.clock import datetime_from_us
+from apps.common.clock import datetime_from_us, now_us
 from apps.common.engine_gateway import engine_gateway
 from apps.common.envelope import service_failure
-from apps.common.errors import ServiceError
+from apps.common.errors import EngineBusyError, ServiceError
 from apps.common.outputs import Output
-from apps.profile.facade import AccountInfo
+from apps.profile.facade import AccountInfo, accounts_of_user_async
 from apps.trade import selectors
 from apps.trade.services.answers import answer_of, has_answer
+from apps.trade.services.history import is_projected
 from apps.trade.services.lookup import order_symbol
 from apps.trade.services.projection.journal import output_of
 from apps.trade.services.shapes import Shape
@@ -23,6 +24,8 @@ from engine.values import entry_id_from_text
 # How long an answer waits for the projector to reach what the engine has published before the question.
 _WAIT_S: Final = 1.0
 _POLL_S: Final = 0.01
+# As long as the engine remembers the ids of requests (rule E3).
+_REMEMBERED_US: Final = 24 * 3600 * 1_000_000
 
 _projected_until = database_sync_to_async(selectors.projected_until, thread_sensitive=False)
 
@@ -49,6 +52,34 @@ async def request_outcome(*, account: AccountInfo, request_id: str) -> Shape:
                 data={"requestId": request_id, "isCurrent": is_current},
             )
     return await _decided(account, request_id, output)
+
+
+async def account_of_request(*, default: AccountInfo, request_id: str) -> AccountInfo:
+    """Return the account that a request without one means, whose user has changed the default account.
+
+    It is the default one, unless the same request was sent to another account while that was the default: then it is repeated there,
+    and not carried out a second time here.
+    Errors: EngineBusyError while the history does not tell.
+    """
+    if now_us() - default.default_since_us > _REMEMBERED_US:
+        return default
+    for account in await accounts_of_user_async(default.user_id):
+        if account.id != default.id and await _is_known(account, request_id):
+            return account
+    return default
+
+
+async def _is_known(account: AccountInfo, request_id: str) -> bool:
+    if not account.is_open:
+        return False
+    if engine_gateway().is_pending(account.id, request_id) or await _output(account, request_id):
+        return True
+    if not await is_projected(account):
+        raise EngineBusyError(
+            "your default account has changed and the history does not tell yet whether account "
+            f"{account.id} has had this request (a request that names its accountId need not wait for that)"
+        )
+    return await _output(account, request_id) is not None
 
 
 async def _output(account: AccountInfo, request_id: str) -> Output | None:

@@ -158,6 +158,55 @@ def test_the_default_account_can_be_changed_and_a_name_given(live):
     assert data(client.get("/api/v1/balance"))["accountId"] == second
 
 
+@pytest.mark.parametrize(
+    ("path", "order"),
+    [
+        (
+            "/api/v1/trade/create",
+            {"symbol": "BTCUSDT", "type": "buy", "quantity": "0.1", "leverage": 10},
+        ),
+        ("/api/v1/trade/closeAll", {}),
+    ],
+)
+def test_a_request_without_an_account_is_carried_out_once_when_the_default_changes(
+    live, path, order
+):
+    user, first = live.user()
+    client = live.client(user)
+    second = data(client.post(ACCOUNTS, {}))["accountId"]
+    live.price(100_000, 100_010)
+    request = order | {"clientOrderId": "once"}
+    sent = client.post(path, request)
+    client.patch(f"{ACCOUNTS}/{second}", {"isDefault": True})
+
+    too_early = code(client.post(path, request))
+    live.project()
+    repeated = client.post(path, request)
+    told = client.get("/api/v1/trade/requests/once")
+    fresh = client.post(path, order | {"clientOrderId": "another"})
+    live.project()
+    told_of_fresh = client.get("/api/v1/trade/requests/another")
+
+    assert too_early == (503, "ENGINE_BUSY")
+    assert (sent.status_code, repeated.content) == (200, sent.content)
+    assert data(told)["accountId"] == first.id
+    assert fresh.status_code == 200
+    assert data(told_of_fresh)["accountId"] == second
+
+
+def test_an_account_is_opened_once_however_often_it_is_asked_for(live):
+    user, _ = live.user()
+    client = live.client(user)
+    key = {"HTTP_IDEMPOTENCY_KEY": "open-1"}
+
+    opened, again = (client.post(ACCOUNTS, {"name": "Scalping"}, **key) for _ in range(2))
+    other = code(client.post(ACCOUNTS, {"name": "Swing"}, **key))
+
+    assert (opened.status_code, again.content) == (201, opened.content)
+    assert other == (409, "EXISTS_WITH_DIFFERENT_CONTENT")
+    assert len(data(client.get(ACCOUNTS))) == 2
+
+
 def test_s16_accounts_of_others_do_not_exist(live):
     _, foreign = live.user()
     user, _ = live.user()
