@@ -3,12 +3,14 @@
 import csv
 import io
 import re
+import threading
 import zipfile
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from apps.common.exact_json import json_decode
@@ -17,7 +19,7 @@ from apps.common.outbox import outbox_run, outbox_try_again
 from apps.notifications.models import Delivery
 from apps.trade.models import HistoryEvent, StatementFile
 from apps.trade.services.projection.rebuild import read_models_rebuild
-from apps.trade.services.statements import requests
+from apps.trade.services.statements import collect, requests
 from apps.trade.services.statements.requests import statement_make
 
 pytestmark = pytest.mark.integration
@@ -215,6 +217,41 @@ def statement_asked(alice) -> tuple[str, OutboxEffect]:
     asked = alice.post(f"{alice.path}/statements", {"month": month(), "fileFormat": "csv"})
     number = exact(asked)["statementId"]
     return f"{alice.path}/statements/{number}", OutboxEffect.objects.get(key=f"statement:{number}")
+
+
+def test_how_far_a_statement_is_can_be_seen_while_it_is_made(alice, monkeypatch):
+    path, effect = statement_asked(alice)
+    seen = []
+
+    def look() -> None:
+        state = exact(alice.get(path))
+        seen.append((state["state"], state["progress"]))
+        connection.close()
+
+    def looking(work):
+        def wrapped(*args, **kwargs):
+            # Another thread has another connection, as a web process has.
+            thread = threading.Thread(target=look)
+            thread.start()
+            thread.join(10)
+            return work(*args, **kwargs)
+
+        return wrapped
+
+    monkeypatch.setattr(collect, "_BATCH", 1)
+    read, write = collect.selectors.money_between, requests.statement_file
+    monkeypatch.setattr(collect.selectors, "money_between", looking(read))
+    monkeypatch.setattr(requests, "statement_file", looking(write))
+    outbox_run(effect.pk)
+
+    assert seen == [("waiting", done) for done in (0, 1, 2, 3, 3)]
+    # A second attempt of the same begins anew and does not take back what was told.
+    number = path.rpartition("/")[2]
+    StatementFile.objects.filter(pk=number).update(state="waiting", progress=2)
+    seen.clear()
+    statement_make(statement_id=number)
+    assert [done for _, done in seen] == [2, 2, 2, 3, 3]
+    assert exact(alice.get(path))["state"] == "ready"
 
 
 def test_a_history_that_does_not_add_up_makes_no_statement_until_it_does(alice, caplog):

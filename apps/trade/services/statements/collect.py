@@ -139,6 +139,8 @@ def statement_collect(
         statement.totals[event.kind] = statement.totals.get(event.kind, 0) + event.amount_micros
         if len(statement.entries) % _BATCH == 0:
             on_progress(len(statement.entries))
+    # Also of the last ones, since writing them as a file takes longer than reading them.
+    on_progress(len(statement.entries))
     statement.closing_micros = selectors.balance_before(
         account_id=account_id, at_us=period.end_us, seq_max=seq_max
     )

@@ -24,6 +24,7 @@ from apps.trade.services.statements.collect import (
     statement_collect,
 )
 from apps.trade.services.statements.files import statement_file
+from apps.trade.services.statements.progress import progress_told
 from engine.values import InvariantError
 
 logger = logging.getLogger(__name__)
@@ -75,11 +76,12 @@ def statement_make(*, statement_id: str) -> None:
         return
     rows = StatementFile.objects.filter(pk=row.pk)
     try:
-        statement = statement_collect(
-            account_id=row.account,
-            period=Period(row.start_us, row.end_us),
-            on_progress=lambda done: _progress(rows, done),
-        )
+        with progress_told(statement_id) as on_progress:
+            statement = statement_collect(
+                account_id=row.account,
+                period=Period(row.start_us, row.end_us),
+                on_progress=on_progress,
+            )
         content = statement_file(statement, row.file_format)
     except DatabaseError:
         raise
@@ -126,10 +128,6 @@ def _old_remove() -> None:
     StatementFile.objects.filter(
         pk__in=list(old.values_list("pk", flat=True)[:_REMOVED_MAX])
     ).delete()
-
-
-def _progress(rows: QuerySet[StatementFile], done: int) -> None:
-    rows.update(progress=done)
 
 
 def statement_find(*, account: AccountInfo, statement_id: UUID) -> StatementFile:
