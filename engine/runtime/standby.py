@@ -38,7 +38,8 @@ class Follower:
         """
         self._log = log
         self._build = config.build
-        self._epoch = 0
+        # Of the checkpoint that was looked at last, and where it stood when its epoch was first seen.
+        self._epoch, self._epoch_seen_at = 0, 0
         checkpoint = log.checkpoint()
         goal = checkpoint.position if checkpoint else Checkpoint.nowhere().position
         machine, position, self.snapshot = restored(log, snapshots, machines, goal)
@@ -64,9 +65,9 @@ class Follower:
             )
         if goal.entry_id == shard.position.entry_id:
             return False
-        # Entries without an output do not name who decided them. The checkpoint does, unless it has just changed hands.
-        is_ours = checkpoint.build == self._build and checkpoint.epoch == self._epoch
-        self._epoch = checkpoint.epoch
+        if checkpoint.epoch != self._epoch:
+            self._epoch, self._epoch_seen_at = checkpoint.epoch, goal.entry_id
+        is_of_our_build = checkpoint.build == self._build
         entries = self._log.read_input(shard.position.entry_id, goal.entry_id, _PAGE)
         outputs = {
             output.entry_id: output
@@ -86,7 +87,13 @@ class Follower:
             )
         for entry in entries:
             output = outputs.pop(entry.entry_id, None)
-            if is_ours if output is None else output.build == self._build:
+            # An entry without an output does not name who decided it. The checkpoint does, from where it was when it changed hands.
+            is_ours = (
+                is_of_our_build and entry.entry_id > self._epoch_seen_at
+                if output is None
+                else output.build == self._build
+            )
+            if is_ours:
                 shard.confirm(entry, output)
             else:
                 shard.evolve(entry, output)

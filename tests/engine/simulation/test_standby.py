@@ -9,10 +9,13 @@ import pytest
 
 from engine.adapters.compose import CoreMachines
 from engine.adapters.memory import Fault, Process, SimulatedCrashError, World, no_faults
+from engine.core.machine import Outcome
+from engine.messages.commands import Tick
 from engine.messages.health import EngineState
 from engine.runtime.errors import HaltCode, HaltError
 from engine.runtime.ports import MachineFactory, StateMachine, StreamState
-from tests.engine.simulation.histories import Entry, real_history, seeded, tiny_history
+from engine.runtime.standby import _PAGE
+from tests.engine.simulation.histories import START_MS, Entry, real_history, seeded, tiny_history
 from tests.engine.simulation.test_crashes import (
     CONFIG,
     SeededFaults,
@@ -55,6 +58,60 @@ def test_who_slept_in_its_recovery_while_another_led_is_fenced_and_blames_no_log
         sleeper.runner.start()
 
     assert halted.value.code is (HaltCode.FENCED if is_fenced else HaltCode.OUTPUT_AHEAD)
+
+
+class _TalkativeMachine(TinyMachine):
+    """The next release: it has an output for a tick, which the one before passed in silence."""
+
+    def decide(self, entry_id, message, digest=b"", decided_at_us=0):
+        outcome = super().decide(entry_id, message, digest, decided_at_us)
+        return Outcome(0, "", None, ()) if outcome is None and type(message) is Tick else outcome
+
+
+class _TalkativeMachines(TinyMachines):
+    def new(self):
+        return _TalkativeMachine()
+
+    def load(self, raw):
+        machine = super().load(raw)
+        machine.__class__ = _TalkativeMachine
+        return machine
+
+
+def test_a_standby_of_the_next_build_does_not_judge_what_the_build_before_passed_in_silence() -> (
+    None
+):
+    # More than the standby applies between two looks, and no snapshot after them.
+    silent = 2 * _PAGE
+    history = [Entry(START_MS + number * 250, Tick()) for number in range(silent)]
+    limits = {"snapshot_every_entries": 10 * silent, "snapshot_every_us": 10**12}
+    before, after = (type(CONFIG)(**(FIELDS | limits | {"build": b})) for b in ("old", "new"))
+    follows = type(CONFIG)(**(FIELDS | limits | {"build": "new", "is_standby": True}))
+    world = World()
+    for entry in history:
+        world.append(entry.message, at_ms=entry.at_ms)
+    old = process_in(world, TinyMachines(), no_faults, history, "old", config=before)
+    old.runner.start()
+    while old.status.position.applied < silent:
+        old.runner.step()
+    world.lease_owner = ""
+    leader = process_in(world, _TalkativeMachines(), no_faults, history, "new", config=after)
+    leader.runner.start()
+
+    standby = process_in(
+        world, _TalkativeMachines(), no_faults, history, "standby", config=follows, host="right"
+    )
+    standby.runner.start()
+    for number in range(silent, silent + 4):
+        world.append(Tick(), at_ms=START_MS + number * 250)
+        while leader.status.position.applied <= number:
+            leader.runner.step()
+        for _ in range(3):
+            standby.runner.step()
+
+    assert len(world.outputs) == 4
+    assert standby.status.position.applied == silent + 4
+    assert standby.status.state is EngineState.STANDBY
 
 
 class Pair:
