@@ -165,6 +165,13 @@ def test_every_volume_is_declared_and_used_and_no_two_engines_share_one() -> Non
     assert len(set(snapshots)) == len(snapshots) == 2
 
 
+def test_an_engine_that_comes_back_after_its_succession_follows() -> None:
+    engines = [name for name, service in SERVICES.items() if "engine" in service.get("command", [])]
+
+    assert engines == ["engine", "standby"]
+    assert all("--standby" in SERVICES[name]["command"] for name in engines)
+
+
 def test_the_log_is_kept_on_the_disk_before_anybody_is_answered() -> None:
     words = SERVICES["valkey-log"]["command"]
     options = dict(zip(words[1::2], words[2::2], strict=True))

@@ -37,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--standby",
             action="store_true",
-            help="follow the shard's active engine, and take over when it is gone",
+            help="follow the shard's active engine and take over when it is gone; without one, lead at once",
         )
         parser.add_argument(
             "--snapshot-dir", type=Path, help="folder of the snapshots; a standby needs its own"

@@ -68,7 +68,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--standby",
             action="store_true",
-            help="with --only engine: follow the active engine, and take over when it is gone",
+            help="with --only engine: follow the active engine and take over when it is gone; without one, lead at once",
         )
         parser.add_argument(
             "--snapshot-dir",
