@@ -163,6 +163,16 @@ _EDGE: Final = (
         "The statement could not be made: ask for it again.",
         is_retryable=True,
     ),
+    _edge(
+        "STATEMENT_TOO_LONG",
+        409,
+        "The statement is too long to be written at once: data has how many lines it has and may have; have it made by POST to statements.",
+    ),
+    _edge(
+        "RECEIPT_TOO_LONG",
+        409,
+        "The order has more steps than a receipt as PDF may have: read them as JSON.",
+    ),
     _edge("NOT_READY", 409, "What was asked for is still being made.", is_retryable=True),
     _edge("TOO_LARGE", 413, "The body is larger than anything that is taken here."),
     _edge("UNSUPPORTED_MEDIA_TYPE", 415, "The body must be application/json."),

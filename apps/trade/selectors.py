@@ -193,6 +193,14 @@ def money_between(
     return list(found.order_by("seq")[:limit])
 
 
+def money_count(*, account_id: int, start_us: int, end_us: int) -> int:
+    """Return how many events of a period carry postings."""
+    found = HistoryEvent.objects.filter(
+        account=account_id, at_us__gte=start_us, at_us__lt=end_us, kind__in=MONEY_KINDS
+    )
+    return found.count()
+
+
 def closings_between(
     *, account_id: int, start_us: int, end_us: int, seq_max: int
 ) -> list[ClosedTrade]:

@@ -311,17 +311,23 @@ def test_s23_candles_count_by_how_many_are_asked_for(ways, settings, limit, pass
 
 
 def test_s23_a_statement_counts_as_many_requests(ways, settings):
-    settings.API_LIMITS_READ = ["25/h"]
+    settings.API_LIMITS_READ = ["225/h"]
     reader = APIClient(headers={"authorization": f"Bearer {ways.token}"})
     addresses = [
-        f"/api/v1/accounts/{ways.account}/{path}?day=2026-01-01"
-        for path in ("statement", "performance", "statement")
+        f"/api/v1/accounts/{ways.account}/{path}&day=2026-01-01"
+        for path in (
+            "statement?fileFormat=csv",
+            "statement?fileFormat=pdf",
+            "performance?",
+            "statement?fileFormat=xlsx",
+            "statement?",
+        )
     ]
 
     statuses = [reader.get(address).status_code for address in addresses]
     others = [reader.get("/api/v1/balance").status_code for _ in range(6)]
 
-    assert statuses == [200, 200, 429]
+    assert statuses == [200, 200, 200, 200, 429]
     assert others == [200] * 5 + [429]
 
 

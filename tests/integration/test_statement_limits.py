@@ -116,6 +116,7 @@ def _reads() -> Iterator[Callable[[], object]]:
     yield lambda: selectors.order_by_id(order_id="1001-1")
     yield lambda: selectors.journal_entry_by_request(account_id=1001, request_id="r")
     yield lambda: selectors.balance_before(account_id=1001, at_us=2, seq_max=9)
+    yield lambda: selectors.money_count(account_id=1001, start_us=1, end_us=2)
     yield lambda: selectors.closings_between(account_id=1001, start_us=1, end_us=2, seq_max=9)
     yield lambda: selectors.unrealised_by_day(account_id=1001, last=date(2026, 1, 1))
     yield lambda: selectors.first_event_us(account_id=1001)

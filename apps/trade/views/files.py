@@ -27,15 +27,32 @@ from apps.trade.serializers.statements import (
 from apps.trade.services.history import is_projected
 from apps.trade.services.receipts import order_detail
 from apps.trade.services.statements import requests
+from apps.trade.services.statements.at_once import (
+    LINES_MAX,
+    PAGES,
+    STEPS_MAX,
+    receipt_require,
+    statement_lines,
+    statement_size,
+    turn_of,
+)
 from apps.trade.services.statements.collect import statement_collect
 from apps.trade.services.statements.files import CONTENT_TYPES, receipt_pdf, statement_file
 from apps.trade.services.statements.shape import performance_shape, statement_shape
 
-# A statement reads a whole period, and a PDF is set page by page: each counts as so many requests (docs/API-KEYS.md, Limits).
+# A statement reads a whole period, and pages are set by the process that orders wait for: each counts as so many requests
+# (docs/API-KEYS.md, Limits).
 _COST = 10
+_COST_OF_PAGES = 100
 _READ_FAILURES = (400, 401, 404, 429, 503)
 _FILES = dict.fromkeys(
     [(200, kind.partition(";")[0]) for kind in CONTENT_TYPES.values()][1:], OpenApiTypes.BINARY
+)
+
+_AT_ONCE = (
+    "A statement of a day, a month or a range, as JSON or as a file. What is written at once is short: "
+    + ", ".join(f"{name} has {count} lines at most" for name, count in LINES_MAX.items())
+    + " (entries and days). Longer ones are made by `POST /accounts/{account_id}/statements`."
 )
 
 
@@ -50,25 +67,35 @@ class StatementView(ContractView):
     """A statement of a day, a month or a range, as JSON or as a file."""
 
     parameters = None
-    request_cost = _COST
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
+
+    @property
+    def request_cost(self) -> int:
+        """Return as how many requests this one counts."""
+        has_pages = self.request.query_params.get("fileFormat") in PAGES
+        return _COST_OF_PAGES if has_pages else _COST
 
     @extend_schema(
         operation_id="account_statement",
         parameters=[PeriodSerializer],
-        responses=enveloped(StatementSerializer, failures=_READ_FAILURES) | _FILES,
+        responses=enveloped(StatementSerializer, failures=(*_READ_FAILURES, 409)) | _FILES,
+        description=_AT_ONCE,
         tags=["accounts"],
     )
     def get(self, request: Request, account_id: int) -> Response | HttpResponse:
         data = validated(PeriodSerializer, request.query_params.dict())
         account = account_for(user_id_of(request), account_require(request, account_id))
         period = requests.period_of(data)
+        file_format = data["fileFormat"]
+        lines = statement_lines(account_id=account.id, period=period, file_format=file_format)
         is_current = engine_gateway().run(is_projected(account))
-        statement = statement_collect(account_id=account.id, period=period)
-        if data["fileFormat"] == "json":
-            return Response(success(statement_shape(statement) | {"isCurrent": is_current}))
+        with turn_of(file_format=file_format, lines=lines):
+            statement = statement_collect(account_id=account.id, period=period)
+            if file_format == "json":
+                return Response(success(statement_shape(statement) | {"isCurrent": is_current}))
+            content = statement_file(statement, file_format)
         name = f"statement-{account.id}-{period.text.replace(' ', '-')}"
-        return _file(statement_file(statement, data["fileFormat"]), name, data["fileFormat"])
+        return _file(content, name, file_format)
 
 
 class PerformanceView(ContractView):
@@ -88,9 +115,11 @@ class PerformanceView(ContractView):
         data = validated(PerformancePeriodSerializer, request.query_params.dict())
         account = account_for(user_id_of(request), account_require(request, account_id))
         period = requests.period_of(data)
+        lines = sum(statement_size(account_id=account.id, period=period))
         is_current = engine_gateway().run(is_projected(account))
-        statement = statement_collect(account_id=account.id, period=period)
-        return Response(success(performance_shape(statement) | {"isCurrent": is_current}))
+        with turn_of(file_format="json", lines=lines):
+            statement = statement_collect(account_id=account.id, period=period)
+            return Response(success(performance_shape(statement) | {"isCurrent": is_current}))
 
 
 class StatementsView(ContractView):
@@ -158,12 +187,16 @@ class StatementFileView(ContractView):
 class ReceiptView(ContractView):
     """An order with its receipts as a PDF."""
 
-    request_cost = _COST
+    request_cost = _COST_OF_PAGES
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
     @extend_schema(
         operation_id="trade_order_receipt",
-        responses={(200, "application/pdf"): OpenApiTypes.BINARY, **failures(*_READ_FAILURES)},
+        responses={
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+            **failures(*_READ_FAILURES, 409),
+        },
+        description=f"An order with its receipts as a PDF, of {STEPS_MAX} steps at most.",
         tags=["trade"],
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
@@ -171,4 +204,7 @@ class ReceiptView(ContractView):
         detail = engine_gateway().run(
             order_detail(user_id=user_id_of(request), account_id=bound, order_id=order_id)
         )
-        return _file(receipt_pdf(detail), f"order-{order_id}", "pdf")
+        receipt_require(detail)
+        with turn_of(file_format="pdf"):
+            content = receipt_pdf(detail)
+        return _file(content, f"order-{order_id}", "pdf")

@@ -4,7 +4,9 @@ import csv
 import io
 import re
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -17,10 +19,13 @@ from apps.common.exact_json import json_decode
 from apps.common.models import OutboxEffect
 from apps.common.outbox import outbox_run, outbox_try_again
 from apps.notifications.models import Delivery
-from apps.trade.models import HistoryEvent, StatementFile
+from apps.trade.models import Account, HistoryEvent, StatementFile
+from apps.trade.selectors import DAY_US
 from apps.trade.services.projection.rebuild import read_models_rebuild
-from apps.trade.services.statements import collect, requests
+from apps.trade.services.statements import at_once, collect, requests
+from apps.trade.services.statements.at_once import LINES_MAX
 from apps.trade.services.statements.requests import statement_make
+from apps.trade.views import files
 
 pytestmark = pytest.mark.integration
 
@@ -212,9 +217,9 @@ def test_files_that_nobody_has_fetched_for_a_month_are_removed(alice):
     assert alice.get(f"{alice.path}/statements/{old}").status_code == 404
 
 
-def statement_asked(alice) -> tuple[str, OutboxEffect]:
+def statement_asked(alice, file_format="csv") -> tuple[str, OutboxEffect]:
     """Ask for a statement of this month; return where it stands and the effect that makes it."""
-    asked = alice.post(f"{alice.path}/statements", {"month": month(), "fileFormat": "csv"})
+    asked = alice.post(f"{alice.path}/statements", {"month": month(), "fileFormat": file_format})
     number = exact(asked)["statementId"]
     return f"{alice.path}/statements/{number}", OutboxEffect.objects.get(key=f"statement:{number}")
 
@@ -328,3 +333,151 @@ def test_a_receipt_is_a_pdf_of_its_owner(live, alice):
     assert (response.status_code, response.headers["Content-Type"]) == (200, "application/pdf")
     assert response.content.startswith(b"%PDF-")
     assert charlie.get(path).status_code == 404
+
+
+# --- at once ----------------------------------------------------------------------------------------------------------
+
+
+def entries_add(account: int, count: int) -> None:
+    """Give an account so many entries more, of nothing each."""
+    last = HistoryEvent.objects.filter(account=account).order_by("seq").last()
+    HistoryEvent.objects.bulk_create(
+        HistoryEvent(
+            account=account,
+            seq=last.seq + number,
+            layout=last.layout,
+            shard=last.shard,
+            n=last.n + number,
+            event_index=0,
+            kind="CashPosted",
+            amount_micros=0,
+            balance_micros=last.balance_micros,
+            at_us=last.at_us,
+        )
+        for number in range(1, count + 1)
+    )
+    Account.objects.filter(account=account).update(seq=last.seq + count)
+
+
+def test_a_long_statement_is_made_by_the_worker_only(alice):
+    def status(file_format):
+        wish = {"month": month(), "fileFormat": file_format}
+        return alice.get(f"{alice.path}/statement", wish).status_code
+
+    # With three of trading and the one day of all of them.
+    entries_add(alice.account, LINES_MAX["pdf"] - 4)
+    assert status("pdf") == 200
+    entries_add(alice.account, 1)
+
+    refused = alice.get(f"{alice.path}/statement", {"month": month(), "fileFormat": "pdf"})
+
+    told = json_decode(refused.content)
+    assert (refused.status_code, told["code"]) == (409, "STATEMENT_TOO_LONG")
+    assert told["data"] == {"fileFormat": "pdf", "entries": 200, "days": 1, "linesMax": 200}
+    assert told["message"] == (
+        "at once a statement as pdf has at most 200 lines, found 201 (entries: 200, days: 1): "
+        f"have it made by POST /accounts/{alice.account}/statements, or ask for a shorter time"
+    )
+    assert [status(kind) for kind in ("json", "csv", "xlsx")] == [200, 200, 200]
+    path, effect = statement_asked(alice, "pdf")
+    outbox_run(effect.pk)
+    assert exact(alice.get(path)) | {"state": "ready", "progress": 200} == exact(alice.get(path))
+
+
+def test_days_without_an_entry_are_lines_too(alice, monkeypatch):
+    first = HistoryEvent.objects.filter(account=alice.account).order_by("seq").first()
+    monkeypatch.setattr(collect, "now_us", lambda: first.at_us + 300 * DAY_US)
+    monkeypatch.setattr(files, "statement_collect", None)
+
+    refused = alice.get(
+        f"{alice.path}/statement", {"from": "2026-01-01", "to": "2035-01-01", "fileFormat": "pdf"}
+    )
+
+    told = json_decode(refused.content)["data"]
+    assert (told["entries"], told["days"]) == (3, 301)
+
+
+def test_a_receipt_of_many_steps_is_refused(alice, monkeypatch):
+    path = f"/api/v1/trade/orders/{alice.order}"
+    steps = len(exact(alice.get(path))["receipts"])
+    monkeypatch.setattr(at_once, "STEPS_MAX", steps - 1)
+
+    refused = alice.get(f"{path}/receipt.pdf")
+
+    told = json_decode(refused.content)
+    assert (refused.status_code, told["code"]) == (409, "RECEIPT_TOO_LONG")
+    assert told["data"] == {"orderId": alice.order, "steps": steps, "stepsMax": steps - 1}
+
+
+@pytest.fixture
+def writing(monkeypatch):
+    """Let statements and receipts be written when this event is set; tells how many are being written."""
+    at_work, goes_on = [], threading.Event()
+
+    def held(write):
+        def wrapped(*args):
+            at_work.append(threading.get_ident())
+            assert goes_on.wait(20)
+            assert at_work == [threading.get_ident()]
+            at_work.clear()
+            return write(*args)
+
+        return wrapped
+
+    for name in ("statement_file", "receipt_pdf"):
+        monkeypatch.setattr(files, name, held(getattr(files, name)))
+    goes_on.at_work = at_work
+    yield goes_on
+    goes_on.set()
+
+
+def until(is_so) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_process_writes_one_at_a_time_and_few_wait(alice, writing, monkeypatch):
+    monkeypatch.setattr(at_once, "_WAIT_SECONDS", 20)
+    statement = f"{alice.path}/statement?month={month()}&fileFormat="
+    receipt = f"/api/v1/trade/orders/{alice.order}/receipt.pdf"
+
+    def get(address):
+        response = alice.get(address)
+        connection.close()
+        return response
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = [threads.submit(get, f"{statement}pdf")]
+        until(lambda: len(writing.at_work) == 1)
+        waiting = (f"{statement}pdf", f"{statement}xlsx", receipt, receipt)
+        asked += [threads.submit(get, address) for address in waiting]
+        until(lambda: at_once._places._value == 0)
+        refused = [get(receipt), get(f"{statement}pdf")]
+        text = get(f"{statement}json")
+        assert writing.at_work
+        writing.set()
+        answered = [one.result(20).status_code for one in asked]
+
+    for response in refused:
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+        assert json_decode(response.content)["code"] == "UNAVAILABLE"
+    assert text.status_code == 200
+    assert answered == [200] * 5
+    assert get(receipt).status_code == 200
+
+
+def test_who_has_waited_too_long_for_a_turn_may_ask_again(alice, writing, monkeypatch):
+    monkeypatch.setattr(at_once, "_WAIT_SECONDS", 0.01)
+    address = f"/api/v1/trade/orders/{alice.order}/receipt.pdf"
+    with at_once.turn_of(file_format="pdf"):
+        refused = alice.get(address)
+        performance = alice.get(f"{alice.path}/performance", {"month": month()})
+        monkeypatch.setattr(at_once, "_LINES_WITHOUT_TURN", 3)
+        long = alice.get(f"{alice.path}/performance", {"month": month()})
+    writing.set()
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert (performance.status_code, long.status_code) == (200, 503)
+    assert alice.get(address).status_code == 200

@@ -169,20 +169,26 @@ def _money(account_id: int, period: Period, seq_max: int) -> Iterator[HistoryEve
         after = batch[-1].seq
 
 
+def period_days(*, account_id: int, period: Period) -> range:
+    """Return the days that a statement tells, as numbers since 1970: from the account's first one until today, quiet ones too."""
+    first_us = selectors.first_event_us(account_id=account_id)
+    if first_us is None:
+        return range(0)
+    first = max(period.start_us, first_us) // DAY_US
+    last = min((period.end_us - 1) // DAY_US, now_us() // DAY_US)
+    return range(first, last + 1)
+
+
 def _days(statement: Statement, seq_max: int) -> Iterator[Day]:
-    """Return every day of the period from the account's first one until today, quiet ones too."""
-    first_us = selectors.first_event_us(account_id=statement.account_id)
-    today = now_us() // DAY_US
-    first = max(statement.period.start_us, first_us or 0) // DAY_US
-    last = min((statement.period.end_us - 1) // DAY_US, today)
-    if first_us is None or first > last:
+    days = period_days(account_id=statement.account_id, period=statement.period)
+    if not days:
         return
     values = DayValues(
         account_id=statement.account_id,
-        first=_date(first),
-        last=_date(last),
+        first=_date(days[0]),
+        last=_date(days[-1]),
         seq_max=seq_max,
-        today=_date(today),
+        today=_date(now_us() // DAY_US),
     )
     closed: dict[int, list[ClosedTrade]] = {}
     for row in statement.closings:
@@ -191,7 +197,7 @@ def _days(statement: Statement, seq_max: int) -> Iterator[Day]:
     for event in statement.entries:
         entries_of.setdefault(event.at_us // DAY_US, []).append(event)
     opening = statement.opening_micros
-    for day in range(first, last + 1):
+    for day in days:
         entries = entries_of.get(day, [])
         pnl = sum(row.pnl_micros for row in closed.get(day, ()))
         swap = sum(e.amount_micros for e in entries if e.kind == "SwapCharged")
