@@ -22,9 +22,27 @@ _TIMEOUT_MS: Final = 300
 _ENTRIES_A_CALL: Final = 10_000
 _CALLS_A_BEAT: Final = 20
 _HOST_DIGEST_BYTES: Final = 4
+# A time that no clock calls silence, so that an hour of looking decides.
+_NEVER_LATE_US: Final = (1 << 63) - 1
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Registration).decode
+
+
+def _registration(raw: bytes) -> Registration:
+    """Return what a host has said; what nobody can read holds the log as one without snapshots does, until it is struck off."""
+    try:
+        return _decode(raw)
+    except msgspec.DecodeError:
+        return Registration(entry_ids=(), state_hash="", registered_at_us=_NEVER_LATE_US)
+
+
+def _position(raw: bytes) -> int:
+    """Return a consumer's position; one that nobody can read holds everything, and is named by TRIM_BLOCKED."""
+    try:
+        return entry_id_from_text(raw.decode())
+    except ValueError:
+        return 0
 
 
 class RedisRetention:
@@ -65,7 +83,7 @@ class RedisRetention:
 
     def registrations(self) -> Mapping[str, Registration]:
         """Return what every host has said last."""
-        return {host: _decode(raw) for host, raw in self._table(self._snapshots).items()}
+        return {host: _registration(raw) for host, raw in self._table(self._snapshots).items()}
 
     def strike_off(self, host: str) -> None:
         """Forget a host."""
@@ -74,8 +92,7 @@ class RedisRetention:
     def consumers(self) -> Mapping[str, int]:
         """Return the packed ids up to which durable consumers have kept the outputs."""
         return {
-            name: entry_id_from_text(position.decode())
-            for name, position in self._table(self._consumers).items()
+            name: _position(position) for name, position in self._table(self._consumers).items()
         }
 
     def newest_output(self) -> int:
@@ -122,10 +139,14 @@ class RedisRetention:
     def disk_percent(self) -> int:
         """Return how full the disk of this host's snapshots is, by what an ordinary user may still write."""
         # The folder is made with the first snapshot; until then the one that it will stand in tells.
-        place = next((p for p in (self._folder, *self._folder.parents) if p.is_dir()), None)
-        if place is None:
+        try:
+            place = next((p for p in (self._folder, *self._folder.parents) if p.is_dir()), None)
+            if place is None:
+                return 0
+            facts = os.statvfs(place)
+        except OSError:
+            # A disk that fails; writing the next snapshot says so.
             return 0
-        facts = os.statvfs(place)
         used = facts.f_blocks - facts.f_bfree
         usable = used + facts.f_bavail
         return -(-used * 100 // usable) if usable else 0

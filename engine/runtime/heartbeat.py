@@ -54,7 +54,8 @@ class Heartbeat:
         self._status = status
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._ticked_us = 0
+        # When lease and report are due, and when the last tick was appended; monotonic microseconds.
+        self._renew_us = self._report_us = self._ticked_us = 0
         self._is_lease_lost = False
         # Codes of the alarms that last.
         self._told: set[str] = set()
@@ -76,20 +77,26 @@ class Heartbeat:
         self._trimmer.close()
 
     def _run(self) -> None:
-        renew_us = report_us = self._clock.monotonic_us()
         while True:
-            now_us = self._clock.monotonic_us()
-            if now_us >= renew_us:
-                if not self._status.is_standby:
-                    self._renew(now_us)
-                renew_us = now_us + self._config.heartbeat_us
-            if now_us >= report_us:
-                self._maintain()
-                report_us = now_us + _REPORT_EVERY_US
-            tick_us = self._tick(now_us)
-            pause_us = min(renew_us, report_us, tick_us) - self._clock.monotonic_us()
-            if self._clock.wait(self._stopping, max(0, pause_us)):
+            try:
+                next_us = self._beat()
+            except Exception as error:  # noqa: BLE001 - an engine whose heart has stopped in silence looks alive.
+                self._note_failure(error)
+                next_us = self._clock.monotonic_us() + self._config.heartbeat_us
+            if self._clock.wait(self._stopping, max(0, next_us - self._clock.monotonic_us())):
                 return
+
+    def _beat(self) -> int:
+        """Do what is due, and return when something is again, monotonic microseconds."""
+        now_us = self._clock.monotonic_us()
+        if now_us >= self._renew_us:
+            self._renew_us = now_us + self._config.heartbeat_us
+            if not self._status.is_standby:
+                self._renew(now_us)
+        if now_us >= self._report_us:
+            self._report_us = now_us + _REPORT_EVERY_US
+            self._maintain()
+        return min(self._renew_us, self._report_us, self._tick(now_us))
 
     def _renew(self, now_us: int) -> None:
         began_us = self._status.batch_began_us
@@ -122,10 +129,25 @@ class Heartbeat:
         return now_us + every_us
 
     def _maintain(self) -> None:
-        self._count_input()
-        if not self._is_lease_lost:
-            self._trimmer.beat()
+        try:
+            self._count_input()
+            if not self._is_lease_lost:
+                self._trimmer.beat()
+        except Exception as error:  # noqa: BLE001 - lease, time and reports do not hang on what registers and disks hold.
+            self._note_failure(error)
+        else:
+            self._status.upkeep_failure = ""
         self._report()
+
+    def _note_failure(self, error: Exception) -> None:
+        failure = f"{type(error).__name__}: {error}"
+        if failure != self._status.upkeep_failure:
+            _logger.error(
+                "The heartbeat could not do its work.",
+                extra={"shard": self._status.shard},
+                exc_info=error,
+            )
+        self._status.upkeep_failure = failure
 
     def _count_input(self) -> None:
         try:

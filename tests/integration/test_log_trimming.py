@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import msgspec
@@ -19,6 +20,7 @@ from engine.config import EngineConfig
 from engine.messages import codec, streams
 from engine.messages.replies import Accepted
 from engine.runtime.ports import Snapshot, SnapshotStatus
+from engine.runtime.retention import bounds
 from engine.values import InvariantError
 from tests.integration import engine_process
 from tests.integration.engine_log import (
@@ -65,6 +67,25 @@ def test_the_disk_is_measured_before_and_after_its_folder_is_made(config) -> Non
     # Others write to the same disk meanwhile.
     assert abs(before - 100 * used / (used + free)) < 2
     assert abs(retention.disk_percent() - before) < 2
+
+
+def test_a_disk_that_fails_is_one_that_nobody_knows(config, monkeypatch) -> None:
+    def fails(_path: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "statvfs", fails)
+
+    assert RedisRetention(config).disk_percent() == 0
+
+
+def test_whom_nobody_can_read_holds_the_log_by_name(config, hand) -> None:
+    hand.redis.hset(streams.consumers_key(config.prefix), "audit", "$")
+    hand.redis.hset(streams.snapshots_key(config.prefix), "elsewhere", "{")
+
+    with closing(RedisRetention(config)) as retention:
+        found = bounds(retention.registrations(), retention.consumers())
+
+    assert found == (0, 0, "consumer audit")
 
 
 def test_input_goes_when_two_snapshots_hold_it_and_outputs_when_a_consumer_has_them(
