@@ -138,8 +138,8 @@ bench-terminal: $(VENV)/.dev ## Measures the terminal in Chromium while every in
 
 # What has no place in minutes: each part is a target of its own, and `nightly` runs them all.
 FUZZ_SECONDS ?= 600
-.PHONY: nightly nightly-engine nightly-frames nightly-market nightly-api nightly-log
-nightly: audit coverage mutate-check nightly-engine nightly-log nightly-frames nightly-market nightly-api chaos bench-candles bench-fanout ## Runs the long forms: hours.
+.PHONY: nightly nightly-engine nightly-frames nightly-market nightly-api nightly-log nightly-recovery
+nightly: audit coverage mutate-check nightly-engine nightly-log nightly-recovery nightly-frames nightly-market nightly-api chaos bench-candles bench-fanout ## Runs the long forms: hours.
 
 # The first two parts need no network; the tests run short forms of both. Known faults are asked of PyPI's and npm's registries: without
 # them this fails, since what was not looked at is not known to be good.
@@ -178,6 +178,9 @@ nightly-log: $(VENV)/.dev ## Takes PostgreSQL away for 30 s under trading; clogs
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -q --timeout 7200 tests/integration/test_projector_faults.py tests/integration/test_clogged_lines.py
 	CROWD=2000 $(PYTEST) -q --timeout 7200 tests/integration/test_serve_parts.py
 	MUTANT_HITS=14,15,17,18,19,20,21,23,25,27,29,31,33,34 $(PYTEST) -q tests/chaos/test_mutants.py
+
+nightly-recovery: ## Fails where recovery or takeover takes longer than it may.
+	$(MAKE) bench-recovery ARGS=--enforce
 
 # --- checks -----------------------------------------------------------------------------------------------------------
 

@@ -39,9 +39,14 @@ KEYS = "bench:" + "A" * 43 + "="
 LIMITS = {"engine_recovery_ms": 500.0, "takeover_ms": 1_500.0}
 PATIENCE_S = 60.0
 
+# Names of the figures that were above their limits.
+missed: list[str] = []
+
 
 def show(name: str, value: float, unit: str) -> None:
     limit = LIMITS.get(name)
+    if limit and value > limit:
+        missed.append(name)
     against = f" ({value / limit:.2f} of {limit:g})" if limit else ""
     print(f"{name}: {value:.{2 if value < 100 else 0}f} {unit}{against}", flush=True)
 
@@ -251,7 +256,9 @@ def bench_takeover(log: Log, engines: Engines, pristine: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=int, default=1, help="divide the size of the book by this")
-    scale = parser.parse_args().scale
+    parser.add_argument("--enforce", action="store_true", help="fail when a limit is not kept")
+    options = parser.parse_args()
+    scale = options.scale
     accounts = RESTORED_ACCOUNTS // scale
     with (
         # The path of a socket may have 108 bytes.
@@ -277,6 +284,8 @@ def main() -> None:
         bench_starts(log, engines, pristine, ROUNDS)
         bench_takeover(log, engines, pristine)
         bench_supervised(log, engines, decided, 3)
+    if options.enforce and missed:
+        sys.exit(f"above the limit: {', '.join(missed)}")
 
 
 if __name__ == "__main__":
