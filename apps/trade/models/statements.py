@@ -26,12 +26,19 @@ class StatementFile(models.Model):
     # Entries that have been read so far.
     progress = models.BigIntegerField(default=0)
     content = models.BinaryField(null=True)
+    # The client's id of the request; empty for those of releases that took none.
+    request_id = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ("-created_at",)
         indexes = (models.Index(name="trade_statement_account", fields=("account", "-created_at")),)
         constraints = (
+            models.UniqueConstraint(
+                name="trade_statement_request_id_once",
+                fields=("account", "request_id"),
+                condition=~Q(request_id=""),
+            ),
             models.CheckConstraint(
                 name="trade_statement_ready_with_content",
                 condition=Q(state="ready", content__isnull=False) | ~Q(state="ready"),

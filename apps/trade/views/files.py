@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,7 +14,7 @@ from apps.common.envelope import success
 from apps.common.key_access import READ_ONLY, Scope, account_require
 from apps.common.openapi import enveloped, failures
 from apps.common.quick_validation import validated
-from apps.common.requests import user_id_of
+from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
 from apps.common.views import ContractView
 from apps.profile.facade import account_for
 from apps.trade.serializers.statements import (
@@ -48,7 +48,9 @@ _READ_FAILURES = (400, 401, 404, 429, 503)
 _FILES = dict.fromkeys(
     [(200, kind.partition(";")[0]) for kind in CONTENT_TYPES.values()][1:], OpenApiTypes.BINARY
 )
-
+_IDEMPOTENCY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, pattern=REQUEST_ID_PATTERN
+)
 _AT_ONCE = (
     "A statement of a day, a month or a range, as JSON or as a file. What is written at once is short: "
     + ", ".join(f"{name} has {count} lines at most" for name, count in LINES_MAX.items())
@@ -130,9 +132,10 @@ class StatementsView(ContractView):
 
     @extend_schema(
         operation_id="account_statement_request",
+        parameters=[_IDEMPOTENCY],
         request=PeriodSerializer,
         responses=enveloped(
-            StatementStateSerializer, status=202, failures=(*_READ_FAILURES, 413, 415)
+            StatementStateSerializer, status=202, failures=(*_READ_FAILURES, 409, 413, 415)
         ),
         tags=["accounts"],
     )
@@ -140,7 +143,10 @@ class StatementsView(ContractView):
         data = validated(PeriodSerializer, request.data)
         account = account_for(user_id_of(request), account_require(request, account_id))
         state = requests.statement_request(
-            account=account, period=requests.period_of(data), file_format=data["fileFormat"]
+            account=account,
+            period=requests.period_of(data),
+            file_format=data["fileFormat"],
+            request_id=idempotency_key_of(request),
         )
         return Response(success(state), status=202)
 

@@ -224,6 +224,36 @@ def statement_asked(alice, file_format="csv") -> tuple[str, OutboxEffect]:
     return f"{alice.path}/statements/{number}", OutboxEffect.objects.get(key=f"statement:{number}")
 
 
+def test_one_idempotency_key_is_one_statement(live, alice):
+    def ask(client, key, **wish):
+        wish = {"month": month(), "fileFormat": "csv"} | wish
+        response = client.post(f"{client.path}/statements", wish, headers={"Idempotency-Key": key})
+        return response.status_code, json_decode(response.content)
+
+    first = ask(alice, "k1")
+    effect = OutboxEffect.objects.get(key=f"statement:{first[1]['data']['statementId']}")
+    outbox_run(effect.pk)
+    again = ask(alice, "k1")
+    others = [ask(alice, "k1", fileFormat="json"), ask(alice, "k1", month="2026-01")]
+    malformed = ask(alice, "a key")
+
+    assert first[0] == 202
+    assert again == first
+    assert [(status, told["code"]) for status, told in others] == [
+        (409, "EXISTS_WITH_DIFFERENT_CONTENT")
+    ] * 2
+    assert (malformed[0], malformed[1]["code"]) == (400, "INVALID")
+    assert StatementFile.objects.count() == 1
+    # Another key, none, and the same of somebody else are statements of their own.
+    assert ask(alice, "k2")[0] == 202
+    assert len({statement_asked(alice)[0] for _ in range(2)}) == 2
+    user, account = live.user()
+    other = live.client(user)
+    other.path = f"/api/v1/accounts/{account.id}"
+    assert ask(other, "k1")[1]["data"]["statementId"] != first[1]["data"]["statementId"]
+    assert StatementFile.objects.count() == 5
+
+
 def test_how_far_a_statement_is_can_be_seen_while_it_is_made(alice, monkeypatch):
     path, effect = statement_asked(alice)
     seen = []

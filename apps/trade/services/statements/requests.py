@@ -51,16 +51,32 @@ def period_of(data: dict[str, Any]) -> Period:
 
 
 @transaction.atomic
-def statement_request(*, account: AccountInfo, period: Period, file_format: str) -> Shape:
-    """Have a statement made by the worker; returns where it stands."""
-    row = StatementFile.objects.create(
-        account=account.id,
-        start_us=period.start_us,
-        end_us=period.end_us,
-        file_format=file_format,
+def statement_request(
+    *, account: AccountInfo, period: Period, file_format: str, request_id: str
+) -> Shape:
+    """Have a statement made by the worker, once per request id; returns where it stood then.
+
+    Errors: ServiceError EXISTS_WITH_DIFFERENT_CONTENT.
+    """
+    content = {
+        "start_us": period.start_us,
+        "end_us": period.end_us,
+        "file_format": file_format,
+    }
+    row, is_new = StatementFile.objects.defer("content").get_or_create(
+        account=account.id, request_id=request_id, defaults=content
     )
-    outbox_add(statement_make, key=_key(row), statement_id=str(row.id))
-    return statement_state(row)
+    if is_new:
+        outbox_add(statement_make, key=_key(row), statement_id=str(row.id))
+    elif any(getattr(row, name) != value for name, value in content.items()):
+        raise ServiceError(
+            "EXISTS_WITH_DIFFERENT_CONTENT",
+            f"this Idempotency-Key was used for the statement of {_period(row).text} as {row.file_format}: choose another",
+            http_status=409,
+            request_id=request_id,
+        )
+    # The first answer, whatever has become of it since.
+    return statement_state(row) | {"state": StatementState.WAITING, "reason": None, "progress": 0}
 
 
 @outbox_task
@@ -79,7 +95,7 @@ def statement_make(*, statement_id: str) -> None:
         with progress_told(statement_id) as on_progress:
             statement = statement_collect(
                 account_id=row.account,
-                period=Period(row.start_us, row.end_us),
+                period=_period(row),
                 on_progress=on_progress,
             )
         content = statement_file(statement, row.file_format)
@@ -115,7 +131,7 @@ def _tell(row: StatementFile) -> None:
         NoticeEvent.STATEMENT_READY,
         {
             "account": str(row.account),
-            "period": Period(row.start_us, row.end_us).text,
+            "period": _period(row).text,
             "path": reverse("account-statement-file", args=[row.account, row.id]),
         },
         f"statement-ready:{row.id}",
@@ -167,6 +183,10 @@ def statement_content(row: StatementFile) -> bytes:
     return bytes(row.content)
 
 
+def _period(row: StatementFile) -> Period:
+    return Period(row.start_us, row.end_us)
+
+
 def _key(row: StatementFile) -> str:
     return f"statement:{row.id}"
 
@@ -176,7 +196,7 @@ def statement_state(row: StatementFile) -> Shape:
     return {
         "statementId": str(row.id),
         "accountId": row.account,
-        "period": Period(row.start_us, row.end_us).text,
+        "period": _period(row).text,
         "fileFormat": row.file_format,
         "state": row.state,
         "reason": row.fault or None,
