@@ -110,7 +110,6 @@ class OrderAdmin(ReadOnlyAdmin):
         value_filter("side", Side, title="side"),
     )
     search_fields = ("=order_id", "=account", "=symbol")
-    ordering = ("-placed_at_us", "order_id")
     readonly_fields = (
         _QUANTITY,
         _PRICE,
@@ -185,7 +184,6 @@ class PositionAdmin(ReadOnlyAdmin):
         value_filter("direction", Direction, title="direction"),
     )
     search_fields = ("=position_id", "=account", "=symbol")
-    ordering = ("-opened_at_us", "position_id")
     readonly_fields = (
         _QUANTITY,
         _OPEN,
@@ -241,7 +239,6 @@ class FillAdmin(ReadOnlyAdmin):
     )
     list_filter = ("is_closing", value_filter("side", Side, title="side"))
     search_fields = ("=fill_id", "=position_id", "=account", "=symbol")
-    ordering = ("-at_us", "fill_id")
     readonly_fields = (_QUANTITY, _PRICE, _COMMISSION, _AT)
     fields = (
         "fill_id",

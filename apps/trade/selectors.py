@@ -3,7 +3,7 @@
 What must be current (balance, open positions) is asked of the engine instead.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -36,6 +36,7 @@ from apps.trade.models import (
     ProjectorOffset,
     SymbolMark,
 )
+from apps.trade.models.ids import by_id
 from engine.messages import events as ev
 from engine.values import Direction, Side
 
@@ -83,6 +84,7 @@ class RowFilter:
 
 _DIRECTIONS: Final = {Side.BUY: Direction.LONG, Side.SELL: Direction.SHORT}
 _CLOSED_ORDERS: Final = {"closedAt": "seq", "pnl": "pnl_micros"}
+_ORDERS: Final = {"createdAt": "placed_at_us"}
 
 
 def closed_trades(
@@ -96,7 +98,8 @@ def closed_trades(
         found = found.filter(direction=_DIRECTIONS[rows.side].value)
     if close_reason is not None:
         found = found.filter(close_reason=close_reason)
-    found = found.order_by(*_order(sort, _CLOSED_ORDERS, "seq"))
+    sign, name = _sort_parts(sort)
+    found = found.order_by(sign + _CLOSED_ORDERS[name], f"{sign}seq")
     return list(found[offset : offset + limit]), found.count()
 
 
@@ -109,7 +112,8 @@ def orders_page(
         **_given(symbol=rows.symbol, state=state, side=rows.side and rows.side.value),
         account=rows.account_id,
     )
-    found = found.order_by(*_order(sort, {"createdAt": "placed_at_us"}, "order_id"))
+    sign, name = _sort_parts(sort)
+    found = found.order_by(sign + _ORDERS[name], *by_id("order_id", is_descending=bool(sign)))
     return list(found[offset : offset + limit]), found.count()
 
 
@@ -126,9 +130,9 @@ def _given(**conditions: str | None) -> dict[str, str]:
     return {name: value for name, value in conditions.items() if value is not None}
 
 
-def _order(sort: str, columns: Mapping[str, str], tie: str) -> list[str]:
-    sign = "-" if sort.startswith("-") else ""
-    return [sign + columns[sort.removeprefix("-")], sign + tie]
+def _sort_parts(sort: str) -> tuple[str, str]:
+    name = sort.removeprefix("-")
+    return sort[: -len(name)], name
 
 
 def order_by_id(*, order_id: str) -> Order | None:
@@ -139,7 +143,9 @@ def order_by_id(*, order_id: str) -> Order | None:
 def order_parts(*, order_id: str) -> tuple[Position | None, list[Fill], list[ClosedTrade]]:
     """Return the position that an order opened, its fills and its closings, oldest first."""
     position = Position.objects.filter(position_id=order_id).first()
-    fills = Fill.objects.filter(position_id=order_id).order_by("at_us", "n", "fill_id")
+    fills = Fill.objects.filter(position_id=order_id).order_by(
+        "at_us", "n", *by_id("fill_id", is_descending=False)
+    )
     closings = ClosedTrade.objects.filter(position_id=order_id).order_by("seq")
     return position, list(fills), list(closings)
 

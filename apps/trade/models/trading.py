@@ -5,6 +5,7 @@ from django.db.models import F, Q
 from typing_extensions import override
 
 from apps.trade.choices import OrderState
+from apps.trade.models.ids import by_id
 
 
 class Account(models.Model):
@@ -65,7 +66,7 @@ class Order(models.Model):
     placed_at_us = models.BigIntegerField()
 
     class Meta:
-        ordering = ("-placed_at_us", "order_id")
+        ordering = ("-placed_at_us", *by_id("order_id", is_descending=True))
         indexes = (models.Index(name="trade_order_account", fields=("account", "-placed_at_us")),)
         constraints = (
             models.CheckConstraint(
@@ -107,7 +108,7 @@ class Position(models.Model):
     closed_at_us = models.BigIntegerField(null=True)
 
     class Meta:
-        ordering = ("-opened_at_us", "position_id")
+        ordering = ("-opened_at_us", *by_id("position_id", is_descending=True))
         indexes = (
             models.Index(
                 name="trade_position_open",
@@ -154,7 +155,7 @@ class Fill(models.Model):
     n = models.BigIntegerField()
 
     class Meta:
-        ordering = ("-at_us", "fill_id")
+        ordering = ("-at_us", *by_id("position_id", "fill_id", is_descending=True))
         indexes = (
             models.Index(name="trade_fill_account", fields=("account", "-at_us")),
             models.Index(name="trade_fill_position", fields=("position_id",)),

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from apps.common.exact_json import json_decode
+from apps.trade.models import Fill, Order, Position
 from apps.trade.operations import OPERATIONS
 
 pytestmark = pytest.mark.integration
@@ -325,6 +326,32 @@ def test_lists_are_filtered_and_sorted(live, alice):
     ):
         answer = get(alice, path, **query)
         assert (answer["code"], "expected" in answer["message"]) == ("INVALID", True), path
+
+
+def test_what_happened_in_one_instant_is_listed_by_its_numbers_page_by_page(live, alice):
+    """As text 1001-9 comes after 1001-10, so that the first page missed the newest orders."""
+    sent = [ok(post(alice, "create", **BUY | {"quantity": "0.01"}))["orderId"] for _ in range(11)]
+    ok(post(alice, "close", orderId=sent[9], quantity="0.004"))
+    live.project()
+    Order.objects.update(placed_at_us=1)
+    Position.objects.update(opened_at_us=1)
+    Fill.objects.update(at_us=1)
+
+    def pages(sort):
+        answers = [
+            ok(get(alice, "trade/orders", sort=sort, limit=4, offset=offset))["message"]
+            for offset in (0, 4, 8)
+        ]
+        return [row["orderId"] for page in answers for row in page]
+
+    assert pages("-createdAt") == sent[::-1]
+    assert pages("createdAt") == sent
+    # As the pages of the admin have them.
+    assert list(Order.objects.values_list("pk", flat=True)) == sent[::-1]
+    assert list(Position.objects.values_list("pk", flat=True)) == sent[::-1]
+    fills = [f"{order_id}.1" for order_id in sent]
+    fills.insert(10, f"{sent[9]}.2")
+    assert list(Fill.objects.values_list("pk", flat=True)) == fills[::-1]
 
 
 def test_charlie_can_touch_nothing_of_alice(live, alice):
