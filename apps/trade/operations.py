@@ -250,7 +250,9 @@ async def _orders(asked: Asked) -> Shape:
 
 
 async def _order(asked: Asked) -> Shape:
-    return await receipts.order_detail(user_id=asked.user_id, order_id=asked.data["orderId"])
+    return await receipts.order_detail(
+        user_id=asked.user_id, account_id=asked.account_id, order_id=asked.data["orderId"]
+    )
 
 
 async def _request(asked: Asked) -> Shape:

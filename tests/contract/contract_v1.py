@@ -119,7 +119,7 @@ CONTRACT = (
         "message order.margin",
     ),
     Route("GET", "/trade/pending", True, f"{_LIST} accountId", "message total"),
-    Route("GET", "/trade/orders/{order_id}", True, "", "order fills receipts"),
+    Route("GET", "/trade/orders/{order_id}", True, "accountId", "order fills receipts"),
     Route("GET", "/trade/requests/{request_id}", True, "accountId", "requestId status"),
     Route("GET", "/accounts", True, "", "[] accountId kind name isDefault"),
     Route("POST", "/accounts", True, "kind name", "accountId kind name"),

@@ -258,6 +258,7 @@ class OrderDetailSerializer(StrictSerializer):
     """Which order."""
 
     orderId = OrderIdField()
+    accountId = AccountField(help_text="Absent: the account that the order names.")
 
 
 class RequestDetailSerializer(StrictSerializer):

@@ -17,6 +17,7 @@ from apps.common.quick_validation import validated
 from apps.common.requests import REQUEST_ID_PATTERN, idempotency_key_of, user_id_of
 from apps.common.views import ContractView
 from apps.profile.facade import account_for
+from apps.trade.serializers.inputs import OrderDetailSerializer
 from apps.trade.serializers.statements import (
     PerformancePeriodSerializer,
     PerformanceSerializer,
@@ -193,11 +194,13 @@ class StatementFileView(ContractView):
 class ReceiptView(ContractView):
     """An order with its receipts as a PDF."""
 
+    parameters = None
     request_cost = _COST_OF_PAGES
     key_scopes: ClassVar[dict[str, Scope]] = READ_ONLY
 
     @extend_schema(
         operation_id="trade_order_receipt",
+        parameters=[OrderDetailSerializer, OpenApiParameter("orderId", exclude=True)],
         responses={
             (200, "application/pdf"): OpenApiTypes.BINARY,
             **failures(*_READ_FAILURES, 409),
@@ -206,9 +209,12 @@ class ReceiptView(ContractView):
         tags=["trade"],
     )
     def get(self, request: Request, order_id: str) -> HttpResponse:
-        bound = account_require(request, None)
+        data = validated(
+            OrderDetailSerializer, {**request.query_params.dict(), "orderId": order_id}
+        )
+        account_id = account_require(request, data.get("accountId"))
         detail = engine_gateway().run(
-            order_detail(user_id=user_id_of(request), account_id=bound, order_id=order_id)
+            order_detail(user_id=user_id_of(request), account_id=account_id, order_id=order_id)
         )
         receipt_require(detail)
         with turn_of(file_format="pdf"):

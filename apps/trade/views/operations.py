@@ -1,5 +1,6 @@
 """REST of trading: one view for each operation; what it does is in operations.py."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from apps.trade import operations
 from apps.trade.operations import Asked, Operation, request_id_choose
 from apps.trade.serializers import answers, records
 
+_IN_BRACES = re.compile(r"\{(\w+)\}")
 _READ_FAILURES = (400, 401, 404, 503)
 _WRITE_FAILURES = (400, 401, 404, 408, 409, 413, 415, 429, 503)
 _IDEMPOTENCY = OpenApiParameter(
@@ -116,10 +118,8 @@ def _read(
     *,
     tag: str = "trade",
 ) -> Any:
-    # Where the address names the account, the query does not.
-    of_address = (
-        [OpenApiParameter("accountId", exclude=True)] if "{accountId}" in operation.rest else []
-    )
+    # What the address names, the query does not.
+    of_address = [OpenApiParameter(n, exclude=True) for n in _IN_BRACES.findall(operation.rest)]
     return extend_schema(
         operation_id=operation_id,
         parameters=[operation.shape, *of_address],
@@ -267,11 +267,7 @@ class OrdersView(OperationView):
 class OrderDetailView(OperationView):
     """One order with everything on record: fills, closings, and a receipt for every step."""
 
-    @extend_schema(
-        operation_id="trade_order",
-        responses=enveloped(records.OrderDetailAnswerSerializer, failures=_READ_FAILURES),
-        tags=["trade"],
-    )
+    @_read(operations.ORDER_DETAIL, records.OrderDetailAnswerSerializer, "trade_order")
     def get(self, request: Request, order_id: str) -> Response:
         return self._run(request, operations.ORDER_DETAIL, _query(request, orderId=order_id))
 
@@ -279,12 +275,7 @@ class OrderDetailView(OperationView):
 class RequestDetailView(OperationView):
     """What became of a request, by the id that the client gave it."""
 
-    @extend_schema(
-        operation_id="trade_request",
-        parameters=[OpenApiParameter("accountId", int)],
-        responses=enveloped(records.RequestOutcomeSerializer, failures=_READ_FAILURES),
-        tags=["trade"],
-    )
+    @_read(operations.REQUEST_DETAIL, records.RequestOutcomeSerializer, "trade_request")
     def get(self, request: Request, request_id: str) -> Response:
         return self._run(request, operations.REQUEST_DETAIL, _query(request, requestId=request_id))
 

@@ -242,6 +242,30 @@ def test_an_order_that_is_not_on_record_yet_says_so_as_json_and_as_a_receipt(liv
     assert found == [200, 200]
 
 
+def test_the_account_of_an_order_may_be_named_and_another_one_does_not_have_it(live, alice):
+    order_id = ok(post(alice, "create", **BUY))["orderId"]
+    other = ok(exact(alice.post("/api/v1/accounts", {"name": "second"})))["accountId"]
+    live.project()
+    path, receipt = f"trade/orders/{order_id}", f"trade/orders/{order_id}/receipt.pdf"
+
+    whole = get(alice, path)
+    named = get(alice, path, accountId=alice.account)
+    pdf = alice.get(f"/api/v1/{receipt}", {"accountId": alice.account})
+    of_another = [get(alice, p, accountId=other) for p in (path, receipt)]
+    of_nobody = get(alice, path, accountId=2**40 - 1)
+    wrong = [get(alice, p, **query) for p in (path, receipt) for query in BAD_QUERIES]
+
+    assert ok(named) == ok(whole)
+    assert (pdf.status_code, pdf["Content-Type"]) == (200, "application/pdf")
+    assert {(a["statusCode"], a["code"], a["message"]) for a in (*of_another, of_nobody)} == {
+        (404, "ORDER_UNKNOWN", f"there is no order {order_id} of yours")
+    }
+    assert {(a["statusCode"], a["code"]) for a in wrong} == {(400, "INVALID")}
+
+
+BAD_QUERIES = ({"accountId": "x"}, {"accountId": 0}, {"account": 1001})
+
+
 def test_the_ledger_explains_every_cent_page_by_page(live, alice):
     order_id = ok(post(alice, "create", **BUY))["orderId"]
     live.price(100_500, 100_510)
