@@ -11,6 +11,10 @@ from apps.common.serializers import StrictSerializer
 from apps.trade.serializers.inputs import MARGIN_MODES, ORDER_TYPES, SIDES, TIMES_IN_FORCE
 
 IS_CURRENT = "Whether everything that was decided before this request is among it."
+MISSING_FROM_SEQ = (
+    "The account's first event that this may lack, by its seq; null when isCurrent. While the engine cannot be asked, nobody knows "
+    "whether there is such an event."
+)
 
 
 def number_field(**options: Any) -> serializers.DecimalField:
@@ -109,6 +113,7 @@ class ClosedOrdersSerializer(StrictSerializer):
     message = ClosedOrderSerializer(many=True)
     total = serializers.IntegerField()
     isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    missingFromSeq = serializers.IntegerField(allow_null=True, help_text=MISSING_FROM_SEQ)
 
 
 class JustClosedOrderSerializer(StrictSerializer):
@@ -345,3 +350,4 @@ class OrdersSerializer(StrictSerializer):
     message = OrderSerializer(many=True)
     total = serializers.IntegerField()
     isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    missingFromSeq = serializers.IntegerField(allow_null=True, help_text=MISSING_FROM_SEQ)

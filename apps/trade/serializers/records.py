@@ -10,6 +10,7 @@ from rest_framework import serializers
 from apps.common.serializers import StrictSerializer
 from apps.trade.serializers.answers import (
     IS_CURRENT,
+    MISSING_FROM_SEQ,
     ClosedOrderSerializer,
     OrderSerializer,
     number_field,
@@ -100,6 +101,7 @@ class OrderDetailAnswerSerializer(StrictSerializer):
     closings = ClosedOrderSerializer(many=True)
     receipts = ReceiptSerializer(many=True)
     isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    missingFromSeq = serializers.IntegerField(allow_null=True, help_text=MISSING_FROM_SEQ)
 
 
 class RequestOutcomeSerializer(StrictSerializer):
@@ -150,6 +152,7 @@ class LedgerSerializer(StrictSerializer):
     entries = LedgerEntrySerializer(many=True)
     nextCursor = serializers.CharField(allow_null=True)
     isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    missingFromSeq = serializers.IntegerField(allow_null=True, help_text=MISSING_FROM_SEQ)
 
 
 def _event() -> serializers.Serializer[Any]:
@@ -168,6 +171,7 @@ class EventsAnswerSerializer(StrictSerializer):
     lastSeq = serializers.IntegerField()
     hasMore = serializers.BooleanField()
     isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    missingFromSeq = serializers.IntegerField(allow_null=True, help_text=MISSING_FROM_SEQ)
     reset = serializers.BooleanField(
         help_text="The account has never had an event `after`: read it anew, and go on from lastSeq."
     )

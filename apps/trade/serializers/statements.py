@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from apps.common.serializers import PatternField, StrictSerializer
 from apps.trade.choices import StatementFormat
-from apps.trade.serializers.answers import number_field
+from apps.trade.serializers.answers import IS_CURRENT, MISSING_FROM_SEQ, number_field
 
 _MONTH = r"^(19[7-9][0-9]|2[01][0-9]{2}|22[0-4][0-9]|225[0-5])-(0[1-9]|1[0-2])$"
 
@@ -143,7 +143,8 @@ class AccountPeriodSerializer(StrictSerializer):
     figures = FiguresSerializer()
     symbols = SymbolFiguresSerializer(many=True)
     days = StatementDaySerializer(many=True)
-    isCurrent = serializers.BooleanField()
+    isCurrent = serializers.BooleanField(help_text=IS_CURRENT)
+    missingFromSeq = serializers.IntegerField(allow_null=True, help_text=MISSING_FROM_SEQ)
 
     @override
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:

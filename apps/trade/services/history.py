@@ -1,6 +1,7 @@
 """Reads what has happened from the read models, and makes sure that one's own last command is among it."""
 
 import asyncio
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -38,9 +39,10 @@ async def closed_orders(
 ) -> Shape:
     """Return a page of an account's closings; part closings stand for themselves.
 
-    `isCurrent` tells whether everything that the engine has decided before the request is among them.
+    `isCurrent` tells whether everything that the engine has decided before the request is among them, `missingFromSeq` from which
+    event of the account on it may not be; null when it is.
     """
-    is_current = await is_projected(account)
+    reach = await history_reach(account)
     read = database_sync_to_async(selectors.closed_trades, thread_sensitive=False)
     rows, total = await read(
         rows=_row_filter(account, page),
@@ -52,13 +54,13 @@ async def closed_orders(
     return {
         "message": [closed_trade_shape(row) for row in rows],
         "total": total,
-        "isCurrent": is_current,
+        **reach.shape(),
     }
 
 
 async def orders_history(*, account: AccountInfo, page: Page, state: str | None = None) -> Shape:
     """Return a page of an account's orders, whatever became of them; `isCurrent` as in closed_orders."""
-    is_current = await is_projected(account)
+    reach = await history_reach(account)
     read = database_sync_to_async(selectors.orders_page, thread_sensitive=False)
     rows, total = await read(
         rows=_row_filter(account, page),
@@ -70,7 +72,7 @@ async def orders_history(*, account: AccountInfo, page: Page, state: str | None 
     return {
         "message": [order_row_shape(row) for row in rows],
         "total": total,
-        "isCurrent": is_current,
+        **reach.shape(),
     }
 
 
@@ -85,7 +87,7 @@ async def ledger_page(
     end_us: int | None = None,
 ) -> Shape:
     """Return what moved an account's money, newest first, each with its postings; `isCurrent` as in closed_orders."""
-    is_current = await is_projected(account)
+    reach = await history_reach(account)
     rows = RowFilter(
         account_id=account.id,
         symbol=None if symbol is None else market.symbol_resolve(symbol),
@@ -107,7 +109,7 @@ async def ledger_page(
             for e in shown
         ],
         "nextCursor": str(shown[-1].seq) if len(events) > limit else None,
-        "isCurrent": is_current,
+        **reach.shape(),
     }
 
 
@@ -126,14 +128,14 @@ async def events_after(*, account: AccountInfo, seq: int, limit: int) -> Shape:
     from there: the account has never had that event, so it was seen elsewhere. Who is told so reads the account anew and follows it
     from `lastSeq`, its newest event.
     """
-    seq_now, is_current = await _projected(account)
-    if seq_now is not None and seq > seq_now:
+    reach = await history_reach(account)
+    if reach.seq_now is not None and seq > reach.seq_now:
         return {
             "accountId": account.id,
             "events": [],
-            "lastSeq": seq_now,
+            "lastSeq": reach.seq_now,
             "hasMore": False,
-            "isCurrent": is_current,
+            **reach.shape(),
             "reset": True,
         }
     events = await events_read(account_id=account.id, seq=seq, limit=limit + 1)
@@ -143,7 +145,7 @@ async def events_after(*, account: AccountInfo, seq: int, limit: int) -> Shape:
         "events": [{"seq": number, "d": shape} for number, shape in shown],
         "lastSeq": shown[-1][0] if shown else seq,
         "hasMore": len(events) > limit,
-        "isCurrent": is_current,
+        **reach.shape(),
         "reset": False,
     }
 
@@ -177,30 +179,48 @@ def event_of(row: HistoryEvent, output: Output) -> AccountEvent:
     return event
 
 
-async def is_projected(account: AccountInfo) -> bool:
-    """Wait until the read models have what the engine has decided about an account before now; return whether they do."""
-    _, is_current = await _projected(account)
-    return is_current
+@dataclass(frozen=True, slots=True)
+class HistoryReach:
+    """How far the read models reach into what the engine has decided about an account."""
+
+    # The account's newest event; None: the engine does not tell.
+    seq_now: int | None
+    # The first event that they may lack; None: they have them all.
+    missing_from_seq: int | None
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether they have everything."""
+        return self.missing_from_seq is None
+
+    def shape(self) -> Shape:
+        """Return what an answer that was read from them says of it."""
+        return {"isCurrent": self.is_current, "missingFromSeq": self.missing_from_seq}
 
 
-async def _projected(account: AccountInfo) -> tuple[int | None, bool]:
-    """Return the account's newest event as the engine knows it, and whether the read models have come to have it."""
+async def history_reach(account: AccountInfo) -> HistoryReach:
+    """Wait until the read models have what the engine has decided about an account before now; return how far they reach."""
     try:
         view = await profile.account_view(account)
     except EngineBusyError:
         # History must be readable without the engine; it just cannot promise to be complete.
-        return None, False
-    return view.seq, await seq_is_projected(account.id, view.seq)
+        return HistoryReach(None, await _account_seq(account_id=account.id) + 1)
+    return HistoryReach(view.seq, await _missing_from_seq(account.id, view.seq))
 
 
 async def seq_is_projected(account_id: int, seq: int) -> bool:
     """Wait until the read models have an event of an account; return whether they do."""
+    return await _missing_from_seq(account_id, seq) is None
+
+
+async def _missing_from_seq(account_id: int, seq: int) -> int | None:
+    """Wait until the read models have an event of an account; return the first one that they still lack, None if none."""
     deadline = asyncio.get_running_loop().time() + PROJECTED_WAIT_S
-    while await _account_seq(account_id=account_id) < seq:
+    while (seq_projected := await _account_seq(account_id=account_id)) < seq:
         if asyncio.get_running_loop().time() >= deadline:
-            return False
+            return seq_projected + 1
         await asyncio.sleep(_POLL_S)
-    return True
+    return None
 
 
 def _row_filter(account: AccountInfo, page: Page) -> RowFilter:

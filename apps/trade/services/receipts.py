@@ -20,7 +20,7 @@ from apps.trade.services import numbers
 from apps.trade.services.history import (
     closed_trade_shape,
     event_of,
-    is_projected,
+    history_reach,
     order_row_shape,
 )
 from apps.trade.services.lookup import OrderUnknownError, account_of_order
@@ -39,12 +39,12 @@ async def order_detail(*, user_id: int, account_id: int | None = None, order_id:
     its data tells whether all until now was looked through.
     """
     account = await account_of_order(user_id, account_id, order_id)
-    current = {"isCurrent": await is_projected(account)}
+    reach = (await history_reach(account)).shape()
     read = database_sync_to_async(_order_detail_read, thread_sensitive=False)
     detail = await read(account=account, order_id=order_id)
     if detail is None:
-        raise OrderUnknownError(order_id, more=current)
-    return detail | current
+        raise OrderUnknownError(order_id, more=reach)
+    return detail | reach
 
 
 def _order_detail_read(*, account: AccountInfo, order_id: str) -> Shape | None:

@@ -25,7 +25,7 @@ from apps.trade.serializers.statements import (
     StatementSerializer,
     StatementStateSerializer,
 )
-from apps.trade.services.history import is_projected
+from apps.trade.services.history import history_reach
 from apps.trade.services.receipts import order_detail
 from apps.trade.services.statements import requests
 from apps.trade.services.statements.at_once import (
@@ -91,11 +91,11 @@ class StatementView(ContractView):
         period = requests.period_of(data)
         file_format = data["fileFormat"]
         lines = statement_lines(account_id=account.id, period=period, file_format=file_format)
-        is_current = engine_gateway().run(is_projected(account))
+        reach = engine_gateway().run(history_reach(account))
         with turn_of(file_format=file_format, lines=lines):
             statement = statement_collect(account_id=account.id, period=period)
             if file_format == "json":
-                return Response(success(statement_shape(statement) | {"isCurrent": is_current}))
+                return Response(success(statement_shape(statement) | reach.shape()))
             content = statement_file(statement, file_format)
         name = f"statement-{account.id}-{period.text.replace(' ', '-')}"
         return _file(content, name, file_format)
@@ -119,10 +119,10 @@ class PerformanceView(ContractView):
         account = account_for(user_id_of(request), account_require(request, account_id))
         period = requests.period_of(data)
         lines = sum(statement_size(account_id=account.id, period=period))
-        is_current = engine_gateway().run(is_projected(account))
+        reach = engine_gateway().run(history_reach(account))
         with turn_of(file_format="json", lines=lines):
             statement = statement_collect(account_id=account.id, period=period)
-            return Response(success(performance_shape(statement) | {"isCurrent": is_current}))
+            return Response(success(performance_shape(statement) | reach.shape()))
 
 
 class StatementsView(ContractView):

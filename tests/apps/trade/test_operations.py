@@ -4,9 +4,12 @@ from decimal import Decimal
 
 import pytest
 
+from apps.common.errors import EngineBusyError
 from apps.common.exact_json import json_decode
+from apps.profile import facade as profile
 from apps.trade.models import Fill, Order, Position
 from apps.trade.operations import OPERATIONS
+from apps.trade.services import history
 
 pytestmark = pytest.mark.integration
 
@@ -238,7 +241,8 @@ def test_an_order_that_is_not_on_record_yet_says_so_as_json_and_as_a_receipt(liv
     assert {(a["code"], a["message"]) for a in behind} == {
         ("ORDER_UNKNOWN", f"there is no order {order_id} of yours")
     }
-    assert [answer["data"] for answer in behind] == [{"orderId": order_id, "isCurrent": False}] * 2
+    data = {"orderId": order_id, "isCurrent": False, "missingFromSeq": 1}
+    assert [answer["data"] for answer in behind] == [data] * 2
     assert found == [200, 200]
 
 
@@ -315,9 +319,47 @@ def test_who_goes_on_from_an_event_that_never_was_is_told_to_begin_anew(live, al
     newest = ok(get(alice, path))["lastSeq"]
     beyond, at_end = (ok(get(alice, path, after=newest + more)) for more in (1, 0))
 
-    expected = {"accountId": alice.account, "events": [], "hasMore": False, "isCurrent": True}
+    expected = {"accountId": alice.account, "events": [], "hasMore": False}
+    expected |= {"isCurrent": True, "missingFromSeq": None}
     assert beyond == expected | {"lastSeq": newest, "reset": True}
     assert at_end == expected | {"lastSeq": newest, "reset": False}
+
+
+def test_what_is_read_from_the_history_says_from_which_event_on_it_may_lack_some(
+    live, alice, monkeypatch
+):
+    order_id = ok(post(alice, "create", **BUY))["orderId"]
+    live.project()
+    account, period = f"accounts/{alice.account}", "from=2020-01-01&to=2020-01-31"
+    paths = [
+        "trade/close",
+        "trade/orders",
+        f"trade/orders/{order_id}",
+        f"{account}/ledger",
+        f"{account}/events",
+        f"{account}/statement?{period}",
+        f"{account}/performance?{period}",
+    ]
+
+    def told():
+        answers = [ok(get(alice, path)) for path in paths]
+        return {(answer["isCurrent"], answer["missingFromSeq"]) for answer in answers}
+
+    async def silent(_account):
+        raise EngineBusyError("the engine is away")
+
+    newest = ok(get(alice, f"{account}/events"))["lastSeq"]
+    assert told() == {(True, None)}
+    monkeypatch.setattr(history, "PROJECTED_WAIT_S", 0.0)
+    ok(post(alice, "create", **BUY))
+    ok(post(alice, "close", orderId=order_id))
+    assert told() == {(False, newest + 1)}
+    live.project()
+    assert told() == {(True, None)}
+    assert ok(get(alice, f"{account}/events"))["lastSeq"] == newest + 2
+    # The engine knows of further ones, if there are any.
+    monkeypatch.setattr(profile, "account_view", silent)
+    assert told() == {(False, newest + 3)}
 
 
 def test_lists_are_filtered_and_sorted(live, alice):
