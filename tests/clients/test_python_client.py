@@ -198,7 +198,7 @@ def test_a_lost_answer_is_asked_for_again_and_trades_once(product: Product, clie
 
 
 def test_what_stays_unknown_is_named(product: Product, client: Client, monkeypatch) -> None:
-    monkeypatch.setattr("cryptocfd_client.rest._PAUSE_S", 0.01)
+    monkeypatch.setattr("cryptocfd_client.attempts._PAUSE_S", 0.01)
     flaky(client, product.url, losses=5)
 
     with pytest.raises(OutcomeUnknownError) as unknown:

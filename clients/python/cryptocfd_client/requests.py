@@ -31,6 +31,11 @@ class Request:
     # Whether it may be sent again while nobody answers.
     is_repeatable: bool = True
 
+    @property
+    def may_change(self) -> bool:
+        """Return whether it is a write."""
+        return bool(self.request_id) or not self.is_repeatable
+
 
 def part(text: str) -> str:
     """Return text as one part of an address, whatever signs it has."""
