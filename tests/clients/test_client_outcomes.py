@@ -5,10 +5,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "clients" / "python"))
 
@@ -17,6 +19,8 @@ from cryptocfd_client import (
     AsyncClient,
     Client,
     OutcomeUnknownError,
+    PriceUpdate,
+    Stream,
 )
 
 pytestmark = pytest.mark.timeout(60)
@@ -192,3 +196,93 @@ def test_reads_and_refreshes_end_as_they_can() -> None:
     assert [type(end) for end in ends] == [ApiError] * 4
     assert [end.status for end in ends] == [500, 502, 401, 429]
     assert (type(lost), lost.request_id) == (OutcomeUnknownError, "")
+
+
+# --- the stream -------------------------------------------------------------------------------------------------------
+
+
+def pauses_of(
+    monkeypatch: pytest.MonkeyPatch, *, close_code: int, lived_s: float, tokens: list[str]
+) -> tuple[list[float], list[str]]:
+    """Return a stream's pauses between lines that are taken and ended without an update, and the tokens that they showed.
+
+    Each line serves as long as it is told to, whatever the clock says; the last one brings a price.
+    """
+    pauses: list[float] = []
+    shown: list[str] = []
+    now_s = [0.0]
+    price = {"ch": "prices", "n": 1, "d": [["BTCUSDT", "1.0", "2.0", 3]]}
+
+    async def noted(pause_s: float) -> None:
+        pauses.append(pause_s)
+        await asyncio.sleep(0)
+
+    def clock() -> float:
+        # Asked at a line's beginning and at its end.
+        now_s[0] += lived_s
+        return now_s[0]
+
+    monkeypatch.setattr("cryptocfd_client.stream.asyncio", SimpleNamespace(sleep=noted))
+    monkeypatch.setattr("cryptocfd_client.stream.time", SimpleNamespace(monotonic=clock))
+    given = iter(tokens)
+
+    async def serve_one(socket: ServerConnection) -> None:
+        shown.append(json.loads(await socket.recv())["token"])
+        await socket.recv()
+        await socket.send(json.dumps({"ch": "reply", "op": "auth", "success": True, "data": {}}))
+        await socket.send(json.dumps({"ch": "reply", "op": "subscribe", "success": True}))
+        if shown[-1] == tokens[-1]:
+            await socket.send(json.dumps(price))
+            await socket.wait_closed()
+        await socket.close(close_code)
+
+    async def talk() -> Any:
+        async with serve(serve_one, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
+            updates = aiter(Stream(url, lambda: next(given), accounts=[1001]))
+            async with asyncio.timeout(30):
+                first = await anext(updates)
+                await updates.aclose()
+            return first
+
+    assert isinstance(asyncio.run(talk()), PriceUpdate)
+    return pauses, shown
+
+
+TOKENS = ["first", "second", "third", "fourth", "fifth"]
+
+
+def test_a_quiet_stream_is_back_at_once_after_each_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, shown = pauses_of(monkeypatch, close_code=4401, lived_s=600.0, tokens=TOKENS)
+
+    assert (pauses, shown) == ([0.0] * 4, TOKENS)
+
+
+def test_a_quiet_stream_forgets_its_earlier_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, _ = pauses_of(monkeypatch, close_code=1012, lived_s=600.0, tokens=TOKENS)
+
+    assert len(pauses) == 4
+    assert all(0.25 <= pause_s <= 0.5 for pause_s in pauses)
+
+
+@pytest.mark.parametrize("close_code", [1012, 4401])
+def test_a_server_that_takes_lines_and_ends_them_at_once_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, close_code: int
+) -> None:
+    pauses, _ = pauses_of(monkeypatch, close_code=close_code, lived_s=0.0, tokens=TOKENS)
+
+    assert len(pauses) == 4
+    for longest_s, pause_s in zip((0.5, 1.0, 2.0, 4.0), pauses, strict=True):
+        assert longest_s / 2 <= pause_s <= longest_s
+
+
+def test_a_token_that_is_not_renewed_yet_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses, shown = pauses_of(
+        monkeypatch, close_code=4401, lived_s=600.0, tokens=["first", "first", "second"]
+    )
+
+    assert shown == ["first", "second"]
+    assert pauses[0] == 0.0
+    assert 0.25 <= pauses[1] <= 0.5

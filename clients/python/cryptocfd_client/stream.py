@@ -7,6 +7,7 @@ twice; what the platform cannot bridge arrives as a snapshot with `is_reset`.
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,6 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from cryptocfd_client.errors import ApiError, OutcomeUnknownError
 from cryptocfd_client.requests import decoded
 
+# A line that has served for as long as the first pause was no failure.
+_PAUSE_S = 0.5
 _PAUSE_S_MAX = 30.0
 _OPEN_S = 10.0
 # After this close code the session or its token has ended: coming back with the same one would change nothing.
@@ -64,6 +67,33 @@ class AccountEvent:
 Update = PriceUpdate | AccountSnapshot | AccountEvent
 
 
+class _Pauses:
+    """How long to stay away after a line has ended: longer each time, until one has served for a while."""
+
+    def __init__(self) -> None:
+        self._next_s = _PAUSE_S
+        self._served_since_s: float | None = None
+
+    def served(self) -> None:
+        """Note that the line serves: it has taken the subscription, or brings what was subscribed to."""
+        if self._served_since_s is None:
+            self._served_since_s = time.monotonic()
+
+    def after_line(self, *, has_token_ended: bool) -> float:
+        """Return the pause before the next line, seconds; none at all where just the token of a line that served has ended.
+
+        A server that takes every line and ends it at once is no better than one that takes none.
+        """
+        since_s, self._served_since_s = self._served_since_s, None
+        if since_s is not None and time.monotonic() - since_s >= _PAUSE_S:
+            self._next_s = _PAUSE_S
+            if has_token_ended:
+                return 0.0
+        longest_s, self._next_s = self._next_s, min(_PAUSE_S_MAX, self._next_s * 2)
+        # Spread, so that all who were cut off together do not come back together.
+        return random.uniform(0.5, 1.0) * longest_s  # noqa: S311 - no secret.
+
+
 @dataclass(slots=True)
 class Stream:
     """Yields updates for ever: `async for update in Stream(url, token=..., prices=["BTCUSDT"], accounts=[1001])`."""
@@ -83,33 +113,43 @@ class Stream:
 
         Errors: ApiError after any other refusal.
         """
-        pause_s = 0.5
+        pauses = _Pauses()
+        ended: str | None = None
         while True:
+            token, has_token_ended = "", False
             try:
                 async with connect(self.url, open_timeout=_OPEN_S) as socket:
-                    await self._begin(socket)
+                    token = await self._token(ended)
+                    await self._begin(socket, token)
                     async for text in socket:
-                        async for update in self._updates(
-                            socket, decoded(text.encode() if isinstance(text, str) else text)
-                        ):
-                            pause_s = 0.5
+                        frame = decoded(text.encode() if isinstance(text, str) else text)
+                        # An account where nothing happens has no updates: that it is followed is told by the answer alone.
+                        if frame.get("op") == "subscribe" and frame.get("success") is True:
+                            pauses.served()
+                        async for update in self._updates(socket, frame):
+                            pauses.served()
                             yield update
             except ConnectionClosed as closed:
-                has_ended = closed.rcvd is not None and closed.rcvd.code == _UNAUTHORISED
-                if has_ended and not callable(self.token):
+                has_token_ended = closed.rcvd is not None and closed.rcvd.code == _UNAUTHORISED
+                if has_token_ended and not callable(self.token):
                     raise ApiError(
                         401, {"code": "NOT_AUTHENTICATED", "message": "the session has ended"}
                     ) from closed
             except (OSError, TimeoutError, InvalidHandshake, OutcomeUnknownError, _PassingError):
                 pass
-            # Spread, so that all who were cut off together do not come back together.
-            await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311 - no secret.
-            pause_s = min(_PAUSE_S_MAX, pause_s * 2)
+            ended = token if has_token_ended else None
+            await asyncio.sleep(pauses.after_line(has_token_ended=has_token_ended))
 
-    async def _begin(self, socket: ClientConnection) -> None:
+    async def _token(self, ended: str | None) -> str:
         token = self.token() if callable(self.token) else self.token
         if not isinstance(token, str):
             token = await token
+        if token == ended:
+            # Not renewed yet; after one pause it is shown again, so that one that never will be is refused.
+            raise _PassingError
+        return token
+
+    async def _begin(self, socket: ClientConnection, token: str) -> None:
         await socket.send(json.dumps({"op": "auth", "token": token}))
         # One channel for all symbols: a message may name fifty channels.
         channels = [f"prices:{','.join(self.prices)}"] if self.prices else []
