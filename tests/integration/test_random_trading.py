@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pytest
+from channels.db import database_sync_to_async
 
 from apps.common.errors import ServiceError
 from apps.common.serializers import StrictSerializer
@@ -12,6 +13,7 @@ from apps.profile.facade import account_view
 from apps.trade import operations, selectors
 from apps.trade.models import Account, Order, Position
 from apps.trade.operations import Asked, Operation
+from apps.trade.services import history
 from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
 from tests.apps.live import Live, live_platform
 
@@ -21,7 +23,9 @@ USERS, STEPS, SEED = 200, 50, 20_261_126
 
 
 @pytest.fixture
-def live(transactional_db, log_redis_url, redis_url, stream_prefix, tmp_path):
+def live(transactional_db, log_redis_url, redis_url, stream_prefix, tmp_path, monkeypatch):
+    # However busy the machine is: who asks for an order that has ended waits for the record.
+    monkeypatch.setattr(history, "PROJECTED_WAIT_S", 60.0)
     with live_platform(stream_prefix, log_redis_url, redis_url, tmp_path) as live:
         live.gateway._timeout_ms = 60_000
         yield live
@@ -116,12 +120,21 @@ async def all_at_once(live: Live, traders: list[Trader]) -> None:
             await asyncio.to_thread(live.price, bid, bid + 10)
             await asyncio.sleep(0.1)
 
-    moving = asyncio.ensure_future(market())
+    async def record() -> None:
+        project = database_sync_to_async(live.project, thread_sensitive=False)
+        while not over.is_set():
+            await project()
+            await asyncio.sleep(0.05)
+
+    over = asyncio.Event()
+    moving, recording = asyncio.ensure_future(market()), asyncio.ensure_future(record())
     try:
         await asyncio.gather(*(trader.live_through() for trader in traders))
     finally:
         moving.cancel()
-        await asyncio.gather(moving, return_exceptions=True)
+        # Not in the middle: its thread would go on.
+        over.set()
+        await asyncio.gather(moving, recording, return_exceptions=True)
 
 
 def test_answers_belong_to_askers_and_tables_equal_engine_and_rebuild(live: Live) -> None:
