@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from apps.common.errors import EngineBusyError, EngineTimeoutError, ServiceError
+from apps.common.errors import STORE_AWAY, EngineTimeoutError, ServiceError
 from apps.market import facade as market
 from apps.market.facade import InstrumentInfo
 from apps.profile.facade import AccountInfo
@@ -260,11 +260,12 @@ async def order_cancel(
     # Accepted though the order is unknown: it was cancelled by this very request before, and the history is about to have it.
     try:
         place = await order_place(account, order_id)
-    except EngineBusyError:
+        return await command_answer(command, symbol=place.symbol)
+    except (ServiceError, *STORE_AWAY) as error:
+        # Whatever is missing for the answer: the cancel has been carried out, and no answer may read as if it had not.
         raise EngineTimeoutError(
             request_id=request_id, timeout_ms=round(PROJECTED_WAIT_S * 1000)
-        ) from None
-    return await command_answer(command, symbol=place.symbol)
+        ) from error
 
 
 async def orders_cancel_all(
