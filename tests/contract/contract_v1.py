@@ -29,6 +29,8 @@ _ORDER = (
 )
 _LIST = "limit offset symbol type startTime endTime sort"
 _CASH = "id accountId kind amount method reference destination state code createdAt decidedAt"
+# How far what is read from the history reaches.
+_REACH = "isCurrent missingFromSeq"
 
 CONTRACT = (
     Route("GET", "/", False),
@@ -119,7 +121,7 @@ CONTRACT = (
         "message order.margin",
     ),
     Route("GET", "/trade/pending", True, f"{_LIST} accountId", "message total"),
-    Route("GET", "/trade/orders/{order_id}", True, "accountId", "order fills receipts"),
+    Route("GET", "/trade/orders/{order_id}", True, "accountId", f"order fills receipts {_REACH}"),
     Route("GET", "/trade/requests/{request_id}", True, "accountId", "requestId status"),
     Route("GET", "/accounts", True, "", "[] accountId kind name isDefault"),
     Route("POST", "/accounts", True, "kind name", "accountId kind name"),
@@ -129,9 +131,9 @@ CONTRACT = (
         "/accounts/{account_id}/ledger",
         True,
         "limit cursor kind symbol startTime endTime",
-        "entries nextCursor",
+        f"entries nextCursor {_REACH}",
     ),
-    Route("GET", "/accounts/{account_id}/events", True, "after limit", "events lastSeq"),
+    Route("GET", "/accounts/{account_id}/events", True, "after limit", f"events lastSeq {_REACH}"),
     Route(
         "GET",
         "/accounts/{account_id}/statement",
@@ -144,7 +146,7 @@ CONTRACT = (
         "/accounts/{account_id}/performance",
         True,
         "day month from to",
-        "openingBalance closingBalance figures symbols days balances isCurrent",
+        f"openingBalance closingBalance figures symbols days balances {_REACH}",
     ),
     Route("GET", "/accounts/live", True, "", "[] accountId kind isOpen"),
     Route("POST", "/accounts/live", True, "name", "accountId kind isOpen"),

@@ -131,7 +131,7 @@ def trade(asker: Asker, account: int) -> None:
     asker.ask("POST /trade/cancelAll", keyed(symbol="BTC", type="buy"))
     _until(lambda: _closed(asker))
     _list(asker, "GET /trade/close", name | {"sort": "-pnl", "closeReason": "client"})
-    asker.ask("GET /trade/orders/{order_id}", order_id=first)
+    asker.ask("GET /trade/orders/{order_id}", name, order_id=first)
     asker.ask("GET /trade/requests/{request_id}", name, request_id=key)
 
 
