@@ -11,7 +11,9 @@ from engine.values import AccountKind
 def trading_export(user_id: int) -> dict[str, Any]:
     """Return a person's accounts and closed trades; integers as they are stored, their units in the names."""
     accounts = Account.objects.filter(owner_id=user_id).order_by("account")
-    trades = ClosedTrade.objects.filter(account__in=accounts.values("account")).order_by("pk")
+    trades = ClosedTrade.objects.filter(account__in=accounts.values("account")).order_by(
+        "account", "seq"
+    )
     names = [field.name for field in ClosedTrade._meta.concrete_fields]  # noqa: SLF001 - Django's public, documented API.
     return {
         "accounts": list(accounts.values("account", "kind", "group", "balance_micros")),

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
+from apps.common.one_moment import one_moment
 from apps.trade import selectors
 from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config
@@ -58,9 +59,12 @@ class Command(BaseCommand):
             )
 
     def _from_journal(self) -> None:
-        with progress_bar("journal", journal_length()) as advance:
-            history = replay_from_genesis(engine_config(), advance)
-        if faults := ledger_differences(history):
+        # The projector may add to journal and ledger meanwhile.
+        with one_moment():
+            with progress_bar("journal", journal_length()) as advance:
+                history = replay_from_genesis(engine_config(), advance)
+            faults = ledger_differences(history)
+        if faults:
             raise CommandError("; ".join(faults))
         self.stdout.write(
             f"Layout {history.layout} with {len(history.shards)} shards: {history.outputs} outputs from genesis on form whole "

@@ -3,9 +3,14 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from typing_extensions import override
 
-from apps.trade.services.projection.rebuild import read_models_digest, read_models_rebuild
+from apps.trade.services.projection.rebuild import (
+    offsets_lock,
+    read_models_digest,
+    read_models_rebuild,
+)
 
 
 class Command(BaseCommand):
@@ -21,9 +26,12 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *_args: Any, **options: Any) -> None:
-        before = read_models_digest()
-        count = read_models_rebuild()
-        after = read_models_digest()
+        with transaction.atomic():
+            # The projector waits, or what it adds would look like a difference.
+            offsets_lock()
+            before = read_models_digest()
+            count = read_models_rebuild()
+            after = read_models_digest()
         verdict = "equal to before" if before == after else "DIFFERENT from before"
         self.stdout.write(f"{count} outputs read, tables are {verdict} ({after})")
         if before != after and not options["update"]:

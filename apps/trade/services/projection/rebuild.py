@@ -36,14 +36,19 @@ DERIVED: Final = (
 )
 
 
+def offsets_lock() -> None:
+    """Let the projector wait until the transaction ends."""
+    list(ProjectorOffset.objects.select_for_update().order_by("layout", "shard"))
+
+
 @transaction.atomic
 def read_models_rebuild() -> int:
     """Drop everything that follows from the journal and build it again; return how many outputs were read.
 
-    Readers see the old tables until the transaction ends; the projector waits for its offset rows meanwhile.
+    Readers of these tables and the projector wait until the transaction ends.
     Errors: InvariantError when the journal has a gap or an edited row.
     """
-    list(ProjectorOffset.objects.select_for_update().order_by("layout", "shard"))
+    offsets_lock()
     tables = ", ".join(f'"{model._meta.db_table}"' for model in DERIVED)  # noqa: SLF001 - Django's documented API.
     with connection.cursor() as cursor:
         # TRUNCATE and not DELETE: the ledger's trigger forbids to take single entries out.
