@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
 from apps.common.outputs import Output
 from apps.trade import selectors
 from apps.trade.models import ProjectorOffset
@@ -285,8 +287,13 @@ def _confirmed(config: EngineConfig, row: ProjectorOffset) -> JournalShard | Non
         recorded = next(journal_outputs(row.layout, row.shard, after=header.number - 1), None)
         if recorded is None or recorded.chain.hex() != header.chain:
             continue
-        machine = Machine.load(item.body, shard=row.shard, shards=config.shards)
-        if machine.state_hash().hex() != header.state_hash:
+        try:
+            machine = Machine.load(item.body, shard=row.shard, shards=config.shards)
+            state_hash = machine.state_hash()
+        except (InvariantError, ValueError, msgspec.MsgspecError):
+            # Of a build that writes states otherwise: an older file, or the journal alone, serves as well.
+            continue
+        if state_hash.hex() != header.state_hash:
             continue
         position = Position(
             machine.entry_id, header.number, bytes.fromhex(header.chain), header.count

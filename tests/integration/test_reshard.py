@@ -21,9 +21,10 @@ from apps.trade.services.projection.rebuild import (
 )
 from cryptocfd.bootstrap import Bootstrap
 from cryptocfd.embedded.errors import SetupError
-from cryptocfd.engine_config import layout_check
+from cryptocfd.engine_config import engine_config, layout_check
 from cryptocfd.engine_host import EngineHost, EngineOptions
 from cryptocfd.history.bootstrap import bootstrap_check, database_check
+from engine.adapters.snapshot_files import SnapshotFiles
 from engine.core.margin import PPM
 from engine.messages import streams
 from engine.messages.chain import CHAIN_GENESIS
@@ -230,8 +231,8 @@ def test_a_projector_begins_no_chain_in_a_log_older_than_the_journal(settings):
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-@pytest.mark.parametrize("has_snapshots", [True, False])
-def test_a_lost_log_is_restored_from_the_journal(settings, tmp_path, shards, has_snapshots):
+@pytest.mark.parametrize("snapshots", ["usable", "unreadable", "none"])
+def test_a_lost_log_is_restored_from_the_journal(settings, tmp_path, shards, snapshots):
     settings.ENGINE_SHARDS = shards
     with sharded_platform() as platform:
         begin(platform)
@@ -246,9 +247,14 @@ def test_a_lost_log_is_restored_from_the_journal(settings, tmp_path, shards, has
         last = platform.views()
     assert before != last
     lose(settings)
-    if not has_snapshots:
+    if snapshots == "none":
         for path in (tmp_path / "snapshots").iterdir():
             path.unlink()
+    elif snapshots == "unreadable":
+        for shard in range(shards):
+            files = SnapshotFiles(engine_config(shard))
+            for item in list(files.newest_first()):
+                files.write(item.header, b'{"of another":"build"}')
 
     with pytest.raises(SetupError, match="start with --bootstrap"):
         bootstrap_check(is_asked=False)
@@ -259,7 +265,7 @@ def test_a_lost_log_is_restored_from_the_journal(settings, tmp_path, shards, has
     with sharded_platform() as platform:
         assert platform.views() == last
         again = platform.send(place(ACCOUNTS[0], "a-open"))
-        later = platform.order(ACCOUNTS[0], "later", side="sell") if has_snapshots else None
+        later = platform.order(ACCOUNTS[0], "later", side="sell") if snapshots == "usable" else None
         trade(platform, "b")
         platform.settled()
     assert (again.output_id, again.events) == (first.output_id, first.events)
