@@ -12,10 +12,8 @@ old one, a run that is broken off has changed nothing and can be started again; 
  6. Put the old layout's snapshots into the archive.
 """
 
-import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,6 +24,7 @@ from apps.common.engine_layout import EngineLayout, layout_read
 from apps.trade import selectors
 from apps.trade.projector import Projector
 from cryptocfd.history.errors import HistoryError
+from cryptocfd.history.everything_held import StillHeld, everything_held
 from cryptocfd.history.journal import ARCHIVE, JournalShard, entry_text
 from cryptocfd.history.log_begin import ShardBegin, epoch_above, log_begin, log_remove
 from cryptocfd.history.snapshot_write import snapshot_write
@@ -39,7 +38,7 @@ from engine.core.machine import Machine
 from engine.messages import codec
 from engine.messages.chain import CHAIN_GENESIS, chain_hash
 from engine.messages.events import ChainEnd, Resharded
-from engine.messages.streams import feed_epoch_key, feed_lease_key, input_stream, lease_key
+from engine.messages.streams import feed_epoch_key, input_stream
 from engine.runtime.errors import HaltError, LogUnavailableError
 from engine.runtime.ports import Batch, Output, Position, Published, Snapshot
 from engine.runtime.recovery import recover
@@ -48,8 +47,6 @@ from engine.runtime.shard import Shard
 Say = Callable[[str], None]
 
 SHARDS_MAX: Final = 64
-# Long enough for a layout of any size, short enough for an operator to wait after a kill.
-_LEASE_MS: Final = 600_000
 _BATCH: Final = 256
 _MS_BITS: Final = 21
 
@@ -81,23 +78,31 @@ def reshard(
         )
     if before.shards == shards:
         raise HistoryError(f"The log has {shards} shards already (layout {before.number}).")
-    with _everything_held(client, config.prefix, max(before.shards, shards)):
-        return _reshard(client, config, before, EngineLayout(before.number + 1, shards), say)
+    after = EngineLayout(before.number + 1, shards)
+    with everything_held(client, config.prefix, max(before.shards, shards)) as still_held:
+        return _reshard(client, config, before, after, still_held, say)
 
 
 def _reshard(
-    client: Redis, config: EngineConfig, before: EngineLayout, after: EngineLayout, say: Say
+    client: Redis,
+    config: EngineConfig,
+    before: EngineLayout,
+    after: EngineLayout,
+    still_held: StillHeld,
+    say: Say,
 ) -> Reshard:
     old = [
         _drained(replace(config, shard=shard, shards=before.shards))
         for shard in range(before.shards)
     ]
+    still_held()
     # The engines that have just drained the log are fenced by it too.
     epoch = epoch_above(client, config.prefix, max(before.shards, after.shards))
     say(f"{before.shards} shards stand at {', '.join(entry_text(i.shard.position) for i in old)}")
     for shard, item in enumerate(old):
         snapshot_write(replace(config, shard=shard, shards=before.shards), item)
     _journal_complete(config.prefix, before, old)
+    still_held()
     say("the journal has every output")
 
     digest = layout_digest([item.state for item in old])
@@ -115,32 +120,11 @@ def _reshard(
     _read_back(config, after, begins, digest)
     say(f"{after.shards} snapshots written and read back; digest {digest.hex()[:16]} as before")
 
+    still_held()
     _switch(client, config.prefix, before, after, old, begins, epoch)
     _archive(config, before)
     say(f"layout {after.number} is in force")
     return Reshard(before, after, sum(len(i.state.accounts) for i in new), digest.hex())
-
-
-@contextmanager
-def _everything_held(client: Redis, prefix: str, shards: int) -> Iterator[None]:
-    """Hold the leases of all engines and of the feed, so that none can start meanwhile."""
-    keys = [*(lease_key(prefix, shard) for shard in range(shards)), feed_lease_key(prefix)]
-    owner = f"reshard:{secrets.token_hex(8)}"
-    held: list[str] = []
-    try:
-        for key in keys:
-            if not client.set(key, owner, nx=True, px=_LEASE_MS):
-                holder = client.get(key)
-                name = holder.decode() if isinstance(holder, bytes) else "somebody"
-                raise HistoryError(
-                    f"Somebody is at work: {key} is held by {name}. Stop web, engines, feed, "
-                    "projector and worker; the servers go on."
-                )
-            held.append(key)
-        yield
-    finally:
-        if held:
-            client.delete(*held)
 
 
 def _drained(config: EngineConfig) -> JournalShard:

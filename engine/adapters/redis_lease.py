@@ -30,7 +30,8 @@ if owner and owner ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-_RELEASE: Final = """
+# Gives back our own only: a foreign one stays.
+RELEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
@@ -73,7 +74,7 @@ class RedisLease:
 
     def release(self) -> None:
         """Give the lease back if it is ours."""
-        self._call("EVAL", _RELEASE, 1, self._key, self._owner)
+        self._call("EVAL", RELEASE, 1, self._key, self._owner)
 
     def append_tick(self) -> None:
         """Append one tick of time to the input stream."""

@@ -24,6 +24,7 @@ from cryptocfd.embedded.errors import SetupError
 from cryptocfd.engine_config import engine_config, layout_check
 from cryptocfd.engine_host import EngineHost, EngineOptions
 from cryptocfd.history.bootstrap import bootstrap_check, database_check
+from cryptocfd.history.everything_held import everything_held
 from engine.adapters.snapshot_files import SnapshotFiles
 from engine.core.margin import PPM
 from engine.messages import streams
@@ -176,6 +177,42 @@ def test_a_reshard_refuses_while_somebody_works(settings):
 
     with pytest.raises(CommandError, match="1 shards already"):
         command("reshard", "--to", "1")
+
+
+def test_leases_are_renewed_beside_a_long_step(settings, monkeypatch):
+    monkeypatch.setattr("cryptocfd.history.everything_held._RENEWED_EVERY_S", 0.01)
+    redis, prefix = Redis.from_url(settings.LOG_REDIS_URL), settings.STREAM_PREFIX
+    keys = [
+        *(streams.lease_key(prefix, shard) for shard in range(2)),
+        streams.feed_lease_key(prefix),
+    ]
+
+    with everything_held(redis, prefix, 2):
+        for key in keys:
+            redis.pexpire(key, 30_000)
+        wait_for(lambda: all(redis.pttl(key) > 30_000 for key in keys), "renewed leases")
+
+    assert not redis.exists(*keys)
+
+
+def test_a_reshard_that_lost_a_lease_stops_and_leaves_the_lease_to_its_owner(settings, monkeypatch):
+    with sharded_platform() as platform:
+        begin(platform)
+    redis, prefix = Redis.from_url(settings.LOG_REDIS_URL), settings.STREAM_PREFIX
+    key = streams.lease_key(prefix)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "cryptocfd.history.reshard._journal_complete", lambda *_: redis.set(key, "an-engine")
+        )
+        with pytest.raises(CommandError, match=r"is held by an-engine now.* Nothing has changed"):
+            command("reshard", "--to", "2")
+
+    assert redis.get(key) == b"an-engine"
+    assert not redis.exists(streams.lease_key(prefix, 1), streams.feed_lease_key(prefix))
+    redis.delete(key)
+    with sharded_platform() as platform:
+        trade(platform, "a")
 
 
 def test_a_reshard_that_is_broken_off_changes_nothing(settings, monkeypatch):
