@@ -7,7 +7,8 @@ and standby would fence each other for ever in a cascade of some seconds.
 
 import logging
 import threading
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
 
 from engine.config import EngineConfig
 from engine.messages.health import EngineState
@@ -19,6 +20,8 @@ from engine.runtime.status import Status
 _logger = logging.getLogger(__name__)
 
 _REPORT_EVERY_US: Final = 1_000_000
+
+T = TypeVar("T")
 
 
 class Beating(Protocol):
@@ -59,6 +62,8 @@ class Heartbeat:
         self._is_lease_lost = False
         # Codes of the alarms that last.
         self._told: set[str] = set()
+        # What failed since the last report, and what has been logged of it.
+        self._failure = self._told_failure = ""
 
     def start(self) -> None:
         """Start the thread."""
@@ -78,11 +83,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while True:
-            try:
-                next_us = self._beat()
-            except Exception as error:  # noqa: BLE001 - an engine whose heart has stopped in silence looks alive.
-                self._note_failure(error)
-                next_us = self._clock.monotonic_us() + self._config.heartbeat_us
+            next_us = self._beat()
             if self._clock.wait(self._stopping, max(0, next_us - self._clock.monotonic_us())):
                 return
 
@@ -92,11 +93,28 @@ class Heartbeat:
         if now_us >= self._renew_us:
             self._renew_us = now_us + self._config.heartbeat_us
             if not self._status.is_standby:
-                self._renew(now_us)
+                self._surely(lambda: self._renew(now_us))
         if now_us >= self._report_us:
             self._report_us = now_us + _REPORT_EVERY_US
-            self._maintain()
-        return min(self._renew_us, self._report_us, self._tick(now_us))
+            self._surely(self._maintain)
+        tick_us = self._surely(lambda: self._tick(now_us)) or now_us + self._config.heartbeat_us
+        return min(self._renew_us, self._report_us, tick_us)
+
+    def _surely(self, work: Callable[[], T]) -> T | None:
+        """Do one part of a beat; whatever nobody foresaw in it is told, and the other parts go on.
+
+        An engine whose heart has stopped in silence looks alive.
+        """
+        try:
+            return work()
+        except Exception as error:
+            self._failure = f"{type(error).__name__}: {error}"
+            if self._failure != self._told_failure:
+                _logger.exception(
+                    "A part of the heartbeat failed.", extra={"shard": self._status.shard}
+                )
+                self._told_failure = self._failure
+            return None
 
     def _renew(self, now_us: int) -> None:
         began_us = self._status.batch_began_us
@@ -129,25 +147,17 @@ class Heartbeat:
         return now_us + every_us
 
     def _maintain(self) -> None:
-        try:
-            self._count_input()
-            if not self._is_lease_lost:
-                self._trimmer.beat()
-        except Exception as error:  # noqa: BLE001 - lease, time and reports do not hang on what registers and disks hold.
-            self._note_failure(error)
-        else:
-            self._status.upkeep_failure = ""
+        self._surely(self._upkeep)
+        # Of all parts, since the last report.
+        self._status.heartbeat_failure, self._failure = self._failure, ""
+        if not self._status.heartbeat_failure:
+            self._told_failure = ""
         self._report()
 
-    def _note_failure(self, error: Exception) -> None:
-        failure = f"{type(error).__name__}: {error}"
-        if failure != self._status.upkeep_failure:
-            _logger.error(
-                "The heartbeat could not do its work.",
-                extra={"shard": self._status.shard},
-                exc_info=error,
-            )
-        self._status.upkeep_failure = failure
+    def _upkeep(self) -> None:
+        self._count_input()
+        if not self._is_lease_lost:
+            self._trimmer.beat()
 
     def _count_input(self) -> None:
         try:

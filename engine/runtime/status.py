@@ -49,8 +49,8 @@ class Status:
         # Written by the heartbeat too: how full the disk of the snapshots is.
         self.disk_percent = 0
         self.held_back_by = ""
-        # And what has kept it from measuring and trimming; empty when nothing does.
-        self.upkeep_failure = ""
+        # And what has failed in it that nobody foresaw; empty when nothing has.
+        self.heartbeat_failure = ""
 
     def begin_from(self, header: SnapshotHeader | None) -> None:
         """Count on the one snapshot that a recovery could use; what it refused or left aside is worth nothing."""
@@ -72,8 +72,8 @@ class Status:
             alarms.append(f"DISK: the disk of the snapshots is {self.disk_percent} % full")
         if self.held_back_by:
             alarms.append(f"TRIM_BLOCKED: the log cannot be trimmed because of {self.held_back_by}")
-        if self.upkeep_failure:
-            alarms.append(f"UPKEEP_FAILED: the log is not trimmed: {self.upkeep_failure}")
+        if self.heartbeat_failure:
+            alarms.append(f"HEARTBEAT: a part of the heartbeat failed: {self.heartbeat_failure}")
         if lag_ms > LAG_ALARM_MS or lag_entries > LAG_ALARM_ENTRIES:
             alarms.append(f"LAG: {lag_entries} entries and {lag_ms} ms behind")
         return tuple(alarms)

@@ -92,40 +92,37 @@ def test_an_engine_without_its_lease_appends_trims_and_reports_nothing(heartbeat
     assert heartbeat._monitor.reports == []
 
 
-def test_what_nobody_foresaw_in_the_upkeep_stops_neither_lease_nor_time(
-    heartbeat, world, status, monkeypatch
-) -> None:
-    def broken() -> int:
-        raise RuntimeError("nobody foresaw it")
+def broken(*_arguments: object) -> None:
+    raise RuntimeError("nobody foresaw it")
 
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("_lease", "renew"),
+        ("_lease", "append_tick"),
+        ("_lease", "input_added"),
+        ("_trimmer", "beat"),
+    ],
+)
+def test_what_nobody_foresaw_in_one_part_stops_no_other_and_is_told(
+    heartbeat, world, status, monkeypatch, part, name
+) -> None:
     heartbeat._clock.running_us = 10 * SECOND
     with monkeypatch.context() as faulty:
-        faulty.setattr(heartbeat._trimmer._retention, "disk_percent", broken)
+        faulty.setattr(getattr(heartbeat, part), name, broken)
+        for _ in range(6):
+            heartbeat._beat()
+            heartbeat._clock.running_us += SECOND // 4
+        failed = heartbeat._monitor.reports[-1].alarms
+    for _ in range(8):
         heartbeat._beat()
-    heartbeat._clock.running_us = 12 * SECOND
-    heartbeat._beat()
+        heartbeat._clock.running_us += SECOND // 4
 
-    failed, repaired = (report.alarms for report in heartbeat._monitor.reports)
-    assert failed == ("UPKEEP_FAILED: the log is not trimmed: RuntimeError: nobody foresaw it",)
-    assert repaired == ()
-    assert heartbeat._lease.ticks == 2
+    assert failed == ("HEARTBEAT: a part of the heartbeat failed: RuntimeError: nobody foresaw it",)
+    assert heartbeat._monitor.reports[-1].alarms == ()
+    assert heartbeat._lease.ticks == (8 if name == "append_tick" else 14)
     assert world.lease_owner == "ours"
-
-
-def test_a_heart_that_cannot_beat_tries_again(heartbeat, world, status, monkeypatch) -> None:
-    beats = []
-
-    def renew() -> bool:
-        beats.append(status.upkeep_failure)
-        if len(beats) > 1:
-            heartbeat._stopping.set()
-        raise RuntimeError("nobody foresaw it")
-
-    monkeypatch.setattr(heartbeat._lease, "renew", renew)
-
-    heartbeat._run()
-
-    assert beats == ["", "RuntimeError: nobody foresaw it"]
 
 
 def test_health_counts_what_waits(heartbeat, world, status) -> None:
