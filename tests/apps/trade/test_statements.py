@@ -483,7 +483,7 @@ def test_a_process_writes_one_at_a_time_and_few_wait(alice, writing, monkeypatch
         until(lambda: len(writing.at_work) == 1)
         waiting = (f"{statement}pdf", f"{statement}xlsx", receipt, receipt)
         asked += [threads.submit(get, address) for address in waiting]
-        until(lambda: at_once._places._value == 0)
+        until(lambda: at_once._pages.places._value == 0)
         refused = [get(receipt), get(f"{statement}pdf")]
         text = get(f"{statement}json")
         assert writing.at_work
@@ -501,13 +501,18 @@ def test_a_process_writes_one_at_a_time_and_few_wait(alice, writing, monkeypatch
 def test_who_has_waited_too_long_for_a_turn_may_ask_again(alice, writing, monkeypatch):
     monkeypatch.setattr(at_once, "_WAIT_SECONDS", 0.01)
     address = f"/api/v1/trade/orders/{alice.order}/receipt.pdf"
+    figures = f"{alice.path}/performance?month={month()}"
     with at_once.turn_of(file_format="pdf"):
         refused = alice.get(address)
-        performance = alice.get(f"{alice.path}/performance", {"month": month()})
-        monkeypatch.setattr(at_once, "_LINES_WITHOUT_TURN", 3)
-        long = alice.get(f"{alice.path}/performance", {"month": month()})
+        beside_pages = alice.get(figures)
     writing.set()
+    with at_once.turn_of(file_format="json", lines=10_000):
+        short = alice.get(figures)
+        monkeypatch.setattr(at_once, "_LINES_WITHOUT_TURN", 3)
+        long = alice.get(figures)
+        pages_beside_text = alice.get(address)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-    assert (performance.status_code, long.status_code) == (200, 503)
+    assert (beside_pages.status_code, short.status_code, long.status_code) == (200, 200, 503)
+    assert pages_beside_text.status_code == 200
     assert alice.get(address).status_code == 200

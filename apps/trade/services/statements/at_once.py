@@ -6,7 +6,7 @@ the interpreter again and again. So what is written at once takes some 200 ms of
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 from apps.common.errors import ServiceError
@@ -26,8 +26,32 @@ _LINES_WITHOUT_TURN: Final = 1_000
 _WAITING_MAX: Final = 4
 _WAIT_SECONDS: Final = 2.0
 
-_turn: Final = threading.Lock()
-_places: Final = threading.BoundedSemaphore(1 + _WAITING_MAX)
+
+class _Turn:
+    """One at a time, a few who wait for it, and everybody else is sent away."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self.places = threading.BoundedSemaphore(1 + _WAITING_MAX)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        if not self.places.acquire(blocking=False):
+            raise _busy()
+        try:
+            if not self._turn.acquire(timeout=_WAIT_SECONDS):
+                raise _busy()
+            try:
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            self.places.release()
+
+
+# Pages have a turn of their own: figures over a whole account's life have no limit of lines, and may hold theirs for seconds.
+_pages: Final = _Turn()
+_text: Final = _Turn()
 
 
 def statement_lines(*, account_id: int, period: Period, file_format: str) -> int:
@@ -78,26 +102,14 @@ def receipt_require(detail: Mapping[str, Any]) -> None:
         )
 
 
-@contextmanager
-def turn_of(*, file_format: str, lines: int = 0) -> Iterator[None]:
+def turn_of(*, file_format: str, lines: int = 0) -> AbstractContextManager[None]:
     """Let who writes something long do it when no other in this process does; the thread waits.
 
     Errors: ServiceError UNAVAILABLE, when too many wait already or the wait was too long.
     """
-    if file_format not in PAGES and lines <= _LINES_WITHOUT_TURN:
-        yield
-        return
-    if not _places.acquire(blocking=False):
-        raise _busy()
-    try:
-        if not _turn.acquire(timeout=_WAIT_SECONDS):
-            raise _busy()
-        try:
-            yield
-        finally:
-            _turn.release()
-    finally:
-        _places.release()
+    if file_format in PAGES:
+        return _pages.taken()
+    return _text.taken() if lines > _LINES_WITHOUT_TURN else nullcontext()
 
 
 def _busy() -> ServiceError:
