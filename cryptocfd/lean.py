@@ -143,13 +143,13 @@ def _asked(operation: Operation, user: AuthenticatedUser, headers: _Headers, bod
     except ValueError as error:
         raise ParseError(f"the body must be JSON: {error}") from error
     header = headers.get(b"idempotency-key")
-    request_id = ""
+    request_id, is_repeatable = "", False
     if operation.is_write:
-        request_id = request_id_choose(
+        request_id, is_repeatable = request_id_choose(
             header=None if header is None else header.decode("latin-1"),
             body=data.get("clientOrderId"),
         )
-    return Asked(user_id=user.id, request_id=request_id, data=data)
+    return Asked(user.id, request_id, data, is_repeatable)
 
 
 async def _user(headers: _Headers) -> AuthenticatedUser:

@@ -30,8 +30,9 @@ class TradingAccount(models.Model):
     is_open = models.BooleanField(default=False)
     # Last cash_seq that was given to an outbox row.
     cash_seq_last = models.BigIntegerField(default=0)
-    # The client's id of the request that opened it; empty for the first one, and for live accounts.
+    # The client's id of the request that opened it, and the name that it asked for; empty for the first one, and for live accounts.
     request_id = models.CharField(max_length=64, blank=True)
+    request_name = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -33,6 +33,8 @@ class Asked(Struct, frozen=True):
     # The client's id of the request, or one that was made for it.
     request_id: str
     data: Data
+    # Whether the client chose the id, so that the request may have been sent before.
+    is_repeatable: bool = False
 
     @property
     def account_id(self) -> int | None:
@@ -56,18 +58,18 @@ class Operation:
 # --- writes -----------------------------------------------------------------------------------------------------------
 
 
-async def _account_of(asked: Asked, request_id: str) -> AccountInfo:
+async def _account_of(asked: Asked) -> AccountInfo:
     account = await account_for_async(asked.user_id, asked.account_id)
-    if asked.account_id is None and account.default_since_us:
+    if account.default_since_us and asked.account_id is None and asked.is_repeatable:
         # No name meant another account before, perhaps to this very request.
-        return await account_of_request(default=account, request_id=request_id)
+        return await account_of_request(default=account, request_id=asked.request_id)
     return account
 
 
 async def _create(asked: Asked) -> Shape:
     return await orders.order_create(
         user_id=asked.user_id,
-        account=await _account_of(asked, asked.request_id),
+        account=await _account_of(asked),
         request_id=asked.request_id,
         wish=_wish(asked.data),
     )
@@ -193,7 +195,7 @@ async def _of_account(asked: Asked) -> Data:
     side = asked.data.get("type")
     return {
         "user_id": asked.user_id,
-        "account": await _account_of(asked, asked.request_id),
+        "account": await _account_of(asked),
         "request_id": asked.request_id,
         "symbol": asked.data.get("symbol"),
         "side": None if side is None else Side(side),
@@ -257,9 +259,10 @@ async def _order(asked: Asked) -> Shape:
 
 async def _request(asked: Asked) -> Shape:
     request_id: str = asked.data["requestId"]
-    return await request_outcome(
-        account=await _account_of(asked, request_id), request_id=request_id
-    )
+    account = await account_for_async(asked.user_id, asked.account_id)
+    if account.default_since_us and asked.account_id is None:
+        account = await account_of_request(default=account, request_id=request_id)
+    return await request_outcome(account=account, request_id=request_id)
 
 
 async def _ledger(asked: Asked) -> Shape:
@@ -285,8 +288,8 @@ async def _events(asked: Asked) -> Shape:
     )
 
 
-def request_id_choose(*, header: str | None, body: str | None) -> str:
-    """Return the id of a REST request: that of the header or of the body, which must not differ, or a new one.
+def request_id_choose(*, header: str | None, body: str | None) -> tuple[str, bool]:
+    """Return the id of a REST request, and whether it is the client's: that of the header or of the body, which must not differ.
 
     Errors: ServiceError INVALID.
     """
@@ -302,7 +305,8 @@ def request_id_choose(*, header: str | None, body: str | None) -> str:
             "Idempotency-Key and clientOrderId are both given and differ: send one of them",
         )
     # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
-    return header or body or request_id_make()
+    chosen = header or body
+    return (chosen, True) if chosen else (request_id_make(), False)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

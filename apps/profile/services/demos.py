@@ -50,10 +50,10 @@ def _demo_row(*, user_id: int, name: str, request_id: str) -> TradingAccount:
         get_user_model().objects.select_for_update().get(pk=user_id)
         own = TradingAccount.objects.filter(user_id=user_id)
         known = own.filter(request_id=request_id).first()
-        if known is not None and known.name != name:
+        if known is not None and known.request_name != name:
             raise ServiceError(
                 "EXISTS_WITH_DIFFERENT_CONTENT",
-                f"this request id was used for an account that is called {known.name!r}: choose another id",
+                f"this request id was used for an account named {known.request_name!r}: choose another id",
                 http_status=409,
             )
         if known is not None:
@@ -71,6 +71,7 @@ def _demo_row(*, user_id: int, name: str, request_id: str) -> TradingAccount:
             group=DEFAULT_GROUP,
             name=name,
             request_id=request_id,
+            request_name=name,
             is_default=not own.filter(is_default=True).exists(),
         )
         amount_micros = micros_from_text(settings.DEMO_BALANCE)

@@ -387,8 +387,9 @@ class TradingSocket:
             raise ServiceError("VIEW_ONLY", text, http_status=403)
         data = request_validated(operation.shape, request)
         # A request without an id cannot be asked again; it still gets one, so that its outcome can be found.
-        request_id = data.get("clientOrderId") or request_id_make()
-        return await operation.run(Asked(user_id=user.id, request_id=request_id, data=data))
+        chosen = data.get("clientOrderId")
+        asked = Asked(user.id, chosen or request_id_make(), data, is_repeatable=bool(chosen))
+        return await operation.run(asked)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

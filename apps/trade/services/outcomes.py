@@ -13,7 +13,6 @@ from apps.common.outputs import Output
 from apps.profile.facade import AccountInfo, accounts_of_user_async
 from apps.trade import selectors
 from apps.trade.services.answers import answer_of, has_answer
-from apps.trade.services.history import history_reach
 from apps.trade.services.lookup import order_symbol
 from apps.trade.services.projection.journal import output_of
 from apps.trade.services.shapes import Shape
@@ -74,7 +73,9 @@ async def _is_known(account: AccountInfo, request_id: str) -> bool:
         return False
     if engine_gateway().is_pending(account.id, request_id) or await _output(account, request_id):
         return True
-    if not (await history_reach(account)).is_current:
+    # Of outputs and not of the account's events: a refusal, or a closeAll of nothing, has no event.
+    shard, last_id = await engine_gateway().output_last(account.id)
+    if not await _is_projected(shard, last_id):
         raise EngineBusyError(
             "your default account has changed and the history does not tell yet whether account "
             f"{account.id} has had this request (a request that names its accountId need not wait for that)"

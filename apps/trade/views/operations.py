@@ -59,15 +59,12 @@ class OperationView(ContractView):
         serializer = operation.shape(data=data)
         serializer.is_valid(raise_exception=True)
         data = _bound(request, serializer.validated_data)
-        asked = Asked(
-            user_id=user_id_of(request),
-            request_id=request_id_choose(
+        request_id, is_repeatable = "", False
+        if operation.is_write:
+            request_id, is_repeatable = request_id_choose(
                 header=request.headers.get("Idempotency-Key"), body=data.get("clientOrderId")
             )
-            if operation.is_write
-            else "",
-            data=data,
-        )
+        asked = Asked(user_id_of(request), request_id, data, is_repeatable)
         return Response(success(gateway.run(_coroutine(operation, asked))))
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> serializers.Serializer[Any]:

@@ -14,6 +14,7 @@ from apps.profile.models import CashRequest, TradingAccount
 pytestmark = pytest.mark.integration
 
 ACCOUNTS = "/api/v1/accounts"
+ORDER = {"symbol": "BTCUSDT", "type": "buy", "quantity": "0.1", "leverage": 10}
 
 
 def data(response) -> dict:
@@ -159,22 +160,22 @@ def test_the_default_account_can_be_changed_and_a_name_given(live):
 
 
 @pytest.mark.parametrize(
-    ("path", "order"),
+    ("path", "order", "status"),
     [
-        (
-            "/api/v1/trade/create",
-            {"symbol": "BTCUSDT", "type": "buy", "quantity": "0.1", "leverage": 10},
-        ),
-        ("/api/v1/trade/closeAll", {}),
+        ("/api/v1/trade/create", ORDER, 200),
+        # A refusal, and what finds nothing to do, are no events of the account.
+        ("/api/v1/trade/create", ORDER | {"leverage": 1_000}, 400),
+        ("/api/v1/trade/closeAll", {}, 200),
     ],
 )
 def test_a_request_without_an_account_is_carried_out_once_when_the_default_changes(
-    live, path, order
+    live, path, order, status
 ):
     user, first = live.user()
     client = live.client(user)
     second = data(client.post(ACCOUNTS, {}))["accountId"]
     live.price(100_000, 100_010)
+    live.project()
     request = order | {"clientOrderId": "once"}
     sent = client.post(path, request)
     client.patch(f"{ACCOUNTS}/{second}", {"isDefault": True})
@@ -182,15 +183,18 @@ def test_a_request_without_an_account_is_carried_out_once_when_the_default_chang
     too_early = code(client.post(path, request))
     live.project()
     repeated = client.post(path, request)
+    live.project()
     told = client.get("/api/v1/trade/requests/once")
     fresh = client.post(path, order | {"clientOrderId": "another"})
+    of_no_repeat = client.post(path, order)
     live.project()
     told_of_fresh = client.get("/api/v1/trade/requests/another")
 
     assert too_early == (503, "ENGINE_BUSY")
-    assert (sent.status_code, repeated.content) == (200, sent.content)
+    assert (sent.status_code, repeated.content) == (status, sent.content)
     assert data(told)["accountId"] == first.id
-    assert fresh.status_code == 200
+    # What has no id of its own cannot be a repeat, and waits for nothing.
+    assert (fresh.status_code, of_no_repeat.status_code) == (status, status)
     assert data(told_of_fresh)["accountId"] == second
 
 
@@ -200,9 +204,12 @@ def test_an_account_is_opened_once_however_often_it_is_asked_for(live):
     key = {"HTTP_IDEMPOTENCY_KEY": "open-1"}
 
     opened, again = (client.post(ACCOUNTS, {"name": "Scalping"}, **key) for _ in range(2))
+    client.patch(f"{ACCOUNTS}/{data(opened)['accountId']}", {"name": "Swing"})
+    renamed = client.post(ACCOUNTS, {"name": "Scalping"}, **key)
     other = code(client.post(ACCOUNTS, {"name": "Swing"}, **key))
 
     assert (opened.status_code, again.content) == (201, opened.content)
+    assert data(renamed)["accountId"] == data(opened)["accountId"]
     assert other == (409, "EXISTS_WITH_DIFFERENT_CONTENT")
     assert len(data(client.get(ACCOUNTS))) == 2
 
