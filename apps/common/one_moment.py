@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from django.db import connection, transaction
+
+# Which advisory lock keeps tables from being emptied under a moment.
+_LOCK: Final = 7_308
 
 
 @contextmanager
@@ -12,7 +16,29 @@ def one_moment() -> Iterator[None]:
 
     Errors: RuntimeError inside another transaction, which has its moment already.
     """
-    with transaction.atomic(durable=True):
+    with _held(), transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
+
+
+def moments_await() -> None:
+    """Wait for every moment's end and let none begin until the transaction ends; for whoever empties tables by TRUNCATE.
+
+    To a moment that began before, such a table is empty whatever is in it. To be called before other locks are taken,
+    so that nobody else waits for a moment.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    # Of the session: it has to be had before the transaction, whose first statement makes its moment.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [_LOCK])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_shared(%s)", [_LOCK])

@@ -40,28 +40,28 @@ def buy(live: Live, account: int, user: int, request_id: str) -> None:
 
 
 class CommitBeside:
-    """Lets the projector commit once, on a connection of its own, before the first statement with some words.
+    """Lets something be committed once, on a connection of its own, before the first statement with some words.
 
     What waits for a lock that the command holds is given up for.
     """
 
-    def __init__(self, live: Live, words: str) -> None:
-        self._live, self._words = live, words
+    def __init__(self, words: str, work: Callable[[], Any]) -> None:
+        self._words, self._work = words, work
         self.thread: threading.Thread | None = None
-        self.projected = 0
+        self.result: Any = None
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         if self._words in sql and self.thread is None:
-            self.thread = threading.Thread(target=self._project)
+            self.thread = threading.Thread(target=self._run)
             self.thread.start()
-            self.thread.join(1)
+            self.thread.join(0.5)
         return execute(sql, params, many, context)
 
-    def _project(self) -> None:
+    def _run(self) -> None:
         try:
-            self.projected = self._live.project()
+            self.result = self._work()
         finally:
             connection.close()
 
@@ -80,12 +80,40 @@ def test_a_proof_judges_one_moment(live: Live, command: tuple[str, ...], words: 
     buy(live, account.id, user.pk, "first")
     live.project()
     buy(live, account.id, user.pk, "second")
-    beside = CommitBeside(live, words)
+    beside = CommitBeside(words, live.project)
 
     with connection.execute_wrapper(beside):
         call_command(*command, stdout=io.StringIO())
     assert beside.thread is not None
     beside.thread.join(20)
 
-    assert beside.projected > 0
+    assert beside.result > 0
     call_command(*command, stdout=io.StringIO())
+
+
+@pytest.mark.parametrize(
+    ("command", "meanwhile"),
+    [
+        (("replay", "--verify", "--from-journal"), ("rebuild_read_models",)),
+        (("rebuild_read_models",), ("replay", "--verify", "--from-journal")),
+    ],
+)
+def test_a_proof_sees_no_table_that_a_rebuild_has_emptied(
+    live: Live, command: tuple[str, ...], meanwhile: tuple[str, ...]
+) -> None:
+    user, account = live.user()
+    buy(live, account.id, user.pk, "first")
+    live.project()
+    ended = io.StringIO()
+    # The rebuild reads the journal when it has emptied the tables.
+    beside = CommitBeside(
+        'FROM "trade_journalentry"', lambda: call_command(*meanwhile, stdout=ended)
+    )
+
+    with connection.execute_wrapper(beside):
+        call_command(*command, stdout=io.StringIO())
+    assert beside.thread is not None
+    beside.thread.join(20)
+
+    # Its verdict, which it writes when it has found no fault.
+    assert ended.getvalue()

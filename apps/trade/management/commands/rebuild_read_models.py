@@ -7,9 +7,9 @@ from django.db import transaction
 from typing_extensions import override
 
 from apps.trade.services.projection.rebuild import (
-    offsets_lock,
     read_models_digest,
     read_models_rebuild,
+    rebuild_lock,
 )
 
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         with transaction.atomic():
             # The projector waits, or what it adds would look like a difference.
-            offsets_lock()
+            rebuild_lock()
             before = read_models_digest()
             count = read_models_rebuild()
             after = read_models_digest()

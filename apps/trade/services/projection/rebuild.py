@@ -6,6 +6,7 @@ from typing import Final
 
 from django.db import connection, transaction
 
+from apps.common.one_moment import moments_await
 from apps.common.outputs import Output
 from apps.trade import selectors
 from apps.trade.models import (
@@ -36,8 +37,9 @@ DERIVED: Final = (
 )
 
 
-def offsets_lock() -> None:
-    """Let the projector wait until the transaction ends."""
+def rebuild_lock() -> None:
+    """Wait for proofs that have begun; then let them and the projector wait until the transaction ends."""
+    moments_await()
     list(ProjectorOffset.objects.select_for_update().order_by("layout", "shard"))
 
 
@@ -48,7 +50,7 @@ def read_models_rebuild() -> int:
     Readers of these tables and the projector wait until the transaction ends.
     Errors: InvariantError when the journal has a gap or an edited row.
     """
-    offsets_lock()
+    rebuild_lock()
     tables = ", ".join(f'"{model._meta.db_table}"' for model in DERIVED)  # noqa: SLF001 - Django's documented API.
     with connection.cursor() as cursor:
         # TRUNCATE and not DELETE: the ledger's trigger forbids to take single entries out.
