@@ -56,6 +56,18 @@ class EngineTimeoutError(ServiceError):
         )
 
 
+class DifferentContentError(ServiceError):
+    """A request id was used before, with other content; the engine says the same of its own requests."""
+
+    def __init__(self, used_for: str, *, request_id: str) -> None:
+        super().__init__(
+            "EXISTS_WITH_DIFFERENT_CONTENT",
+            f"this request id was used for {used_for}: choose another id",
+            http_status=409,
+            request_id=request_id,
+        )
+
+
 class EngineQueryRefusedError(ServiceError):
     """The engine does not answer a question: it could not read it, or failed at it."""
 

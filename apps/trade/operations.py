@@ -260,7 +260,7 @@ async def _order(asked: Asked) -> Shape:
 async def _request(asked: Asked) -> Shape:
     request_id: str = asked.data["requestId"]
     account = await account_for_async(asked.user_id, asked.account_id)
-    if account.default_since_us and asked.account_id is None:
+    if asked.account_id is None:
         account = await account_of_request(default=account, request_id=request_id)
     return await request_outcome(account=account, request_id=request_id)
 

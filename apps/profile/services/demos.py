@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.common.engine_gateway import engine_gateway
-from apps.common.errors import ServiceError
+from apps.common.errors import DifferentContentError, ServiceError
 from apps.common.money import number_from_micros
 from apps.common.rate_limits import rate_limit_require, rate_limits_parse
 from apps.profile import selectors
@@ -50,13 +50,11 @@ def _demo_row(*, user_id: int, name: str, request_id: str) -> TradingAccount:
         get_user_model().objects.select_for_update().get(pk=user_id)
         own = TradingAccount.objects.filter(user_id=user_id)
         known = own.filter(request_id=request_id).first()
-        if known is not None and known.request_name != name:
-            raise ServiceError(
-                "EXISTS_WITH_DIFFERENT_CONTENT",
-                f"this request id was used for an account named {known.request_name!r}: choose another id",
-                http_status=409,
-            )
         if known is not None:
+            if known.request_name != name:
+                raise DifferentContentError(
+                    f"an account named {known.request_name!r}", request_id=request_id
+                )
             return known
         if own.filter(kind=AccountKind.DEMO).count() >= DEMOS_MAX:
             raise ServiceError(
@@ -110,7 +108,7 @@ def demo_top_up(
             },
         )
     reference = f"top-up-{account.pk}-{request_id}"
-    request = _top_up_known(reference, amount_micros)
+    request = _top_up_known(reference, amount_micros, request_id)
     if request is None:
         rate_limit_require(
             key=f"top-up:{account.pk}", limits=rate_limits_parse(list(_TOP_UPS)), what="top-ups"
@@ -124,7 +122,7 @@ def demo_top_up(
                 reference=reference,
             )
         except IntegrityError:
-            request = _top_up_known(reference, amount_micros)
+            request = _top_up_known(reference, amount_micros, request_id)
             if request is None:
                 raise
     account_open(account=account)
@@ -132,15 +130,13 @@ def demo_top_up(
     return request
 
 
-def _top_up_known(reference: str, amount_micros: int) -> CashRequest | None:
+def _top_up_known(reference: str, amount_micros: int, request_id: str) -> CashRequest | None:
     request = CashRequest.objects.filter(
         method=DEMO_METHOD, reference=reference, kind=CashKind.DEPOSIT
     ).first()
     if request is not None and request.amount_micros != amount_micros:
-        raise ServiceError(
-            "EXISTS_WITH_DIFFERENT_CONTENT",
-            f"this request id was used for {number_from_micros(request.amount_micros)} USD: choose another id",
-            http_status=409,
+        raise DifferentContentError(
+            f"{number_from_micros(request.amount_micros)} USD", request_id=request_id
         )
     return request
 

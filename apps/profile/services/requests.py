@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 from apps.common.audit import audit_note
 from apps.common.engine_gateway import engine_gateway
-from apps.common.errors import ServiceError
+from apps.common.errors import DifferentContentError, ServiceError
 from apps.common.money import number_from_micros
 from apps.common.refusals import refusal_error
 from apps.profile import selectors
@@ -292,11 +292,7 @@ def _known(wish: CashWish, kind: CashKind, *, destination: str = "") -> CashRequ
         return None
     found = (known.kind, known.amount_micros, known.method, known.destination)
     if found != (kind, wish.amount_micros, wish.method, destination):
-        raise ServiceError(
-            "EXISTS_WITH_DIFFERENT_CONTENT",
-            "this Idempotency-Key was used for another request: choose another",
-            http_status=409,
-        )
+        raise DifferentContentError("another request", request_id=wish.request_id)
     return known
 
 

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.common.errors import ServiceError
+from apps.common.errors import DifferentContentError, ServiceError
 from apps.common.outbox import outbox_add, outbox_is_given_up, outbox_task
 from apps.notifications.facade import NoticeEvent, notify
 from apps.profile.facade import AccountInfo
@@ -56,7 +56,7 @@ def statement_request(
 ) -> Shape:
     """Have a statement made by the worker, once per request id; returns where it stood then.
 
-    Errors: ServiceError EXISTS_WITH_DIFFERENT_CONTENT.
+    Errors: DifferentContentError.
     """
     content = {
         "start_us": period.start_us,
@@ -69,11 +69,8 @@ def statement_request(
     if is_new:
         outbox_add(statement_make, key=_key(row), statement_id=str(row.id))
     elif any(getattr(row, name) != value for name, value in content.items()):
-        raise ServiceError(
-            "EXISTS_WITH_DIFFERENT_CONTENT",
-            f"this Idempotency-Key was used for the statement of {_period(row).text} as {row.file_format}: choose another",
-            http_status=409,
-            request_id=request_id,
+        raise DifferentContentError(
+            f"the statement of {_period(row).text} as {row.file_format}", request_id=request_id
         )
     # The first answer, whatever has become of it since.
     return statement_state(row) | {"state": StatementState.WAITING, "reason": None, "progress": 0}
